@@ -1,0 +1,118 @@
+package xds
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// Type of an Envoy resource. The values are in the order in which additions
+// are sent (make before break): what is referred to goes before what refers.
+type Type uint8
+
+// The types served.
+const (
+	Cluster Type = iota
+	Endpoint
+	Secret
+	Listener
+	Route
+	NumTypes int = iota
+)
+
+var types = [NumTypes]struct{ word, url string }{
+	Cluster:  {"clusters", "type.googleapis.com/envoy.config.cluster.v3.Cluster"},
+	Endpoint: {"endpoints", "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"},
+	Secret:   {"secrets", "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"},
+	Listener: {"listeners", "type.googleapis.com/envoy.config.listener.v3.Listener"},
+	Route:    {"routes", "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"},
+}
+
+// String is the plural word that `meshwright xds` uses as a key.
+func (t Type) String() string { return types[t].word }
+
+// MarshalText makes a type its word in JSON.
+func (t Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads a type's word.
+func (t *Type) UnmarshalText(b []byte) error {
+	for i := range types {
+		if types[i].word == string(b) {
+			*t = Type(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no type of resource", b)
+}
+
+// URL is the type's URL on the wire.
+func (t Type) URL() string { return types[t].url }
+
+// TypeOf returns the type of a URL.
+func TypeOf(url string) (Type, bool) {
+	for t := range types {
+		if types[t].url == url {
+			return Type(t), true
+		}
+	}
+	return 0, false
+}
+
+// Resource is one Envoy resource, marshalled once. Its version is the hash of
+// its bytes: the same content has the same version on every replica and after
+// every restart.
+type Resource struct {
+	Type    Type
+	Name    string
+	Version string
+	Body    *anypb.Any
+}
+
+// NewResource marshals a message.
+func NewResource(t Type, name string, m proto.Message) (*Resource, error) {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("marshal %s %s: %w", t, name, err)
+	}
+	sum := sha256.Sum256(b)
+	return &Resource{t, name, hex.EncodeToString(sum[:8]), &anypb.Any{TypeUrl: t.URL(), Value: b}}, nil
+}
+
+// Resources is all that one proxy should have: for each type the resources,
+// sorted by name. It is never changed once made.
+type Resources [NumTypes][]*Resource
+
+// Sort orders each type by name; whoever makes Resources ends with it.
+func (r *Resources) Sort() {
+	for _, list := range r {
+		slices.SortFunc(list, func(a, b *Resource) int { return strings.Compare(a.Name, b.Name) })
+	}
+}
+
+// Get returns the resource of a type and name, nil if there is none.
+func (r *Resources) Get(t Type, name string) *Resource {
+	i, ok := slices.BinarySearchFunc(r[t], name, func(a *Resource, n string) int { return strings.Compare(a.Name, n) })
+	if !ok {
+		return nil
+	}
+	return r[t][i]
+}
+
+// Equal reports whether both hold the same resources in the same versions.
+func (r *Resources) Equal(o *Resources) bool {
+	if r == o {
+		return true
+	}
+	same := func(a, b *Resource) bool { return a == b || a.Name == b.Name && a.Version == b.Version }
+	for t := range r {
+		if !slices.EqualFunc(r[t], o[t], same) {
+			return false
+		}
+	}
+	return true
+}
