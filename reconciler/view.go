@@ -1,0 +1,100 @@
+package reconciler
+
+import (
+	"time"
+
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
+	"github.com/meshwright/meshwright/xds"
+)
+
+// View is what the reconciler knows at one moment, for pages and the API. It
+// is a copy that nobody changes. Its JSON is public: /api/v1/proxies is
+// Proxies, /api/v1/commits is Commits, /api/v1/resources is Resources; fields
+// are added, never renamed.
+type View struct {
+	Environment string `json:"environment,omitempty"`
+	// Ready: a good spec is published.
+	Ready bool `json:"ready"`
+	// Serving is the commit whose spec the proxies should have; empty before
+	// the first good one.
+	Serving string `json:"serving"`
+	// Head is the newest commit of the branch that was judged; it differs from
+	// Serving when it was refused.
+	Head      string         `json:"head"`
+	Source    SourceView     `json:"source"`
+	Proxies   []xds.Proxy    `json:"proxies"`   // by identity, then id
+	Commits   []CommitView   `json:"commits"`   // newest first
+	Resources []ResourceView `json:"resources"` // of the served spec, by ref
+}
+
+// SourceView is the condition of the git repository.
+type SourceView struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+	// Since is when the condition began; the zero time before the first look.
+	Since time.Time `json:"since,omitzero"`
+	// Fetched is the last time that the repository answered.
+	Fetched time.Time `json:"fetched,omitzero"`
+}
+
+// Results of a commit.
+const (
+	Good   = "good"   // its spec is valid
+	Bad    = "bad"    // its spec is refused
+	Unread = "unread" // its files could not be read; it is tried again
+)
+
+// CommitView is one commit: a newest one of the branch, or a pull request's head.
+type CommitView struct {
+	Commit string    `json:"commit"`
+	Title  string    `json:"title"`
+	Author string    `json:"author"`
+	When   time.Time `json:"when"`
+	// Branch: it has been the newest of the watched branch.
+	Branch bool `json:"branch"`
+	// Pulls are the open pull requests whose head it is.
+	Pulls   []int `json:"pulls,omitempty"`
+	Serving bool  `json:"serving"`
+	// Result is "good", "bad" or "unread".
+	Result    string `json:"result"`
+	Errors    int    `json:"errors"`
+	Warnings  int    `json:"warnings"`
+	Documents int    `json:"documents"` // resources in its files
+	// Diagnostics are the first of them, errors before warnings; at most 50,
+	// for a pull request's head 5.
+	Diagnostics schema.Diagnostics `json:"diagnostics,omitempty"`
+	// Applied is missing for what was never on the branch.
+	Applied *AppliedView `json:"applied,omitempty"`
+	// Statuses are empty without a forge.
+	Statuses []StatusView `json:"statuses,omitempty"`
+}
+
+// AppliedView is how far a commit has come on the proxies.
+type AppliedView struct {
+	// State is pending, success, failure (refused by check or by a proxy) or
+	// error (superseded).
+	State       sources.StatusState `json:"state"`
+	Description string              `json:"description"`
+	// Progress counts the proxies; missing when the commit was not published.
+	Progress *xds.Progress `json:"progress,omitempty"`
+}
+
+// StatusView is one commit status.
+type StatusView struct {
+	Context string `json:"context"`
+	sources.Status
+	// Written: this is what stands beside the commit. Otherwise it is queued,
+	// or Error says why the forge refused it for good.
+	Written bool   `json:"written"`
+	Error   string `json:"error,omitempty"`
+}
+
+// ResourceView is one resource of the served spec.
+type ResourceView struct {
+	Ref     schema.Ref `json:"ref"`
+	Mesh    string     `json:"mesh"`
+	AWSName string     `json:"awsName"`
+	Pos     schema.Pos `json:"pos"`
+	Digest  string     `json:"digest"`
+}
