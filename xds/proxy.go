@@ -34,6 +34,8 @@ type Proxy struct {
 	// one it has ACKed wholly; both empty where there is none yet.
 	Desired string `json:"desired"`
 	Applied string `json:"applied"`
+	// Note says why a proxy is not given the newest state; empty when it is.
+	Note string `json:"note,omitempty"`
 	// Types holds the types the proxy subscribes to.
 	Types map[Type]TypeStatus `json:"types"`
 }

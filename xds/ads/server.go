@@ -1,0 +1,312 @@
+package ads
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/meshwright/meshwright/xds"
+)
+
+// Server is the ADS server. All methods are safe for concurrent use.
+type Server struct {
+	config  Config
+	auth    *auth
+	tls     *certificates
+	log     *slog.Logger
+	metrics *metrics
+	now     func() time.Time
+
+	changed  chan struct{} // capacity 1
+	draining chan struct{} // closed when Run ends
+
+	publishing sync.Mutex // one Publish at a time
+
+	mu        sync.Mutex // before any conn's
+	conns     map[*conn]struct{}
+	state     xds.State
+	states    int // how many there have been
+	published time.Time
+}
+
+// New returns a server that does not run yet. It reads the token file and the
+// certificates, so that a mistake in them is told at once.
+func New(c Config) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c.Address = cmp.Or(c.Address, defaultAddress)
+	c.Drain = cmp.Or(c.Drain, 2*time.Second)
+	c.MaxStreams = cmp.Or(c.MaxStreams, 1000)
+	s := &Server{
+		config: c, auth: &auth{mtls: c.ClientCAFile != "", names: c.Names}, log: c.Logger, now: c.Now,
+		changed: make(chan struct{}, 1), draining: make(chan struct{}), conns: map[*conn]struct{}{},
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	var err error
+	if c.TokenFile != "" {
+		if s.auth.tokens, err = readTokens(c.TokenFile); err != nil {
+			return nil, fmt.Errorf("TokenFile: %w", err)
+		}
+	}
+	if c.CertFile != "" {
+		s.tls = &certificates{cert: c.CertFile, key: c.KeyFile, clientCA: c.ClientCAFile, optional: c.TokenFile != ""}
+		if _, err := s.tls.load(); err != nil {
+			return nil, fmt.Errorf("read the TLS files: %w", err)
+		}
+	}
+	if s.metrics, err = newMetrics(c.Metrics); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return s, nil
+}
+
+// Run serves until ctx ends, then lets changes under way end and returns nil.
+// It is called once.
+func (s *Server) Run(ctx context.Context) error {
+	l := s.config.Listener
+	if l == nil {
+		var err error
+		if l, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.config.Address); err != nil {
+			return fmt.Errorf("listen for xDS: %w", err)
+		}
+	}
+	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxConcurrentStreams(s.config.MaxStreams),
+		// A proxy that has gone without a word is noticed within a minute; one
+		// that pings more often than every ten seconds is asked to stop.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+	if s.tls != nil {
+		options = append(options, grpc.Creds(s.tls.credentials()))
+	} else if len(s.auth.tokens) > 0 && !loopback(l.Addr().String()) {
+		s.log.Warn("tokens travel in clear text", "reason", "CertFile and KeyFile are not set")
+	}
+	g := grpc.NewServer(options...)
+	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, s)
+	checks := health.NewServer()
+	healthv1.RegisterHealthServer(g, checks)
+
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(l) }()
+	s.log.Info("xDS served", "address", l.Addr().String())
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve xDS: %w", err)
+	case <-ctx.Done():
+	}
+	checks.Shutdown()
+	close(s.draining)
+	stop := time.AfterFunc(s.config.Drain+time.Second, g.Stop) // for streams that are stuck in a send
+	g.GracefulStop()
+	stop.Stop()
+	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serve xDS: %w", err)
+	}
+	return nil
+}
+
+// Publish makes a state the desired one. Streams whose resources it changes
+// are woken; for the others only the commit moves on. What it costs follows
+// the distinct profiles that are connected, and those the state has to
+// translate for; it waits for no proxy.
+func (s *Server) Publish(state xds.State) {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	now := s.now()
+	s.mu.Lock()
+	profiles := map[xds.Profile]offer{}
+	for c := range s.conns {
+		profiles[c.profile] = offer{}
+	}
+	s.mu.Unlock()
+	for p := range profiles { // not under mu: this may translate
+		profiles[p] = ask(state, p)
+	}
+	same := map[[2]*xds.Resources]bool{}
+	s.mu.Lock()
+	s.state, s.published = state, now
+	s.states++
+	for c := range s.conns {
+		o, ok := profiles[c.profile]
+		if !ok { // connected meanwhile
+			o = ask(state, c.profile)
+			profiles[c.profile] = o
+		}
+		s.give(c, state.Commit(), o, now, same)
+	}
+	s.mu.Unlock()
+	s.signal()
+}
+
+// offer is what a state has for a profile.
+type offer struct {
+	resources *xds.Resources
+	err       error
+}
+
+func ask(state xds.State, p xds.Profile) offer {
+	r, err := state.Resources(p)
+	return offer{r, err}
+}
+
+// give sets what a connection should have. A proxy that the state cannot serve
+// keeps what it has: an Envoy with traffic is never wiped because of a spec
+// that forgot it.
+func (s *Server) give(c *conn, commit string, o offer, now time.Time, same map[[2]*xds.Resources]bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o.err != nil {
+		note := o.err.Error()
+		if c.stream.want != nil {
+			note += "; keeps what it has of commit " + c.stream.commit
+		}
+		if c.note == "" {
+			c.log.Warn("proxy held back", "commit", commit, "reason", note)
+		}
+		c.note, c.touched = note, false
+		return
+	}
+	c.note = ""
+	changed := false
+	if old := c.stream.want; old != o.resources {
+		pair := [2]*xds.Resources{old, o.resources}
+		equal, ok := same[pair]
+		if !ok {
+			equal = old != nil && old.Equal(o.resources)
+			same[pair] = equal
+		}
+		changed = !equal
+	}
+	// A proxy that is not yet where the state before wanted it counts for this
+	// one too: the new commit is not applied before it is.
+	c.touched = changed || c.stream.want != nil && c.stream.making()
+	c.since, c.done = now, time.Time{}
+	c.stream.target(commit, o.resources, changed)
+	if changed {
+		c.poke()
+	}
+}
+
+// enter registers a connection and gives it the newest state.
+func (s *Server) enter(c *conn) {
+	s.metrics.streams.WithLabelValues(c.protocol).Inc()
+	c.log.Info("proxy connected", "resource", c.profile.Identity)
+	for entered := false; !entered; {
+		s.mu.Lock()
+		state, states := s.state, s.states
+		s.mu.Unlock()
+		var o offer
+		if state != nil {
+			o = ask(state, c.profile) // not under mu: this may translate
+		}
+		s.mu.Lock()
+		if entered = s.states == states; entered {
+			s.conns[c] = struct{}{}
+			if state != nil {
+				s.give(c, state.Commit(), o, s.now(), map[[2]*xds.Resources]bool{})
+				c.mu.Lock()
+				c.touched = false // until it shows that it has something older
+				c.mu.Unlock()
+			}
+		}
+		s.mu.Unlock()
+	}
+	s.signal()
+}
+
+// leave forgets a connection.
+func (s *Server) leave(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.metrics.streams.WithLabelValues(c.protocol).Dec()
+	c.log.Info("proxy disconnected")
+	s.signal()
+}
+
+// Proxies returns the connected proxies, sorted by identity, ID and age.
+func (s *Server) Proxies() []xds.Proxy {
+	list := []xds.Proxy{}
+	for _, c := range s.connections() {
+		list = append(list, c.proxy())
+	}
+	slices.SortFunc(list, func(a, b xds.Proxy) int {
+		return cmp.Or(a.Identity.Compare(b.Identity), strings.Compare(a.ID, b.ID), a.Connected.Compare(b.Connected))
+	})
+	return list
+}
+
+// Progress returns how far the newest state is: of the proxies connected now,
+// those that it changes something for, whether they were connected when it was
+// published or came back since with something older. A proxy without any
+// configuration that comes later is not waited for.
+func (s *Server) Progress() xds.Progress {
+	var p xds.Progress
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != nil {
+		p.Commit = s.state.Commit()
+	}
+	for c := range s.conns {
+		c.mu.Lock()
+		if c.touched {
+			p.Touched++
+			if !c.done.IsZero() {
+				p.Applied++
+				p.Took = max(p.Took, c.done.Sub(s.published))
+			}
+			for t := range c.stream.watches {
+				if n := c.stream.watches[t].status.NACK; n != nil && c.stream.watches[t].making() {
+					p.Rejected = append(p.Rejected, xds.Rejection{Proxy: c.id, Type: xds.Type(t), NACK: *n})
+				}
+			}
+		}
+		c.mu.Unlock()
+	}
+	slices.SortFunc(p.Rejected, func(a, b xds.Rejection) int {
+		return cmp.Or(strings.Compare(a.Proxy, b.Proxy), cmp.Compare(a.Type, b.Type))
+	})
+	return p
+}
+
+func (s *Server) connections() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		list = append(list, c)
+	}
+	return list
+}
+
+// Changed receives after anything in Proxies or Progress has changed. It has
+// room for one: whoever receives reads the whole state.
+func (s *Server) Changed() <-chan struct{} { return s.changed }
+
+func (s *Server) signal() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
