@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/meshwright/meshwright/xds"
 )
@@ -254,6 +256,92 @@ func TestEnvoy(t *testing.T) {
 			}
 			if n, errs := end(); len(errs) > 0 {
 				t.Errorf("%d of %d requests failed over the restart: %v", len(errs), n, errs[0])
+			}
+		})
+	}
+}
+
+// nameserver answers every A question with 127.0.0.1, once answer is closed.
+func nameserver(t testing.TB, answer <-chan struct{}) (address string, asked <-chan struct{}) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	questions := make(chan struct{}, 100)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := conn.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			var m dnsmessage.Message
+			if err := m.Unpack(buf[:n]); err != nil || len(m.Questions) != 1 {
+				continue
+			}
+			select {
+			case questions <- struct{}{}:
+			default:
+			}
+			serving.Go(func() {
+				<-answer
+				m.Response = true
+				m.Additionals = nil
+				if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
+					m.Answers = []dnsmessage.Resource{{
+						Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: 60},
+						Body:   &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}}}}
+				}
+				if b, err := m.Pack(); err == nil {
+					_, _ = conn.WriteTo(b, from)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { _ = conn.Close(); serving.Wait() })
+	return conn.LocalAddr().String(), questions
+}
+
+// Envoy ACKs clusters when they are warm, DNS included: that is the signal that
+// routes wait for, and what makes a timer needless.
+func TestEnvoyWaitsForDNS(t *testing.T) {
+	for protocol, api := range map[string]string{delta: "DELTA_GRPC", sotw: "GRPC"} {
+		t.Run(protocol, func(t *testing.T) {
+			envoyPath(t)
+			l := listen(t, "127.0.0.1:0")
+			s, _ := start(t, Config{Listener: l})
+			answer := make(chan struct{})
+			resolver, asked := nameserver(t, answer)
+			port, one1, two2 := freePort(t), upstream(t, "one"), upstream(t, "two")
+			s.Publish(one("c1", resources(dns("one", "127.0.0.1", one1), listener("in", port, "r"), route("r", "one"))))
+			envoy(t, api, l.Addr().String(), resolver)
+			c := client(t)
+			eventually(t, "first request", func() error { _, err := get(c, port); return err })
+			done(t, s, "c1", 1)
+
+			end := traffic(t, port)
+			s.Publish(one("c2", resources(dns("two", "two.example", two2), listener("in", port, "r"), route("r", "two"))))
+			select {
+			case <-asked:
+			case <-time.After(10 * time.Second):
+				t.Fatal("Envoy did not ask for the new cluster's name")
+			}
+			for range 50 { // requests while the new cluster is cold
+				if got, err := get(c, port); err != nil || got != "one" {
+					t.Fatalf("while the new cluster is cold: %q, %v", got, err)
+				}
+			}
+			if p := s.Progress(); p.Applied != 0 || p.Touched != 1 {
+				t.Errorf("applied before DNS has answered: %+v", p)
+			}
+			close(answer)
+			done(t, s, "c2", 1)
+			if got, err := get(c, port); err != nil || got != "two" {
+				t.Fatalf("%q, %v", got, err)
+			}
+			if n, errs := end(); len(errs) > 0 {
+				t.Errorf("%d of %d requests failed: %v", len(errs), n, errs[0])
 			}
 		})
 	}
