@@ -127,10 +127,14 @@ func listener(name string, port int, routes string) *xds.Resource {
 	})
 }
 
-// route is a route configuration that sends everything to one cluster.
-func route(name, cluster string) *xds.Resource {
+// route is a route configuration that sends everything to one cluster, or
+// everything for some hosts.
+func route(name, cluster string, domains ...string) *xds.Resource {
+	if len(domains) == 0 {
+		domains = []string{"*"}
+	}
 	return resource(xds.Route, name, &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{{
-		Name: "all", Domains: []string{"*"}, Routes: []*routev3.Route{{
+		Name: "all", Domains: domains, Routes: []*routev3.Route{{
 			Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 			Action: &routev3.Route_Route{Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}},
 		}}}}})

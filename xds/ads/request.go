@@ -42,6 +42,9 @@ func (s *stream) receive(r request, now time.Time) (answer, error) {
 	if e := r.GetErrorDetail(); e != nil {
 		nack = &xds.NACK{Message: e.GetMessage(), At: now}
 	}
+	if s.began.IsZero() {
+		s.began = now
+	}
 	first := !w.asked
 	w.asked = true
 	var settled bool

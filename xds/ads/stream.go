@@ -26,6 +26,8 @@ type stream struct {
 	rewarm map[string]bool
 	// made is since when nothing but removals has been outstanding.
 	made time.Time
+	// began is when the first request came.
+	began time.Time
 	// planned: next has seen the latest input.
 	planned bool
 	// repaired: the proxy came with something else than it should have.
@@ -134,7 +136,7 @@ func (s *stream) next(now time.Time) []response {
 	if l := &s.watches[xds.Listener]; l.asked || len(s.want[xds.Listener]) == 0 {
 		s.applied = s.commit
 	}
-	if now.Before(s.made.Add(s.linger)) {
+	if now.Before(s.breakable()) {
 		return out
 	}
 	for _, t := range []xds.Type{xds.Route, xds.Cluster, xds.Endpoint, xds.Secret} {
@@ -146,6 +148,23 @@ func (s *stream) next(now time.Time) []response {
 	return out
 }
 
+// resuming is how long a proxy that comes back has to ask for all it had. A
+// proxy asks for its routes last, and what they use must not go before.
+const resuming = 5 * time.Second
+
+// breakable is when removals may begin, given that nothing else is to be done.
+func (s *stream) breakable() time.Time {
+	at := s.made.Add(s.linger)
+	resumed := false
+	for t := range s.watches {
+		resumed = resumed || s.watches[t].resumed
+	}
+	if resumed && !(s.watches[xds.Listener].asked && s.watches[xds.Route].asked) && at.Before(s.began.Add(resuming)) {
+		at = s.began.Add(resuming)
+	}
+	return at
+}
+
 // due is when next has something to do without any input; zero for never.
 func (s *stream) due() time.Time {
 	if s.made.IsZero() || s.flying() {
@@ -153,7 +172,7 @@ func (s *stream) due() time.Time {
 	}
 	for t := range s.watches {
 		if len(s.watches[t].todo.gone) > 0 {
-			return s.made.Add(s.linger)
+			return s.breakable()
 		}
 	}
 	return time.Time{}

@@ -17,7 +17,7 @@ type watch struct {
 	starred bool
 
 	// known is what the proxy holds once it has taken all that was sent. An
-	// entry without version is uncertain: the proxy may hold some version.
+	// entry without version may or may not be there.
 	known map[string]held
 	// absent are the names the proxy was told do not exist (delta only).
 	absent map[string]bool
@@ -46,6 +46,9 @@ type watch struct {
 	status xds.TypeStatus
 }
 
+// unsure is the version of a resource that a proxy holds in some version.
+const unsure = "?"
+
 // held is one resource on a proxy. The resource is nil if another server, or
 // this one before its restart, sent it.
 type held struct {
@@ -60,6 +63,16 @@ type sent struct {
 	makes         bool // it adds or changes something
 	versions      map[string]string
 	before        map[string]held
+}
+
+// follow makes s stand for the response before it too.
+func (s *sent) follow(earlier sent) {
+	for name, v := range earlier.versions {
+		if _, ok := s.versions[name]; !ok {
+			s.versions[name] = v
+		}
+		s.before[name] = earlier.before[name]
+	}
 }
 
 // todo is the difference between what a proxy holds and what it should have.
@@ -128,7 +141,7 @@ func (w *watch) refresh(t xds.Type, want *xds.Resources) {
 			w.owed = false
 		} else {
 			for name := range w.names { // held in some other version, or new
-				w.known[name] = held{version: "?"}
+				w.known[name] = held{version: unsure}
 			}
 		}
 		w.claimed = ""
@@ -197,6 +210,9 @@ func (w *watch) settle(nonce string, delta bool, nack *xds.NACK) bool {
 	if delta {
 		w.flight = slices.Delete(w.flight, i, i+1)
 	} else {
+		for _, earlier := range slices.Backward(w.flight[:i]) {
+			s.follow(earlier)
+		}
 		w.flight = slices.Delete(w.flight, 0, i+1)
 	}
 	if nack == nil {
@@ -214,14 +230,18 @@ func (w *watch) settle(nonce string, delta bool, nack *xds.NACK) bool {
 }
 
 // rollback undoes what a refused response did to known. Envoy takes the good
-// resources of a response whose bad ones it refuses, so what was new is now
-// uncertain, to be removed one day even if it never came to be.
+// resources of a response whose bad ones it refuses, so of each name it now
+// has the version before or the refused one: it is sent again in whatever
+// version is wanted next, and removed one day even if it never came to be.
 func (w *watch) rollback(s sent) {
 	for name, v := range s.versions {
 		if !w.wants(name) {
 			continue
 		}
 		was := s.before[name]
+		if was.version != "" {
+			was.version = unsure
+		}
 		later := slices.IndexFunc(w.flight, func(l sent) bool { _, ok := l.versions[name]; return ok })
 		switch {
 		case later >= 0: // another response about it follows: correct what that one replaces
