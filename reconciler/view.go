@@ -1,8 +1,11 @@
 package reconciler
 
 import (
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
@@ -76,7 +79,7 @@ type AppliedView struct {
 	// error (superseded).
 	State       sources.StatusState `json:"state"`
 	Description string              `json:"description"`
-	// Progress counts the proxies; missing when the commit was not published.
+	// Progress counts the proxies; missing when there is none to tell of.
 	Progress *xds.Progress `json:"progress,omitempty"`
 }
 
@@ -97,4 +100,44 @@ type ResourceView struct {
 	AWSName string     `json:"awsName"`
 	Pos     schema.Pos `json:"pos"`
 	Digest  string     `json:"digest"`
+}
+
+// view shows a state. Proxies and Source are added when somebody asks.
+func view(environment string, s State, seen Seen, resources []ResourceView) *View {
+	v := &View{
+		Environment: environment, Ready: seen.Published != "", Serving: seen.Published, Head: s.Head,
+		Commits: make([]CommitView, 0, len(s.Records)), Resources: resources,
+	}
+	for _, r := range s.Records {
+		c := CommitView{
+			Commit: r.Commit, Title: r.Title, Author: r.Author, When: r.When, Branch: r.Branch, Pulls: r.Pulls,
+			Serving: r.Commit == seen.Published, Result: r.Result, Errors: r.Errors, Warnings: r.Warnings,
+			Documents: r.Documents, Diagnostics: r.Diagnostics,
+		}
+		if a := r.Applied; a != nil {
+			c.Applied = &AppliedView{State: a.Status.State, Description: a.Status.Description, Progress: a.Progress}
+			if c.Serving && seen.Progress.Commit == r.Commit { // what happens now; the verdict may be held back
+				p := bounded(seen.Progress)
+				c.Applied.Progress = &p
+				if a.Status.State == sources.Pending {
+					c.Applied.Description = report.Applied(seen.Progress, seen.Connected).Description
+				}
+			}
+		}
+		for _, context := range slices.Sorted(maps.Keys(r.Statuses)) {
+			slot := r.Statuses[context]
+			c.Statuses = append(c.Statuses, StatusView{Context: context, Status: slot.Want, Written: !slot.open() && slot.Refused == "", Error: slot.Refused})
+		}
+		v.Commits = append(v.Commits, c)
+	}
+	return v
+}
+
+func resourceViews(spec *schema.Spec) []ResourceView {
+	views := []ResourceView{}
+	for ref, r := range spec.All() {
+		m := schema.MetaOf(r)
+		views = append(views, ResourceView{Ref: ref, Mesh: m.Mesh, AWSName: m.AWSName, Pos: m.Pos, Digest: m.Digest})
+	}
+	return views
 }

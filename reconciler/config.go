@@ -1,0 +1,136 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/meshwright/meshwright/reconciler/store"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
+	"github.com/meshwright/meshwright/xds"
+)
+
+// Branch is the repository of the specs; sources/git has it. It is used from
+// two goroutines: the watcher fetches while pulls reads a pull request.
+type Branch interface {
+	// Fetch asks the host for the newest commit of the branch. A revision that
+	// it returns is whole: its files can be read without network.
+	Fetch(ctx context.Context) (*sources.Revision, error)
+	// Commit returns a commit that is already here, without network.
+	Commit(hash string) (*sources.Revision, error)
+	// FetchCommit fetches one commit that the host has under ref.
+	FetchCommit(ctx context.Context, hash, ref string) (*sources.Revision, error)
+}
+
+// Proxies serves the desired state; xds/ads has it.
+type Proxies interface {
+	// Publish makes a state the one that proxies should have. When it returns,
+	// Progress speaks of that state, and knows which proxies it touches.
+	Publish(xds.State)
+	Proxies() []xds.Proxy
+	Progress() xds.Progress
+	// Changed receives after Proxies or Progress have changed; capacity 1.
+	Changed() <-chan struct{}
+}
+
+// Forge is where statuses go; sources/github has it. An error with a method
+// RetryAt() time.Time says when to come again; one with Permanent() bool, true,
+// that the same status will never be taken. Any other error leaves open whether
+// the status was written.
+type Forge interface {
+	PullRequests(ctx context.Context, base string) ([]sources.PullRequest, error)
+	SetStatus(ctx context.Context, commit, context string, s sources.Status) error
+	// Statuses returns what stands beside a commit by context: the newest of
+	// those that our own account wrote.
+	Statuses(ctx context.Context, commit string) (map[string]sources.Status, error)
+}
+
+// Load reads a tree into a spec: mistakes in the files are diagnostics; an
+// error means that the files could not be read.
+type Load func(context.Context, fs.FS) (*schema.Result, error)
+
+// Config of a [Reconciler]. Branch, Load, Translate, Proxies, Store and Wake
+// are needed.
+type Config struct {
+	Branch Branch
+	// Load loads the branch's commits. It is called by one goroutine at a time.
+	Load Load
+	// LoadPull loads pull requests' heads: a loader of its own, so that a pull
+	// request that is slow to load holds up nothing. nil: pull requests have no
+	// check.
+	LoadPull Load
+	// Translate makes a spec the state that proxies get; it keeps what prev
+	// (nil at first) has for profiles that the change does not touch.
+	Translate func(commit string, spec *schema.Spec, prev xds.State) xds.State
+	Proxies   Proxies
+	// Forge takes the statuses; nil: nothing is written back.
+	Forge Forge
+	// Store holds the progress, under the key "state".
+	Store store.Store
+	// Wake says that the branch or a pull request may have moved. It should
+	// have capacity 1 and coalesce.
+	Wake <-chan struct{}
+
+	// Environment is part of the statuses' contexts; may be empty.
+	Environment string
+	// BaseBranch is the watched branch: open pull requests against it are
+	// checked.
+	BaseBranch string
+	// Link is the page of a commit, which its statuses point to; nil: none.
+	Link func(commit string) string
+
+	Logger  *slog.Logger          // nil: silent
+	Metrics prometheus.Registerer // nil: none
+	Now     func() time.Time      // nil: time.Now
+
+	// WriteSpacing is the least time between two writes to the forge; zero: 1 s,
+	// which is what GitHub asks for.
+	WriteSpacing time.Duration
+	// PullSpacing is the least time between two lists of the pull requests,
+	// unless [Reconciler.Poke] says that one has moved; zero: 10 s.
+	PullSpacing time.Duration
+	// Settle is how long after the start proxies may take to come back before a
+	// commit counts as applied on all of them; zero: 5 s.
+	Settle time.Duration
+	// Grace is how long queued statuses may still be written after the end of
+	// Run's context; zero: 3 s. What is left is written after the next start.
+	Grace time.Duration
+}
+
+// withDefaults fills in the zero values and says what is missing.
+func (c Config) withDefaults() (Config, error) {
+	for _, need := range []struct {
+		field   string
+		missing bool
+	}{
+		{"Branch", c.Branch == nil}, {"Load", c.Load == nil}, {"Translate", c.Translate == nil},
+		{"Proxies", c.Proxies == nil}, {"Store", c.Store == nil}, {"Wake", c.Wake == nil},
+	} {
+		if need.missing {
+			return c, errors.New("reconciler: Config." + need.field + " is missing")
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&c.WriteSpacing, time.Second}, {&c.PullSpacing, 10 * time.Second}, {&c.Settle, 5 * time.Second}, {&c.Grace, 3 * time.Second}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	return c, nil
+}

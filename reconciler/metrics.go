@@ -1,0 +1,58 @@
+package reconciler
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	commits     *prometheus.CounterVec
+	verdicts    *prometheus.CounterVec
+	serving     prometheus.Gauge
+	ready       prometheus.Gauge
+	sourceUp    prometheus.Gauge
+	fetched     prometheus.Gauge
+	fetchErrors prometheus.Counter
+	load        prometheus.Histogram
+	publish     prometheus.Histogram
+	outbox      prometheus.Gauge
+	writes      *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	seconds := prometheus.ExponentialBuckets(0.001, 2.5, 12) // 1 ms to 24 s
+	m := &metrics{
+		commits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "meshwright_reconciler_commits_total", Help: "Commits of the branch judged, by result: good or bad.",
+		}, []string{"result"}),
+		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "meshwright_reconciler_verdicts_total", Help: "Ends of served commits on the proxies, by state: success, failure (refused by a proxy) or error (superseded).",
+		}, []string{"state"}),
+		serving: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "meshwright_reconciler_serving_commit_timestamp_seconds", Help: "When the served commit was committed.",
+		}),
+		ready: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "meshwright_reconciler_ready", Help: "Whether a good spec is published: 1 or 0.",
+		}),
+		sourceUp: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "meshwright_reconciler_source_up", Help: "Whether the last look at the repository succeeded: 1 or 0.",
+		}),
+		fetched: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "meshwright_reconciler_last_fetch_timestamp_seconds", Help: "When the repository answered last.",
+		}),
+		fetchErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "meshwright_reconciler_source_errors_total", Help: "Looks at the repository that failed.",
+		}),
+		load: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "meshwright_reconciler_load_seconds", Help: "Time to load and validate a commit.", Buckets: seconds,
+		}),
+		publish: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "meshwright_reconciler_publish_seconds", Help: "Time to translate a spec and hand it to the proxies' streams.", Buckets: seconds,
+		}),
+		outbox: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "meshwright_reconciler_outbox_pending", Help: "Commit statuses that the forge has not taken yet.",
+		}),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "meshwright_reconciler_status_writes_total", Help: "Commit statuses by result: written, stood (already there), retried, refused (for good).",
+		}, []string{"result"}),
+	}
+	reg.MustRegister(m.commits, m.verdicts, m.serving, m.ready, m.sourceUp, m.fetched, m.fetchErrors, m.load, m.publish, m.outbox, m.writes)
+	return m
+}

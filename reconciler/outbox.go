@@ -1,0 +1,229 @@
+package reconciler
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// outbox writes statuses to the forge, one at a time. The loop gives it all
+// that is outstanding ([outbox.sync]) and takes the answers ([outbox.take]):
+// latest wins for each commit and context, nothing is dropped on an error, and
+// nothing is written twice: after an error that leaves it open whether the
+// status was taken, it reads what stands before it writes.
+type outbox struct {
+	forge   Forge
+	spacing time.Duration
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *metrics
+	ready   bell // to the loop: answers to take
+	more    bell // to run: something to write
+
+	mu      sync.Mutex
+	queue   map[letter]*entry
+	count   uint64 // of entries, for their order
+	done    []Written
+	writing bool
+}
+
+// letter is where a status goes.
+type letter struct{ commit, context string }
+
+type entry struct {
+	write    Write
+	order    uint64
+	attempts int
+	due      time.Time
+}
+
+func newOutbox(cfg Config, m *metrics, ready bell) *outbox {
+	return &outbox{
+		forge: cfg.Forge, spacing: cfg.WriteSpacing, now: cfg.Now, log: cfg.Logger, metrics: m,
+		ready: ready, more: newBell(), queue: map[letter]*entry{},
+	}
+}
+
+// sync makes writes all that is outstanding.
+func (o *outbox) sync(writes []Write) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	answered := map[letter]Write{} // by a run that the loop has not heard of yet
+	for _, w := range o.done {
+		answered[letter{w.Commit, w.Context}] = w.Write
+	}
+	old := o.queue
+	o.queue = make(map[letter]*entry, len(writes))
+	for _, w := range writes {
+		to := letter{w.Commit, w.Context}
+		if a, ok := answered[to]; ok && equal(a.Status, w.Status) {
+			continue
+		}
+		e := old[to]
+		switch {
+		case e == nil:
+			o.count++
+			e = &entry{write: w, order: o.count}
+		case !equal(e.write.Status, w.Status):
+			// A new text keeps its place, and what is known of the letter.
+			w.Unsure = w.Unsure || e.write.Unsure
+			e = &entry{write: w, order: e.order, attempts: e.attempts, due: e.due}
+		}
+		o.queue[to] = e
+	}
+	o.metrics.outbox.Set(float64(len(o.queue)))
+	o.more.ring()
+}
+
+// take returns the answers since the last take.
+func (o *outbox) take() []Written {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	done := o.done
+	o.done = nil
+	return done
+}
+
+// idle reports whether nothing is outstanding.
+func (o *outbox) idle() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.queue) == 0 && !o.writing
+}
+
+// run writes until ctx ends.
+func (o *outbox) run(ctx context.Context) {
+	var pause time.Time // nothing is written before
+	failures := 0       // in a row
+	for {
+		e, wait := o.next(pause)
+		if e == nil {
+			if !sleep(ctx, wait, o.more) {
+				return
+			}
+			continue
+		}
+		stood, err := o.deliver(ctx, e)
+		if err != nil && ctx.Err() != nil {
+			return // the answer is unknown; the next process looks what stands
+		}
+		now := o.now()
+		limit, limited := retryAt(err)
+		switch {
+		case limited:
+			pause = limit // it is the account's, so it holds for all
+		case err == nil || permanent(err):
+			failures = 0
+			pause = now.Add(o.spacing)
+		default:
+			failures++
+			pause = now.Add(max(o.spacing, backoff(failures)))
+		}
+		o.settle(e, stood, err, now)
+	}
+}
+
+// next returns the entry to write now, or nil and how long to wait (negative:
+// until there is more). Those that failed wait behind those that did not, so
+// that one that can never succeed stops nobody.
+func (o *outbox) next(pause time.Time) (*entry, time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var first *entry
+	for _, e := range o.queue {
+		if first == nil || e.due.Before(first.due) || e.due.Equal(first.due) && e.order < first.order {
+			first = e
+		}
+	}
+	if first == nil {
+		return nil, -1
+	}
+	due := first.due
+	if due.Before(pause) {
+		due = pause
+	}
+	if wait := due.Sub(o.now()); wait > 0 {
+		return nil, wait
+	}
+	o.writing = true
+	return first, 0
+}
+
+// deliver writes one status, unless it stands there already.
+func (o *outbox) deliver(ctx context.Context, e *entry) (stood bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	w := e.write
+	if w.Unsure {
+		standing, err := o.forge.Statuses(ctx, w.Commit)
+		if err != nil {
+			return false, err
+		}
+		if st, ok := standing[w.Context]; ok && equal(st, w.Status) {
+			return true, nil
+		}
+	}
+	return false, o.forge.SetStatus(ctx, w.Commit, w.Context, w.Status)
+}
+
+// settle puts the answer to a write where the loop finds it, or the write back
+// in the queue.
+func (o *outbox) settle(e *entry, stood bool, err error, now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writing = false
+	w := e.write
+	log := o.log.With("commit", w.Commit, "type", w.Context)
+	to := letter{w.Commit, w.Context}
+	if err != nil && !permanent(err) {
+		o.metrics.writes.WithLabelValues("retried").Inc()
+		log.Warn("status write failed", "err", err)
+		if current := o.queue[to]; current != nil { // perhaps with a newer text
+			if _, limited := retryAt(err); limited {
+				return
+			}
+			current.attempts++
+			current.due = now.Add(backoff(current.attempts))
+			current.write.Unsure = true
+		}
+		return
+	}
+	result := "written"
+	switch {
+	case err != nil:
+		result = "refused"
+		log.Error("status refused", "err", err)
+	case stood:
+		result = "stood"
+	default:
+		log.Debug("status written", "verdict", w.Status.State, "reason", w.Status.Description)
+	}
+	o.metrics.writes.WithLabelValues(result).Inc()
+	o.done = append(o.done, Written{Write: w, Stood: stood, Refused: err})
+	if o.queue[to] == e {
+		delete(o.queue, to)
+	}
+	o.metrics.outbox.Set(float64(len(o.queue)))
+	o.ready.ring()
+}
+
+func permanent(err error) bool {
+	var p interface {
+		error
+		Permanent() bool
+	}
+	return errors.As(err, &p) && p.Permanent()
+}
+
+func retryAt(err error) (time.Time, bool) {
+	var r interface {
+		error
+		RetryAt() time.Time
+	}
+	if !errors.As(err, &r) {
+		return time.Time{}, false
+	}
+	return r.RetryAt(), true
+}

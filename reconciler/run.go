@@ -1,0 +1,78 @@
+package reconciler
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Run reconciles until ctx ends, then gives the outbox a short grace, saves and
+// returns nil. It fails only when the state cannot be loaded or saved: without
+// it nothing may be promised. It is called once.
+func (r *Reconciler) Run(ctx context.Context) error {
+	state, err := r.journal.load(ctx)
+	if err != nil {
+		return err
+	}
+	r.state = state
+	r.state.Started = r.cfg.Now()
+	r.watcher.restore = state.completed()
+	r.shown.Store(view(r.cfg.Environment, state, Seen{}, r.resources)) // pulls asks it what was judged
+
+	looking, stopLooking := context.WithCancel(ctx)
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stopWriting()
+	defer stopLooking()
+	group.Go(func() { r.spread(looking) })
+	group.Go(func() { r.watcher.run(looking) })
+	if r.pulls != nil {
+		group.Go(func() { r.pulls.run(looking) })
+	}
+	if r.outbox != nil {
+		group.Go(func() { r.outbox.run(writing) })
+	}
+	if err := r.loop(ctx); err != nil {
+		return err
+	}
+	return r.drain(context.WithoutCancel(ctx))
+}
+
+// spread passes wake-ups on to who looks.
+func (r *Reconciler) spread(ctx context.Context) {
+	for {
+		poked := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.cfg.Wake:
+		case <-r.poked:
+			poked = true
+		}
+		r.watcher.wake.ring()
+		if r.pulls != nil && poked {
+			r.pulls.poke.ring()
+		} else if r.pulls != nil {
+			r.pulls.wake.ring()
+		}
+	}
+}
+
+// drain lets the outbox write what is queued, for a while, and saves the
+// answers. What is left is in the state as an intent.
+func (r *Reconciler) drain(ctx context.Context) error {
+	if r.outbox != nil {
+		grace := time.NewTimer(r.cfg.Grace)
+		defer grace.Stop()
+		for over := false; !over && !r.outbox.idle(); {
+			select {
+			case <-grace.C:
+				over = true
+			case <-r.wake:
+			}
+		}
+	}
+	next, _ := r.rules.decide(r.state, r.look(), r.cfg.Now())
+	return r.journal.save(ctx, next)
+}

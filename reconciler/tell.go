@@ -1,0 +1,48 @@
+package reconciler
+
+import "github.com/meshwright/meshwright/sources"
+
+// tell logs and counts what a decision has changed.
+func (r *Reconciler) tell(was, is State) {
+	log := r.cfg.Logger
+	for i := range is.Records {
+		rec := &is.Records[i]
+		old := was.find(rec.Commit)
+		if old == nil {
+			old = &Record{}
+		}
+		judged := old.Result != rec.Result
+		switch {
+		case rec.Branch && (judged || !old.Branch || rec.Commit == is.Head && was.Head != is.Head):
+			r.metrics.commits.WithLabelValues(rec.Result).Inc()
+			if rec.Result == Bad {
+				log.Warn("commit refused", "commit", rec.Commit, "reason", firstError(rec.Diagnostics))
+			} else {
+				log.Info("commit accepted", "commit", rec.Commit)
+			}
+		case judged:
+			log.Info("pull request checked", "commit", rec.Commit, "verdict", rec.Result, "reason", firstError(rec.Diagnostics))
+		}
+		if a, b := old.Applied, rec.Applied; b != nil && rec.Result == Good && (a == nil || a.Status.State != b.Status.State) {
+			r.tellVerdict(rec)
+		}
+	}
+}
+
+func (r *Reconciler) tellVerdict(rec *Record) {
+	a, log := rec.Applied, r.cfg.Logger.With("commit", rec.Commit)
+	switch a.Status.State {
+	case sources.Pending:
+		return
+	case sources.Success:
+		log.Info("commit applied", "reason", a.Status.Description)
+	case sources.Failure:
+		log.Warn("commit refused by a proxy", "reason", a.Status.Description)
+		for _, x := range a.Progress.Rejected {
+			log.Warn("proxy refused", "proxy", x.Proxy, "type", x.Type, "err", x.Message)
+		}
+	default:
+		log.Info("commit superseded", "reason", a.Status.Description)
+	}
+	r.metrics.verdicts.WithLabelValues(string(a.Status.State)).Inc()
+}

@@ -1,0 +1,212 @@
+package reconciler
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// watcher fetches the branch and loads its newest commit, on each ring and,
+// after an error, by itself. What it found waits for the loop in take.
+type watcher struct {
+	branch  Branch
+	load    Load
+	restore string // commit to load before the newest; empty: none, or done
+	now     func() time.Time
+	log     *slog.Logger
+	metrics *metrics
+	wake    bell // from the outside: look
+	ready   bell // to the loop: take
+
+	// Of run.
+	head   string         // newest commit that was loaded
+	tree   string         // of the last load
+	result *schema.Result // of the last load
+
+	mu     sync.Mutex
+	loaded []Loaded
+	source SourceView
+}
+
+func newWatcher(cfg Config, m *metrics, ready bell) *watcher {
+	return &watcher{
+		branch: cfg.Branch, load: cfg.Load, now: cfg.Now, log: cfg.Logger, metrics: m,
+		wake: newBell(), ready: ready,
+	}
+}
+
+// take returns the commits loaded since the last take.
+func (w *watcher) take() []Loaded {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	loaded := w.loaded
+	w.loaded = nil
+	return loaded
+}
+
+// condition is the repository's.
+func (w *watcher) condition() SourceView {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.source
+}
+
+// run looks until ctx ends. Before it asks the network for anything, it loads
+// what was served last, so that proxies that reconnect find what they have.
+func (w *watcher) run(ctx context.Context) {
+	if err := w.again(ctx); err != nil && ctx.Err() == nil {
+		w.log.Warn("last good commit not readable", "commit", w.restore, "err", err)
+	}
+	for failures := 0; ctx.Err() == nil; {
+		err := w.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		w.report(err)
+		wait := time.Duration(-1)
+		if failures++; err == nil {
+			failures = 0
+		} else {
+			wait = backoff(failures)
+		}
+		sleep(ctx, wait, w.wake)
+	}
+}
+
+// again loads the commit that was served last from what is on disk.
+func (w *watcher) again(ctx context.Context) error {
+	if w.restore == "" {
+		return nil
+	}
+	rev, err := w.branch.Commit(w.restore)
+	if err != nil {
+		return err
+	}
+	l, err := w.open(ctx, rev)
+	if err != nil {
+		return err
+	}
+	l.Restored = true
+	w.restore = ""
+	if l.Spec == nil {
+		w.log.Error("last good commit refused by this version", "commit", rev.Commit, "reason", firstError(l.Diagnostics))
+	}
+	w.deliver(l)
+	return nil
+}
+
+// look fetches, and loads what is new.
+func (w *watcher) look(ctx context.Context) error {
+	rev, err := w.branch.Fetch(ctx)
+	if err != nil {
+		return err
+	}
+	w.metrics.fetched.Set(float64(w.now().UnixMilli()) / 1000)
+	if rev.Commit == w.head {
+		return nil
+	}
+	if w.restore != "" && w.restore != rev.Commit {
+		// The fetch may have mended the store: the newest commit may be bad, so
+		// what was served last is still needed.
+		if err := w.again(ctx); err != nil {
+			w.log.Error("last good commit lost", "commit", w.restore, "err", err)
+		}
+	}
+	w.restore = ""
+	l, err := w.open(ctx, rev)
+	if err != nil {
+		return err
+	}
+	w.head = rev.Commit
+	w.deliver(l)
+	return nil
+}
+
+// open loads a revision; an unchanged tree is not loaded again.
+func (w *watcher) open(ctx context.Context, rev *sources.Revision) (Loaded, error) {
+	if w.result == nil || w.tree != rev.Tree || rev.Tree == "" {
+		begin := w.now()
+		result, err := w.load(ctx, rev.Files)
+		if err != nil {
+			return Loaded{}, fmt.Errorf("load %s: %w", rev.Commit, err)
+		}
+		took := w.now().Sub(begin)
+		w.metrics.load.Observe(took.Seconds())
+		w.log.Debug("commit loaded", "commit", rev.Commit, "took", took)
+		w.tree, w.result = rev.Tree, result
+	}
+	return loaded(rev, w.result), nil
+}
+
+func loaded(rev *sources.Revision, res *schema.Result) Loaded {
+	l := Loaded{Revision: *rev, Documents: res.Documents, Diagnostics: res.Diagnostics, Spec: res.Spec}
+	l.Revision.Files = nil
+	if len(res.Diagnostics.Errors()) > 0 {
+		l.Spec = nil
+	}
+	return l
+}
+
+func (w *watcher) deliver(l Loaded) {
+	w.mu.Lock()
+	w.loaded = append(w.loaded, l)
+	w.mu.Unlock()
+	w.ready.ring()
+}
+
+// report notes the condition of the repository, and logs when it changes.
+func (w *watcher) report(err error) {
+	now := w.now()
+	w.mu.Lock()
+	was := w.source
+	is := SourceView{OK: err == nil, Since: was.Since, Fetched: was.Fetched}
+	if err == nil {
+		is.Fetched = now
+	} else {
+		is.Error = err.Error()
+	}
+	news := was.Since.IsZero() || was.OK != is.OK || gist(was.Error) != gist(is.Error)
+	if news {
+		is.Since = now
+	}
+	w.source = is
+	w.mu.Unlock()
+	switch {
+	case err != nil:
+		w.metrics.sourceUp.Set(0)
+		w.metrics.fetchErrors.Inc()
+		if news {
+			w.log.Warn("branch not readable", "err", err)
+		}
+	default:
+		w.metrics.sourceUp.Set(1)
+		if news && !was.Since.IsZero() {
+			w.log.Info("branch readable again", "took", now.Sub(was.Since))
+		}
+	}
+}
+
+// gist is an error's text without its numbers: the same trouble comes from
+// another port each time.
+func gist(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+func firstError(ds schema.Diagnostics) string {
+	if errs := ds.Errors(); len(errs) > 0 {
+		return errs[0].String()
+	}
+	return ""
+}
