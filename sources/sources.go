@@ -5,9 +5,40 @@
 package sources
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 )
+
+// Errors that say something about the watched branch rather than about the way
+// to it.
+var (
+	// ErrNoBranch: the repository was reached and has no such branch (any more).
+	ErrNoBranch = errors.New("no such branch")
+	// ErrNoPath: the commit has no folder at the spec path. The revision that
+	// comes with it says which commit, and has no files.
+	ErrNoPath = errors.New("no such folder")
+)
+
+// RetryAfter says that the git host's limits are used up until a time.
+type RetryAfter struct {
+	At  time.Time
+	Err error
+}
+
+func (e *RetryAfter) Error() string {
+	return fmt.Sprintf("%v; again at %s", e.Err, e.At.UTC().Format(time.TimeOnly+" UTC"))
+}
+
+func (e *RetryAfter) Unwrap() error { return e.Err }
+
+// Permanent is an error of the git host that a retry cannot mend: somebody
+// must change something. Its text says what.
+type Permanent struct{ Err error }
+
+func (e *Permanent) Error() string { return e.Err.Error() }
+func (e *Permanent) Unwrap() error { return e.Err }
 
 // Revision is the spec path of a repository at one commit, read from the
 // object store without a work tree.
@@ -17,6 +48,7 @@ type Revision struct {
 	Author string    // name of the commit's author
 	Title  string    // first line of the commit's message
 	When   time.Time // committer's time
+	Forced bool      // fetched, and does not descend from the tip fetched before it
 	Files  fs.FS     // files below the spec path; FileInfo.Sys() is a schema.BlobID
 }
 

@@ -1,0 +1,200 @@
+package git_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/meshwright/meshwright/sources"
+	"github.com/meshwright/meshwright/sources/git"
+)
+
+// origin is a bare repository made with the real git, and a work tree to
+// commit from.
+type origin struct {
+	t    testing.TB
+	bare string
+	work string
+}
+
+// needGit skips without the git binary; CI has it.
+func needGit(t testing.TB) {
+	t.Helper()
+	if _, err := exec.LookPath("git"); err != nil {
+		if os.Getenv("REQUIRE_REAL") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip("no git on this machine")
+	}
+}
+
+func newOrigin(t testing.TB) *origin {
+	t.Helper()
+	needGit(t)
+	dir := t.TempDir()
+	o := &origin{t: t, bare: filepath.Join(dir, "origin.git"), work: filepath.Join(dir, "work")}
+	o.run(dir, "init", "--quiet", "--bare", "--initial-branch=main", o.bare)
+	o.run(o.bare, "config", "http.receivepack", "false")
+	o.run(o.bare, "config", "uploadpack.allowReachableSHA1InWant", "true")
+	o.run(dir, "init", "--quiet", "--initial-branch=main", o.work)
+	o.run(o.work, "remote", "add", "origin", o.bare)
+	return o
+}
+
+// run runs git and returns what it prints.
+func (o *origin) run(dir string, args ...string) string {
+	o.t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(),
+		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull,
+		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_AUTHOR_DATE=2026-01-02T03:04:05Z",
+		"GIT_COMMITTER_NAME=Bo", "GIT_COMMITTER_EMAIL=bo@example.com", "GIT_COMMITTER_DATE=2026-01-02T03:04:06Z",
+	)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		o.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// write puts files (path, content, path, content …) into the work tree.
+func (o *origin) write(files ...string) {
+	o.t.Helper()
+	for i := 0; i < len(files); i += 2 {
+		file := filepath.Join(o.work, filepath.FromSlash(files[i]))
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			o.t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(files[i+1]), 0o666); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+}
+
+// commit commits the work tree with the files and returns the hash.
+func (o *origin) commit(title string, files ...string) string {
+	o.t.Helper()
+	o.write(files...)
+	o.run(o.work, "add", "--all")
+	o.run(o.work, "commit", "--quiet", "--allow-empty", "-m", title)
+	return o.run(o.work, "rev-parse", "HEAD")
+}
+
+// push makes the work tree's commit the tip of a branch.
+func (o *origin) push() {
+	o.run(o.work, "push", "--quiet", "--force", "origin", "HEAD:refs/heads/main")
+}
+
+// commitAndPush is the usual step of a story.
+func (o *origin) commitAndPush(title string, files ...string) string {
+	o.t.Helper()
+	h := o.commit(title, files...)
+	o.push()
+	return h
+}
+
+// server serves the origin over HTTP with git's own http-backend.
+type server struct {
+	*httptest.Server
+	requests atomic.Int64
+	token    atomic.Value // string; "" lets everyone in
+	handler  atomic.Value // http.HandlerFunc in front, may be nil
+
+	handlerAgain http.HandlerFunc
+}
+
+func (o *origin) serve() *server {
+	o.t.Helper()
+	backend := &cgi.Handler{
+		Path: filepath.Join(o.run(o.bare, "--exec-path"), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(o.bare), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=" + os.DevNull},
+	}
+	s := &server{}
+	s.token.Store("")
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
+		if want := s.token.Load().(string); want != "" {
+			if _, got, _ := r.BasicAuth(); got != want {
+				w.Header().Set("WWW-Authenticate", "Basic")
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+		}
+		if h, _ := s.handler.Load().(http.HandlerFunc); h != nil {
+			h(w, r)
+			return
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	o.t.Cleanup(s.Close)
+	return s
+}
+
+func (s *server) repoURL() string { return s.URL + "/origin.git" }
+
+// open opens a repository with what the test leaves out filled in.
+func open(t testing.TB, cfg git.Config) *git.Repo {
+	t.Helper()
+	if cfg.Branch == "" {
+		cfg.Branch = "main"
+	}
+	if cfg.Dir == "" {
+		cfg.Dir = filepath.Join(t.TempDir(), "store")
+	}
+	r, err := git.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func mustFetch(t testing.TB, r *git.Repo) *sources.Revision {
+	t.Helper()
+	rev, err := r.Fetch(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rev
+}
+
+// wantFile checks the revision's commit and one file of it.
+func wantFile(t testing.TB, rev *sources.Revision, commit, file, text string) {
+	t.Helper()
+	if rev == nil {
+		t.Fatalf("no revision; want %s", commit)
+	}
+	if rev.Commit != commit {
+		t.Errorf("commit %s; want %s", rev.Commit, commit)
+	}
+	got, err := fs.ReadFile(rev.Files, file)
+	if err != nil || string(got) != text {
+		t.Errorf("%s = %q, %v; want %q", file, got, err, text)
+	}
+}
+
+// logger collects a log as text.
+func logger() (*slog.Logger, *bytes.Buffer) {
+	var b bytes.Buffer
+	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
+}
+
+// manyFiles is a spec of n files in folders of 100.
+func manyFiles(n int) []string {
+	var out []string
+	for i := range n {
+		out = append(out, fmt.Sprintf("specs/ns%02d/node%04d.yaml", i/100, i), strings.Repeat(fmt.Sprintf("line %d of a spec\n", i), 20))
+	}
+	return out
+}

@@ -1,0 +1,242 @@
+package git
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/go-git/go-billy/v5"
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// maxFile is the largest file that is read (bytes). A spec is text that people
+// write; the limit keeps one blob of a pull request from filling the memory.
+const maxFile = 32 << 20
+
+// cacheSize is how many bytes of objects are kept in memory: enough for the
+// bases of deltas; what is read twice is remembered by the loader.
+const cacheSize = 16 * cache.MiByte
+
+var errTooLarge = errors.New("larger than 32 MiB")
+
+// objects reads the objects of one repository on disk. It is safe for
+// concurrent use; go-git's storage is not, so each access holds mu and takes
+// whole objects out.
+type objects struct {
+	mu      sync.Mutex
+	storage *filesystem.Storage
+	cache   cache.Object
+}
+
+// openObjects opens the git directory at fs.
+func openObjects(fs billy.Filesystem) *objects {
+	o := &objects{cache: cache.NewObjectLRU(cacheSize)}
+	o.storage = newStorage(fs, o.cache)
+	return o
+}
+
+func newStorage(fs billy.Filesystem, c cache.Object) *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(fs, c, filesystem.Options{
+		KeepDescriptors: true,          // a file per pack, instead of one opened per object
+		AlternatesFS:    osfs.New("/"), // of a repository that borrows objects from another
+	})
+}
+
+// close gives up the open files. A later read opens them again.
+func (o *objects) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.storage.ObjectStorage.Close()
+}
+
+// reopen looks at the disk anew: packs have come or gone.
+func (o *objects) reopen(fs billy.Filesystem) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.storage.ObjectStorage.Close()
+	o.storage = newStorage(fs, o.cache)
+}
+
+// forget is reopen for a disk that was found wrong: what was read before must
+// not stand in for what is there.
+func (o *objects) forget(fs billy.Filesystem) {
+	o.mu.Lock()
+	o.cache.Clear()
+	o.mu.Unlock()
+	o.reopen(fs)
+}
+
+// has says whether the object is here, without reading it.
+func (o *objects) has(h plumbing.Hash) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.storage.HasEncodedObject(h)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// size returns the bytes of an object's content.
+func (o *objects) size(h plumbing.Hash) (int64, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.storage.EncodedObjectSize(h)
+}
+
+// read returns an object whole, and only if its content has the hash h.
+func (o *objects) read(t plumbing.ObjectType, h plumbing.Hash) (*plumbing.MemoryObject, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	obj, err := o.storage.EncodedObject(t, h)
+	if err != nil {
+		return nil, fmt.Errorf("object %s: %w", h, err)
+	}
+	data, err := content(obj)
+	if err != nil {
+		return nil, fmt.Errorf("object %s: %w", h, err)
+	}
+	whole := &plumbing.MemoryObject{}
+	whole.SetType(obj.Type())
+	whole.Write(data)
+	if whole.Hash() != h {
+		return nil, fmt.Errorf("object %s: its content is damaged", h)
+	}
+	return whole, nil
+}
+
+func content(obj plumbing.EncodedObject) (data []byte, err error) {
+	r, err := obj.Reader()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data = make([]byte, obj.Size())
+	_, err = io.ReadFull(r, data)
+	return data, err
+}
+
+// blob returns the content of a file of at most maxFile bytes.
+func (o *objects) blob(h plumbing.Hash) ([]byte, error) {
+	if n, err := o.size(h); err != nil {
+		return nil, fmt.Errorf("object %s: %w", h, err)
+	} else if n > maxFile {
+		return nil, fmt.Errorf("object %s: %w", h, errTooLarge)
+	}
+	obj, err := o.read(plumbing.BlobObject, h)
+	if err != nil {
+		return nil, err
+	}
+	return content(obj)
+}
+
+func (o *objects) commit(h plumbing.Hash) (*object.Commit, error) {
+	obj, err := o.read(plumbing.CommitObject, h)
+	if err != nil {
+		return nil, err
+	}
+	c := new(object.Commit)
+	if err := c.Decode(obj); err != nil {
+		return nil, fmt.Errorf("commit %s: %w", h, err)
+	}
+	return c, nil
+}
+
+func (o *objects) tree(h plumbing.Hash) ([]object.TreeEntry, error) {
+	obj, err := o.read(plumbing.TreeObject, h)
+	if err != nil {
+		return nil, err
+	}
+	t := new(object.Tree)
+	if err := t.Decode(obj); err != nil {
+		return nil, fmt.Errorf("tree %s: %w", h, err)
+	}
+	return t.Entries, nil
+}
+
+// subtree finds the tree at a slash-separated path ("" = root) below a tree.
+func (o *objects) subtree(root plumbing.Hash, path string) (h plumbing.Hash, ok bool, err error) {
+	h = root
+	for name := range strings.SplitSeq(path, "/") {
+		if name == "" {
+			continue
+		}
+		entries, err := o.tree(h)
+		if err != nil {
+			return h, false, err
+		}
+		e := find(entries, name)
+		if e == nil || e.Mode != filemode.Dir {
+			return h, false, nil
+		}
+		h = e.Hash
+	}
+	return h, true, nil
+}
+
+func find(entries []object.TreeEntry, name string) *object.TreeEntry {
+	for i := range entries {
+		if entries[i].Name == name {
+			return &entries[i]
+		}
+	}
+	return nil
+}
+
+// verify reads every object that tree reaches, except those that known, a
+// tree verified before, reaches at the same place: the cost follows the change.
+func (o *objects) verify(tree, known plumbing.Hash) error {
+	if tree == known {
+		return nil
+	}
+	entries, err := o.tree(tree)
+	if err != nil {
+		return err
+	}
+	before := map[string]plumbing.Hash{}
+	if !known.IsZero() {
+		old, err := o.tree(known)
+		if err != nil {
+			return err
+		}
+		for _, e := range old {
+			before[e.Name] = e.Hash
+		}
+	}
+	for _, e := range entries {
+		old := before[e.Name]
+		switch {
+		case e.Mode == filemode.Submodule: // a commit of another repository
+		case old == e.Hash:
+		case e.Mode == filemode.Dir:
+			if ok, _ := o.isTree(old); !ok {
+				old = plumbing.ZeroHash
+			}
+			err = o.verify(e.Hash, old)
+		default:
+			if _, err = o.blob(e.Hash); errors.Is(err, errTooLarge) {
+				err = nil // it is there; whoever opens it hears of its size
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isTree says whether h, which may be zero, is a tree here.
+func (o *objects) isTree(h plumbing.Hash) (bool, error) {
+	if h.IsZero() {
+		return false, nil
+	}
+	_, err := o.read(plumbing.TreeObject, h)
+	return err == nil, err
+}

@@ -1,0 +1,149 @@
+package git
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+)
+
+// remote is where commits come from.
+type remote interface {
+	// connect looks at the remote's references as they are now.
+	connect(context.Context) (conn, error)
+}
+
+// conn is one look at a remote.
+type conn interface {
+	// tip returns the commit that a reference names; false when there is none.
+	tip(plumbing.ReferenceName) (plumbing.Hash, bool, error)
+	// fetch brings a commit and all it reaches into the store, which has
+	// already all that have reaches. whole is false for a commit that no
+	// reference names: some servers then refuse.
+	fetch(ctx context.Context, into *store, want, have plumbing.Hash) error
+	Close() error
+}
+
+// maxHaves is how many commits the server is told of (as go-git does): after a
+// force-push, the newest common one is nearly always among them.
+const maxHaves = 100
+
+// session is one exchange of git's pack protocol; go-git's HTTP transport and
+// our ssh are ones.
+type session interface {
+	AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, error)
+	UploadPack(context.Context, *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
+	Close() error
+}
+
+// httpRemote speaks git's smart protocol over HTTP.
+type httpRemote struct {
+	endpoint endpoint
+	auth     Auth
+	client   transport.Transport
+}
+
+func newHTTPRemote(e endpoint, auth Auth) *httpRemote {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 2
+	t.IdleConnTimeout = 5 * time.Minute // polling goes on over one connection
+	return &httpRemote{e, auth, githttp.NewClient(&http.Client{Transport: t})}
+}
+
+func (r *httpRemote) connect(ctx context.Context) (conn, error) {
+	auth, err := r.auth.http()
+	if err != nil {
+		return nil, err
+	}
+	ep := *r.endpoint.Endpoint // a redirect changes it
+	s, err := r.client.NewUploadPackSession(&ep, auth)
+	if err != nil {
+		return nil, err
+	}
+	return advertise(ctx, s)
+}
+
+// smartConn is a conn to a git server.
+type smartConn struct {
+	session session
+	refs    map[string]plumbing.Hash
+	caps    *capability.List
+}
+
+// advertise reads the references that the server offers.
+func advertise(ctx context.Context, s session) (conn, error) {
+	adv, err := s.AdvertisedReferencesContext(ctx)
+	switch {
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		return &smartConn{session: s}, nil
+	case err != nil:
+		return nil, err
+	}
+	return &smartConn{s, adv.References, adv.Capabilities}, nil
+}
+
+func (c *smartConn) tip(name plumbing.ReferenceName) (plumbing.Hash, bool, error) {
+	h, ok := c.refs[name.String()]
+	return h, ok, nil
+}
+
+func (c *smartConn) fetch(ctx context.Context, into *store, want, have plumbing.Hash) error {
+	req := packp.NewUploadPackRequestFromCapabilities(c.caps)
+	if c.caps.Supports(capability.NoProgress) {
+		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
+			return err
+		}
+	}
+	req.Wants = []plumbing.Hash{want}
+	if !have.IsZero() {
+		req.Haves = into.recent(have, maxHaves)
+	}
+	resp, err := c.session.UploadPack(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer resp.Close()
+	_, err = into.addPack(c.demux(req, resp))
+	// A cut connection is told apart from a bad pack by the context's error.
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// demux takes the pack out of the channels that the server multiplexes.
+func (c *smartConn) demux(req *packp.UploadPackRequest, r io.Reader) io.Reader {
+	switch {
+	case req.Capabilities.Supports(capability.Sideband64k):
+		return sideband.NewDemuxer(sideband.Sideband64k, bufio.NewReaderSize(r, sideband.MaxPackedSize64k))
+	case req.Capabilities.Supports(capability.Sideband):
+		return sideband.NewDemuxer(sideband.Sideband, bufio.NewReader(r))
+	}
+	return r
+}
+
+func (c *smartConn) Close() error { return c.session.Close() }
+
+// explain says in words what go-git's transport errors mean to the person who
+// configured the remote.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired):
+		return fmt.Errorf("%w: give a token or a key that may read the repository", err)
+	case errors.Is(err, transport.ErrAuthorizationFailed):
+		return fmt.Errorf("%w: the token or key may not read the repository", err)
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		return fmt.Errorf("%w: check the URL, and that the token or key may read it", err)
+	}
+	return err
+}

@@ -1,0 +1,405 @@
+package git
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/meshwright/meshwright/sources"
+)
+
+// Config of a [Repo].
+type Config struct {
+	URL     string        // a path, file://, https://, http://, ssh:// or user@host:path
+	Branch  string        // short name, such as main
+	Path    string        // folder of the specs in the repository; "" is its root
+	Dir     string        // where the copy is kept; nothing else may be there
+	Auth    Auth          // how to log in
+	Timeout time.Duration // of one fetch, by default 60 s
+	Logger  *slog.Logger  // by default none
+}
+
+// validate checks the configuration and fills in what is left out.
+func (c *Config) validate() error {
+	if c.Branch == "" {
+		return errors.New("the branch is empty; name one, such as main")
+	}
+	if err := plumbing.NewBranchReferenceName(c.Branch).Validate(); err != nil {
+		return fmt.Errorf("branch %q: not a name git allows", c.Branch)
+	}
+	if c.Dir == "" {
+		return errors.New("the directory of the git store is empty")
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return err
+	}
+	c.Dir = dir
+	if c.Path, err = cleanPath(c.Path); err != nil {
+		return err
+	}
+	if c.Timeout < 0 {
+		return fmt.Errorf("timeout %s is negative", c.Timeout)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = time.Minute
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// cleanPath makes a folder inside the repository of what people write.
+func cleanPath(p string) (string, error) {
+	clean := path.Clean("/" + filepath.ToSlash(p))[1:]
+	if strings.HasPrefix(path.Clean(filepath.ToSlash(p)), "..") {
+		return "", fmt.Errorf("path %q leaves the repository; name a folder inside it", p)
+	}
+	return clean, nil
+}
+
+// Repo is a branch of a repository and its copy on disk. Its methods may be
+// called concurrently; fetches wait for each other.
+type Repo struct {
+	cfg    Config
+	name   string // of the remote, for people: no credentials
+	remote remote
+	branch plumbing.ReferenceName
+	store  *store
+
+	turn chan struct{} // held by the fetch that is under way
+
+	mu   sync.Mutex // guards:
+	last *sources.Revision
+	seen bool // the store's tip was looked at since Open
+}
+
+// Open prepares a branch of a repository. It reads no network and changes
+// nothing of a store that is whole.
+func Open(cfg Config) (*Repo, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	ep, err := parseURL(cfg.URL, &cfg.Auth)
+	if err != nil {
+		return nil, err
+	}
+	branch := plumbing.NewBranchReferenceName(cfg.Branch)
+	s, err := openStore(cfg.Dir, ep.name, branch)
+	if err != nil {
+		return nil, fmt.Errorf("open git store: %w", err)
+	}
+	return &Repo{cfg: cfg, name: ep.name, remote: newRemote(ep, cfg.Auth), branch: branch, store: s, turn: make(chan struct{}, 1)}, nil
+}
+
+func newRemote(e endpoint, auth Auth) remote {
+	switch e.Protocol {
+	case "file":
+		return localRemote{e.Path}
+	case "ssh":
+		return sshRemote{e, auth}
+	default:
+		return newHTTPRemote(e, auth)
+	}
+}
+
+// Last returns the branch's tip as the store has it, without the network; nil
+// when the store has none yet, or is broken: the next Fetch then clones it anew.
+func (r *Repo) Last() (*sources.Revision, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen {
+		return r.last, r.missingPath(r.last)
+	}
+	r.seen = true
+	tip, err := r.store.tip()
+	if err == nil && !tip.IsZero() {
+		// Nothing is taken for granted of a store that another process wrote.
+		r.last, err = r.revision(r.store, tip, plumbing.ZeroHash)
+	}
+	if err != nil && !errors.Is(err, sources.ErrNoPath) {
+		r.last = nil
+		r.cfg.Logger.Warn("git store is broken, to be cloned anew", "err", err)
+	}
+	return r.last, r.missingPath(r.last)
+}
+
+// Fetch asks the remote for the branch, brings what is new, and returns its
+// tip when every object of it was read and found whole. When nothing is new it
+// returns the same revision again, and costs one look at the remote.
+//
+// A force-push is followed (Revision.Forced). [sources.ErrNoBranch] means that
+// the branch is gone or the repository empty, [sources.ErrNoPath] that the tip
+// has no folder at the spec path. After any error the store holds what it held.
+func (r *Repo) Fetch(ctx context.Context) (*sources.Revision, error) {
+	ctx, done, err := r.begin(ctx)
+	if err != nil {
+		return nil, r.failed(ctx, "fetch "+r.cfg.Branch, err)
+	}
+	defer done()
+	rev, err := r.fetch(ctx)
+	if err != nil {
+		return rev, r.failed(ctx, "fetch "+r.cfg.Branch, err)
+	}
+	return rev, nil
+}
+
+// begin waits for its turn and starts the clock of one fetch.
+func (r *Repo) begin(ctx context.Context) (_ context.Context, done func(), err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, fmt.Errorf("no end after %s: %w", r.cfg.Timeout, context.DeadlineExceeded))
+	select {
+	case r.turn <- struct{}{}:
+		return ctx, func() { <-r.turn; cancel() }, nil
+	case <-ctx.Done():
+		cancel()
+		return ctx, nil, ctx.Err()
+	}
+}
+
+// failed names the operation and the remote. Timeouts reach us in many
+// wrappings; the context knows best.
+func (r *Repo) failed(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return fmt.Errorf("%s from %s: %w", what, r.name, explain(err))
+}
+
+func (r *Repo) fetch(ctx context.Context) (*sources.Revision, error) {
+	start := time.Now()
+	last, _ := r.Last()
+	c, err := r.remote.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	tip, ok, err := c.tip(r.branch)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, sources.ErrNoBranch
+	case last != nil && last.Commit == tip.String():
+		return last, r.missingPath(last)
+	}
+
+	var rev *sources.Revision
+	if last == nil {
+		rev, err = r.clone(ctx, c, tip)
+	} else if rev, err = r.advance(ctx, c, tip, last); errors.Is(err, errBroken) && ctx.Err() == nil {
+		r.cfg.Logger.Warn("git store is broken, cloned anew", "err", err)
+		rev, err = r.cloneAgain(ctx)
+	}
+	if err != nil && !errors.Is(err, sources.ErrNoPath) {
+		return nil, err
+	}
+	if last != nil {
+		rev.Forced = !r.store.descends(plumbing.NewHash(rev.Commit), plumbing.NewHash(last.Commit))
+	}
+	r.mu.Lock()
+	r.last, r.seen = rev, true
+	r.mu.Unlock()
+	r.cfg.Logger.Info("revision fetched", "commit", rev.Commit, "ref", r.cfg.Branch, "forced", rev.Forced, "took", time.Since(start))
+	if cerr := r.store.compact(); cerr != nil {
+		r.cfg.Logger.Warn("git store not compacted", "err", cerr)
+	}
+	return rev, err
+}
+
+// advance brings a commit into the store and moves the branch to it.
+func (r *Repo) advance(ctx context.Context, c conn, tip plumbing.Hash, last *sources.Revision) (*sources.Revision, error) {
+	if err := r.bring(ctx, c, r.store, tip, plumbing.NewHash(last.Commit)); err != nil {
+		return nil, err
+	}
+	return r.adopt(r.store, tip, plumbing.NewHash(last.Tree))
+}
+
+// bring fetches a commit unless the store has it: after a force-push to an
+// older commit there is nothing to ask for.
+func (r *Repo) bring(ctx context.Context, c conn, into *store, want, have plumbing.Hash) error {
+	if ok, err := into.has(want); err != nil || ok {
+		return err
+	}
+	return c.fetch(ctx, into, want, have)
+}
+
+// adopt checks a commit that is in the store and moves the branch to it. known
+// is a tree that was checked before.
+func (r *Repo) adopt(s *store, tip, known plumbing.Hash) (*sources.Revision, error) {
+	rev, err := r.revision(s, tip, known)
+	if err != nil && !errors.Is(err, sources.ErrNoPath) {
+		return nil, fmt.Errorf("%w: %w", errBroken, err)
+	}
+	if serr := s.setTip(tip); serr != nil {
+		return nil, serr
+	}
+	return rev, err
+}
+
+// cloneAgain clones after the connection was used for something else.
+func (r *Repo) cloneAgain(ctx context.Context) (*sources.Revision, error) {
+	c, err := r.remote.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	tip, ok, err := c.tip(r.branch)
+	if err != nil || !ok {
+		return nil, cmp.Or(err, sources.ErrNoBranch)
+	}
+	return r.clone(ctx, c, tip)
+}
+
+// clone fetches all of the branch beside the store and, when it is whole, puts
+// it in the store's place.
+func (r *Repo) clone(ctx context.Context, c conn, tip plumbing.Hash) (*sources.Revision, error) {
+	fresh, err := createStore(r.store.dir+".new", r.name, r.branch)
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(fresh.dir)
+	defer fresh.close()
+	if err := c.fetch(ctx, fresh, tip, plumbing.ZeroHash); err != nil {
+		return nil, err
+	}
+	if _, err := r.adopt(fresh, tip, plumbing.ZeroHash); err != nil && !errors.Is(err, sources.ErrNoPath) {
+		return nil, fmt.Errorf("the remote repository is damaged or half-written: %w", err)
+	}
+	if err := r.store.replace(fresh); err != nil {
+		return nil, err
+	}
+	return newRevision(r.store.objects, tip, r.cfg.Path) // it reads from where the store is now
+}
+
+// Commit returns a commit that is in the store: one that the branch has or had,
+// or that FetchCommit brought.
+func (r *Repo) Commit(hash string) (*sources.Revision, error) {
+	h, err := parseHash(hash)
+	if err != nil {
+		return nil, err
+	}
+	return r.revision(r.store, h, r.known())
+}
+
+// FetchCommit returns a commit from the store or, when it is not there, from
+// the remote: the head of a pull request, which ref names ("refs/pull/7/head").
+// The watched branch stays as it is. When ref has moved on and the server gives
+// out only what its references name, that is an error: look at the pull request
+// again.
+func (r *Repo) FetchCommit(ctx context.Context, hash, ref string) (*sources.Revision, error) {
+	h, err := parseHash(hash)
+	if err != nil {
+		return nil, err
+	}
+	ctx, done, err := r.begin(ctx)
+	if err != nil {
+		return nil, r.failed(ctx, "fetch "+hash, err)
+	}
+	defer done()
+	if err := r.fetchCommit(ctx, h, plumbing.ReferenceName(ref)); err != nil {
+		return nil, r.failed(ctx, "fetch "+hash, err)
+	}
+	return r.revision(r.store, h, r.known())
+}
+
+func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.ReferenceName) error {
+	last, _ := r.Last()
+	if last == nil {
+		return errors.New("the branch was not fetched yet")
+	}
+	if ok, err := r.store.has(h); err != nil || ok {
+		return err
+	}
+	c, err := r.remote.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	now, ok, err := c.tip(ref)
+	if err != nil {
+		return err
+	}
+	if err := c.fetch(ctx, r.store, h, plumbing.NewHash(last.Commit)); err != nil {
+		switch {
+		case !ok && ref != "":
+			return fmt.Errorf("%w (there is no %s)", err, ref)
+		case ok && now != h:
+			return fmt.Errorf("%w (%s has moved on to %s)", err, ref, now)
+		}
+		return err
+	}
+	return nil
+}
+
+// known is the newest tree that was checked.
+func (r *Repo) known() plumbing.Hash {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == nil {
+		return plumbing.ZeroHash
+	}
+	return plumbing.NewHash(r.last.Tree)
+}
+
+// revision makes a revision of a commit in a store, after reading what its
+// spec path has and known has not.
+func (r *Repo) revision(s *store, h, known plumbing.Hash) (*sources.Revision, error) {
+	rev, err := newRevision(s.objects, h, r.cfg.Path)
+	if err != nil {
+		return rev, err
+	}
+	if err := s.verify(plumbing.NewHash(rev.Tree), known); err != nil {
+		return nil, fmt.Errorf("commit %s: %w", h, err)
+	}
+	return rev, nil
+}
+
+// newRevision makes a revision of a commit and the folder at path in it. With
+// [sources.ErrNoPath] it has no files.
+func newRevision(o *objects, h plumbing.Hash, path string) (*sources.Revision, error) {
+	c, err := o.commit(h)
+	if err != nil {
+		return nil, err
+	}
+	title, _, _ := strings.Cut(strings.TrimSpace(c.Message), "\n")
+	rev := &sources.Revision{Commit: h.String(), Author: c.Author.Name, Title: strings.TrimSpace(title), When: c.Committer.When}
+	tree, ok, err := o.subtree(c.TreeHash, path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return rev, noPath(h.String(), path)
+	}
+	rev.Tree, rev.Files = tree.String(), newTreeFS(o, tree, rev.When)
+	return rev, nil
+}
+
+// missingPath is the error that goes with a revision without files.
+func (r *Repo) missingPath(rev *sources.Revision) error {
+	if rev == nil || rev.Files != nil {
+		return nil
+	}
+	return noPath(rev.Commit, r.cfg.Path)
+}
+
+func noPath(commit, path string) error {
+	return fmt.Errorf("commit %.7s has no folder %q: %w", commit, path, sources.ErrNoPath)
+}
+
+func parseHash(s string) (plumbing.Hash, error) {
+	if !plumbing.IsHash(s) {
+		return plumbing.ZeroHash, fmt.Errorf("%q is not the full hash of a commit", s)
+	}
+	return plumbing.NewHash(s), nil
+}
