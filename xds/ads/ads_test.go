@@ -211,3 +211,5 @@ func done(t testing.TB, s *Server, commit string, n int) xds.Progress {
 	})
 	return s.Progress()
 }
+
+func identifier(commit string) *corev3.ControlPlane { return &corev3.ControlPlane{Identifier: commit} }

@@ -94,14 +94,12 @@ func (s *stream) subscribe(t xds.Type, r *discoveryv3.DeltaDiscoveryRequest, fir
 	}
 	if first {
 		for name, version := range r.GetInitialResourceVersions() {
-			if w.wants(name) && (t != xds.Endpoint || !s.rewarm[name]) {
+			if w.wants(name) && !w.renew[name] {
 				w.known[name] = held{version: version}
 			}
 		}
 		w.owed = w.all && !w.resumed
-		if t == xds.Endpoint {
-			s.rewarm = nil
-		}
+		clear(w.renew)
 	}
 	for _, name := range r.GetResourceNamesUnsubscribe() {
 		if name == "*" {

@@ -45,6 +45,10 @@ type sim struct {
 	// lenient: it has refused something in its life, or came back over state of
 	// the world with what the server cannot know: see check.
 	lenient bool
+	// refused: its last answer was a NACK. Over state of the world such a proxy
+	// names the version before, although it took the good half of the response;
+	// if it then comes back to that very version, no server can know better.
+	refused [xds.NumTypes]bool
 	// stale are clusters that lost the stream while they were cold: the server
 	// cannot know that they wait, so they wait for Envoy's fetch time-out.
 	stale map[string]bool
@@ -190,11 +194,15 @@ func (s *sim) take() {
 			if s.parts[x].bad || t > xds.Cluster && t != xds.Listener && !s.names[t][x.Name] {
 				continue
 			}
+			if s.delta && old != nil && s.usable(old) && !s.usable(x) {
+				s.fatalf("%s %s, in use, is changed to refer to a cluster that traffic cannot use yet", t, x.Name)
+			}
 			s.held[t][x.Name] = x
-			if t == xds.Cluster && old != x {
-				if s.delta && !s.lenient && old != nil && old.Version == x.Version {
-					s.fatalf("cluster %s sent again in the version the proxy has", x.Name)
-				}
+			again := old != nil && old.Version == x.Version
+			if again && s.delta && !s.lenient && t != xds.Endpoint {
+				s.fatalf("%s %s sent again in the version the proxy has", t, x.Name)
+			}
+			if t == xds.Cluster && !again {
 				if a := s.parts[x].assignment; a != "" {
 					s.cold[x.Name] = true
 					renewed = true
@@ -282,6 +290,7 @@ func (s *sim) release() {
 
 func (s *sim) answer(t xds.Type, nonce, version string, bad []string) {
 	var refusal *status.Status
+	s.refused[t] = len(bad) > 0
 	if len(bad) > 0 {
 		refusal = &status.Status{Message: fmt.Sprint("bad: ", bad)}
 	} else {
@@ -303,14 +312,21 @@ func (s *sim) answer(t xds.Type, nonce, version string, bad []string) {
 func (s *sim) check(r response) {
 	for _, t := range []xds.Type{xds.Listener, xds.Route} {
 		for _, x := range s.held[t] {
-			for _, c := range s.parts[x].clusters {
-				ok := s.active[c] || !s.started && s.held[xds.Cluster][c] != nil
-				if !ok && !s.lenient {
-					s.fatalf("after nonce %s: %s %s refers to cluster %s, which the proxy cannot use yet", r.nonce, t, x.Name, c)
-				}
+			if !s.usable(x) && !s.lenient {
+				s.fatalf("after nonce %s: %s %s refers to a cluster of %v which the proxy cannot use yet", r.nonce, t, x.Name, s.parts[x].clusters)
 			}
 		}
 	}
+}
+
+// usable: traffic can use all that a resource refers to.
+func (s *sim) usable(x *xds.Resource) bool {
+	for _, c := range s.parts[x].clusters {
+		if !s.active[c] && (s.started || s.held[xds.Cluster][c] == nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // settle runs both ends until nothing moves.
@@ -452,6 +468,12 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
+// FuzzSimulation plays more of them.
+func FuzzSimulation(f *testing.F) {
+	f.Add(uint64(1), true, true)
+	f.Fuzz(func(t *testing.T, seed uint64, delta, refusals bool) { play(t, seed, delta, refusals) })
+}
+
 func play(t testing.TB, seed uint64, delta, refusals bool) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	s := newSim(t, rnd, delta, time.Duration(rnd.IntN(2))*time.Second)
@@ -462,7 +484,7 @@ func play(t testing.TB, seed uint64, delta, refusals bool) {
 	s.connect()
 	for n := 1; n < 40; n++ {
 		switch k := rnd.IntN(20); {
-		case k == 0 && (delta || seed%2 == 0):
+		case k == 0 && (delta || seed%2 == 0 && s.refused == [xds.NumTypes]bool{}):
 			s.connect()
 		case k < 3:
 			s.publish(n, s.random(refusals))

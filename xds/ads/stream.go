@@ -21,9 +21,6 @@ type stream struct {
 	applied string         // the last commit the proxy has ACKed wholly
 	nonces  uint64
 	watches [xds.NumTypes]watch
-	// rewarm are assignments to send although the proxy says it has them:
-	// their cluster was sent before the proxy asked for them.
-	rewarm map[string]bool
 	// made is since when nothing but removals has been outstanding.
 	made time.Time
 	// began is when the first request came.
@@ -45,12 +42,13 @@ type response struct {
 }
 
 func newStream(delta bool, linger time.Duration) *stream {
-	s := &stream{delta: delta, linger: linger, rewarm: map[string]bool{}}
+	s := &stream{delta: delta, linger: linger}
 	for t := range s.watches {
 		s.watches[t].known = map[string]held{}
 		s.watches[t].names = map[string]bool{}
 		s.watches[t].absent = map[string]bool{}
 		s.watches[t].tell = map[string]bool{}
+		s.watches[t].renew = map[string]bool{}
 	}
 	return s
 }
@@ -276,10 +274,9 @@ func (s *stream) warm(clusters []*xds.Resource) {
 	e := &s.watches[xds.Endpoint]
 	for _, c := range clusters {
 		if name := assignmentOf(c); name != "" {
-			if e.asked {
-				e.forget(name)
-			} else {
-				s.rewarm[name] = true
+			e.forget(name)
+			if !e.asked || e.claimed != "" {
+				e.renew[name] = true
 			}
 		}
 	}

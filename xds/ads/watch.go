@@ -24,6 +24,9 @@ type watch struct {
 	// tell are names that the proxy no longer asks for by name but may have
 	// under its wildcard: if they are not wanted, it must hear so.
 	tell map[string]bool
+	// renew are names to send although the proxy will say that it has them, in
+	// its first request of the stream.
+	renew map[string]bool
 	// claimed is the version_info of the first request of a stream that was
 	// there before (state of the world): what the proxy says it holds.
 	claimed string
@@ -139,12 +142,17 @@ func (w *watch) refresh(t xds.Type, want *xds.Resources) {
 				w.known[r.Name] = held{r.Version, r}
 			}
 			w.owed = false
+			for name := range w.renew {
+				w.forget(name)
+			}
 		} else {
 			for name := range w.names { // held in some other version, or new
 				w.known[name] = held{version: unsure}
 			}
 		}
 		w.claimed = ""
+		clear(w.renew)
+		w.dirty = false
 	}
 	first := len(w.known) == 0 && !w.resumed
 	for _, r := range scope {
