@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,8 +62,7 @@ type Config struct {
 	// Load loads the branch's commits. It is called by one goroutine at a time.
 	Load Load
 	// LoadPull loads pull requests' heads: a loader of its own, so that a pull
-	// request that is slow to load holds up nothing. nil: pull requests have no
-	// check.
+	// request that is slow to load holds up nothing. nil: Load, in turns.
 	LoadPull Load
 	// Translate makes a spec the state that proxies get; it keeps what prev
 	// (nil at first) has for profiles that the change does not touch.
@@ -118,6 +118,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.LoadPull == nil {
+		c.Load = inTurns(c.Load)
+		c.LoadPull = c.Load
+	}
 	if c.Metrics == nil {
 		c.Metrics = prometheus.NewRegistry()
 	}
@@ -133,4 +137,14 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// inTurns lets one load happen at a time.
+func inTurns(load Load) Load {
+	var mu sync.Mutex
+	return func(ctx context.Context, files fs.FS) (*schema.Result, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return load(ctx, files)
+	}
 }

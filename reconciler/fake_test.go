@@ -202,6 +202,9 @@ func (b *fakeBranch) Fetch(context.Context) (*sources.Revision, error) {
 	if b.down != nil {
 		return nil, b.down
 	}
+	if b.tip == "" {
+		return nil, errors.New("no such branch")
+	}
 	b.broken = nil
 	for hash := range b.commits {
 		b.clone[hash] = true

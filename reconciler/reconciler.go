@@ -18,7 +18,7 @@ type Reconciler struct {
 	wake    bell
 	poked   bell
 	watcher *watcher
-	pulls   *pulls  // nil: pull requests are not checked
+	pulls   *pulls  // nil: there are none
 	outbox  *outbox // nil: nothing is written back
 	shown   atomic.Pointer[View]
 
@@ -49,9 +49,7 @@ func New(cfg Config) (*Reconciler, error) {
 	r.watcher = newWatcher(cfg, r.metrics, r.wake)
 	if cfg.Forge != nil {
 		r.outbox = newOutbox(cfg, r.metrics, r.wake)
-		if cfg.LoadPull != nil {
-			r.pulls = newPulls(cfg, r.judged, r.metrics, r.wake)
-		}
+		r.pulls = newPulls(cfg, r.judged, r.metrics, r.wake)
 	}
 	return r, nil
 }

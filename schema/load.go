@@ -2,13 +2,30 @@ package schema
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // BlobID is the git hash of a file's content. A file system whose
 // FileInfo.Sys() is a BlobID lets the loader know unchanged files without
 // reading them.
 type BlobID string
+
+// Limits of a tree, so that a hostile one costs seconds and no more.
+const (
+	maxFileBytes = 4 << 20   // of one file
+	maxTreeBytes = 128 << 20 // of all files
+	maxFiles     = 50_000
+)
 
 // Config of a [Loader].
 type Config struct {
@@ -17,22 +34,21 @@ type Config struct {
 	Eval Evaluator
 }
 
-// Evaluator evaluates the CUE files of a tree (path → content, module files
-// included) hermetically and within bounds.
-type Evaluator interface {
-	EvalCUE(ctx context.Context, files map[string][]byte) (*Evaluated, error)
-}
-
-// Evaluated is what an [Evaluator] made of the CUE files: it crosses a process
-// boundary as JSON.
-type Evaluated struct{}
-
 // Loader loads specs and remembers validated files, so that loading the next
 // commit costs the files that changed. It is not safe for concurrent use.
-type Loader struct{ cfg Config }
+type Loader struct {
+	cfg   Config
+	files map[string]*file // of the last load, by path
+	cue   evaluation       // of the last load
+}
 
 // NewLoader returns a loader that remembers nothing yet.
-func NewLoader(cfg Config) *Loader { return &Loader{cfg: cfg} }
+func NewLoader(cfg Config) *Loader {
+	if cfg.Eval == nil {
+		cfg.Eval = InProcess{}
+	}
+	return &Loader{cfg: cfg}
+}
 
 // Result of a load.
 type Result struct {
@@ -43,28 +59,203 @@ type Result struct {
 	Foreign     int // documents passed over: other API groups
 }
 
+// file is one file of the tree.
+type file struct {
+	path   string
+	id     BlobID  // of its content
+	text   []byte  // of CUE only
+	parsed *parsed // of YAML and JSON only
+}
+
 // Load loads every spec file below the root of fsys. Mistakes in the files are
 // diagnostics; an error means that the files could not be read (or ctx ended).
 func (l *Loader) Load(ctx context.Context, fsys fs.FS) (*Result, error) {
-	panic("TODO")
+	found, refused, err := list(fsys)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.read(ctx, fsys, found); err != nil {
+		return nil, err
+	}
+	var t linker
+	t.add(refused)
+	var cue []*file
+	res := &Result{}
+	for _, f := range found {
+		if f.parsed != nil {
+			t.add(f.parsed)
+		}
+		if f.text != nil {
+			cue = append(cue, f)
+		}
+		if f.specFile() {
+			res.Files++
+		}
+	}
+	evaluated, err := l.evaluate(ctx, cue)
+	if err != nil {
+		return nil, err
+	}
+	t.add(evaluated)
+	t.opaque = t.opaque || l.cue.opaque
+
+	l.files = make(map[string]*file, len(found))
+	for _, f := range found {
+		l.files[f.path] = f
+	}
+	res.Spec, res.Diagnostics = t.link()
+	res.Documents, res.Foreign = t.documents, t.foreign
+	if len(res.Diagnostics.Errors()) > 0 {
+		res.Spec = nil
+	}
+	return res, ctx.Err()
 }
 
-// Op is what happened to a resource between two specs.
-type Op string
+// specFile reports whether the file itself may hold resources; others are what
+// CUE files import.
+func (f *file) specFile() bool { return !strings.Contains("/"+f.path, "/cue.mod/") }
 
-// The operations of a [Change].
-const (
-	Added   Op = "added"
-	Changed Op = "changed"
-	Removed Op = "removed"
-)
-
-// Change is one resource that two specs do not share.
-type Change struct {
-	Ref Ref `json:"ref"`
-	Op  Op  `json:"op"`
+// list finds the spec files of a tree, sorted by path, and refuses what cannot
+// be one.
+func list(fsys fs.FS) (found []*file, refused *parsed, err error) {
+	refused = &parsed{}
+	refuse := func(p, what, fix string) { refused.report(CodeFile, Pos{p, 1, 1}, what, fix) }
+	err = fs.WalkDir(fsys, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("list %s: %w", p, err)
+		}
+		name := d.Name()
+		isSpec := slices.Contains([]string{".cue", ".yaml", ".yml", ".json"}, path.Ext(name))
+		module := strings.Contains("/"+p, "/cue.mod/")
+		switch {
+		case p == ".":
+		case strings.HasPrefix(name, "."):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+		case d.IsDir():
+			if _, err := fs.Stat(fsys, path.Join(p, ".git")); err == nil {
+				refuse(p, "this is another repository, and its files are not read", "copy them into this one")
+				return fs.SkipDir
+			}
+		case module && path.Ext(name) != ".cue":
+		case d.Type() == fs.ModeIrregular:
+			refuse(p, "this is a submodule, and its files are not read", "copy them into this repository")
+		case d.Type() == fs.ModeSymlink && (isSpec || path.Ext(name) == ""):
+			refuse(p, "this is a symbolic link, and those are not followed", "put the file itself there")
+		case !isSpec:
+		case !d.Type().IsRegular():
+			refuse(p, "this is no regular file", "remove it")
+		case len(found) == maxFiles:
+			refuse(p, fmt.Sprintf("there are more than %d spec files", maxFiles), "name the folder that holds the specs")
+			return fs.SkipAll
+		default:
+			found = append(found, &file{path: p})
+		}
+		return nil
+	})
+	slices.SortFunc(found, func(a, b *file) int { return strings.Compare(a.path, b.path) })
+	return found, refused, err
 }
 
-// Diff returns what changed from one spec to another, sorted by ref. A nil
-// spec has no resources. Resources with equal digests are equal.
-func Diff(from, to *Spec) []Change { panic("TODO") }
+// read fills in the files, several at a time; those that did not change since
+// the last load are not even opened.
+func (l *Loader) read(ctx context.Context, fsys fs.FS, files []*file) error {
+	var total atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		g.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(files) || ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if err := l.readFile(fsys, files[i], &total); err != nil {
+					return fmt.Errorf("read %s: %w", files[i].path, err)
+				}
+			}
+		})
+	}
+	return g.Wait()
+}
+
+func (l *Loader) readFile(fsys fs.FS, f *file, total *atomic.Int64) error {
+	info, err := fs.Lstat(fsys, f.path)
+	if errors.Is(err, errors.ErrUnsupported) {
+		info, err = fs.Stat(fsys, f.path)
+	}
+	if err != nil {
+		return err
+	}
+	id, _ := info.Sys().(BlobID)
+	if l.known(f, id) {
+		return nil
+	}
+	f.parsed = &parsed{}
+	refuse := func(what, fix string) error {
+		f.parsed.report(CodeFile, Pos{f.path, 1, 1}, what, fix)
+		return nil
+	}
+	if size := info.Size(); size > maxFileBytes {
+		return refuse(fmt.Sprintf("%d bytes are more than a spec file may have (%d)", size, maxFileBytes), "split it")
+	} else if total.Add(size) > maxTreeBytes {
+		return refuse(fmt.Sprintf("the spec files are larger than %d bytes together", maxTreeBytes), "name the folder that holds the specs")
+	}
+	data, err := fs.ReadFile(fsys, f.path)
+	if err != nil {
+		return err
+	}
+	if id == "" {
+		id = BlobID(hash(data))
+		if l.known(f, id) {
+			return nil
+		}
+	}
+	f.id = id
+	text := string(data)
+	switch at := validUTF8(f.path, text); {
+	case strings.HasPrefix(text, "version https://git-lfs.github.com/spec/"):
+		return refuse("this is a pointer of Git LFS, and what it points to is not in the repository", "put the file itself there (git lfs untrack)")
+	case at != Pos{}:
+		f.parsed.report(CodeSyntax, at, "the file is not UTF-8", "save it as UTF-8")
+	case path.Ext(f.path) == ".cue":
+		f.text, f.parsed = data, nil
+	case path.Ext(f.path) == ".json":
+		parseJSON(f.path, text, f.parsed)
+	default:
+		parseYAML(f.path, text, f.parsed)
+	}
+	return nil
+}
+
+// known takes over what is remembered of a file, if its content is still that.
+func (l *Loader) known(f *file, id BlobID) bool {
+	old := l.files[f.path]
+	if old == nil || id == "" || old.id != id {
+		return false
+	}
+	*f = *old
+	return true
+}
+
+// validUTF8 returns the place of the first byte that is not UTF-8.
+func validUTF8(path, text string) Pos {
+	if utf8.ValidString(text) {
+		return Pos{}
+	}
+	pos := Pos{path, 1, 1}
+	for i, r := range text {
+		if r == utf8.RuneError {
+			if _, size := utf8.DecodeRuneInString(text[i:]); size == 1 {
+				break
+			}
+		}
+		if r == '\n' {
+			pos.Line++
+			pos.Col = 0
+		}
+		pos.Col++
+	}
+	return pos
+}

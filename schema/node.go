@@ -1,5 +1,10 @@
 package schema
 
+import (
+	"strconv"
+	"strings"
+)
+
 // node is one value of a document, whatever its format (YAML, JSON or
 // evaluated CUE), with its place in the user's file.
 type node struct {
@@ -44,4 +49,41 @@ func (n *node) get(name string) *node {
 		}
 	}
 	return nil
+}
+
+// at returns the value at a path as diagnostics spell it
+// (spec.routes[0].match), and the position that a finding about it should
+// show: that of the value or, where it is absent, of what it should stand in.
+func (n *node) at(path string) (*node, Pos) {
+	pos := n.pos
+	for path != "" && n != nil {
+		switch {
+		case path[0] == '[':
+			end := strings.IndexByte(path, ']')
+			i, err := strconv.Atoi(path[1:max(end, 1)])
+			if err != nil || i >= len(n.items) {
+				return nil, pos
+			}
+			n, path = n.items[i], path[end+1:]
+		default:
+			path = strings.TrimPrefix(path, ".")
+			end := strings.IndexAny(path, ".[")
+			if end < 0 {
+				end = len(path)
+			}
+			n, path = n.get(path[:end]), path[end:]
+		}
+		if n != nil {
+			pos = n.pos
+		}
+	}
+	return n, pos
+}
+
+// str returns the text of a map's string field, empty if there is none.
+func (n *node) str(name string) string {
+	if v := n.get(name); v != nil && v.kind == stringNode {
+		return v.text
+	}
+	return ""
 }

@@ -18,7 +18,7 @@ func validate(kind Kind, n *node, report func(Diagnostic)) {
 	if !ok {
 		panic("schema: validate: no kind " + string(kind))
 	}
-	v := validation{report: report}
+	v := validation{report: report, trail: make([]step, 0, 16)}
 	v.value(s, n)
 }
 
@@ -88,7 +88,7 @@ func (v *validation) value(s *shape, n *node) {
 			v.text(s, n)
 		}
 	case intShape:
-		if ok = n.kind == intNode; ok {
+		if ok = n.kind == intNode || n.kind == floatNode && strings.Trim(n.text, "+-0123456789") == ""; ok { // one too long for 64 bits may come as a float
 			v.integer(s, n)
 		}
 	case boolShape:

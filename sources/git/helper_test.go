@@ -97,6 +97,51 @@ func (o *origin) push() {
 	o.run(o.work, "push", "--quiet", "--force", "origin", "HEAD:refs/heads/main")
 }
 
+// history makes n commits that each change a.yaml, and returns their hashes;
+// the branch stays where it is. It is one git process for all of them.
+func (o *origin) history(n int, more ...string) []string {
+	o.t.Helper()
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "commit refs/heads/history\nmark :%d\ncommitter Bo <bo@example.com> %d +0000\ndata 4\nstep\n", i+1, 1767323045+i)
+		files := []string{"a.yaml", fmt.Sprint("a", i+1)}
+		if i == 0 {
+			files = append(files, more...)
+		}
+		for j := 0; j < len(files); j += 2 {
+			fmt.Fprintf(&b, "M 644 inline %s\ndata %d\n%s\n", files[j], len(files[j+1]), files[j+1])
+		}
+	}
+	marks := filepath.Join(o.t.TempDir(), "marks")
+	cmd := exec.Command("git", "fast-import", "--quiet", "--export-marks="+marks)
+	cmd.Dir, cmd.Stdin = o.bare, strings.NewReader(b.String())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		o.t.Fatalf("git fast-import: %v\n%s", err, out)
+	}
+	data, err := os.ReadFile(marks)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	hashes := make([]string, n)
+	for line := range strings.Lines(string(data)) {
+		var mark int
+		var hash string
+		if _, err := fmt.Sscanf(line, ":%d %s", &mark, &hash); err != nil {
+			o.t.Fatal(err)
+		}
+		hashes[mark-1] = hash
+	}
+	return hashes
+}
+
+// move makes a commit the tip of main, as a push does last.
+func (o *origin) move(hash string) {
+	o.t.Helper()
+	if err := os.WriteFile(filepath.Join(o.bare, "refs/heads/main"), []byte(hash+"\n"), 0o666); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
 // commitAndPush is the usual step of a story.
 func (o *origin) commitAndPush(title string, files ...string) string {
 	o.t.Helper()
@@ -111,8 +156,6 @@ type server struct {
 	requests atomic.Int64
 	token    atomic.Value // string; "" lets everyone in
 	handler  atomic.Value // http.HandlerFunc in front, may be nil
-
-	handlerAgain http.HandlerFunc
 }
 
 func (o *origin) serve() *server {

@@ -29,10 +29,14 @@ func (r localRemote) connect(context.Context) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &localConn{objects: openObjects(dot)}, nil
+	storage := openStorage(dot)
+	return &localConn{&objects{db: storage}, storage}, nil
 }
 
-type localConn struct{ *objects }
+type localConn struct {
+	*objects
+	storage *filesystem.Storage
+}
 
 func (c *localConn) tip(name plumbing.ReferenceName) (plumbing.Hash, bool, error) {
 	return resolve(c.storage, name)
@@ -207,8 +211,9 @@ func OpenLocal(path, rev string) (_ *sources.Revision, dir string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	o := openObjects(dot)
-	repo, err := gogit.Open(o.storage, nil)
+	storage := openStorage(dot)
+	o := &objects{db: storage}
+	repo, err := gogit.Open(storage, nil)
 	if err != nil {
 		return nil, "", fmt.Errorf("open repository %s: %w", root, err)
 	}

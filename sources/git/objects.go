@@ -26,58 +26,43 @@ const cacheSize = 16 * cache.MiByte
 
 var errTooLarge = errors.New("larger than 32 MiB")
 
-// objects reads the objects of one repository on disk. It is safe for
-// concurrent use; go-git's storage is not, so each access holds mu and takes
-// whole objects out.
+// database is where objects are: go-git's storage of any repository, or the
+// packs of our own store. Neither is safe for concurrent use.
+type database interface {
+	HasEncodedObject(plumbing.Hash) error
+	EncodedObjectSize(plumbing.Hash) (int64, error)
+	EncodedObject(plumbing.ObjectType, plumbing.Hash) (plumbing.EncodedObject, error)
+	Close() error
+}
+
+// objects reads the objects of one repository. It is safe for concurrent use:
+// each access holds mu and takes the whole object out, for go-git's large
+// objects are read from the pack only when somebody reads them.
 type objects struct {
-	mu      sync.Mutex
-	storage *filesystem.Storage
-	cache   cache.Object
+	mu sync.Mutex
+	db database
 }
 
-// openObjects opens the git directory at fs.
-func openObjects(fs billy.Filesystem) *objects {
-	o := &objects{cache: cache.NewObjectLRU(cacheSize)}
-	o.storage = newStorage(fs, o.cache)
-	return o
-}
-
-func newStorage(fs billy.Filesystem, c cache.Object) *filesystem.Storage {
-	return filesystem.NewStorageWithOptions(fs, c, filesystem.Options{
+// openStorage opens the git directory of any repository.
+func openStorage(fs billy.Filesystem) *filesystem.Storage {
+	return filesystem.NewStorageWithOptions(fs, cache.NewObjectLRU(cacheSize), filesystem.Options{
 		KeepDescriptors: true,          // a file per pack, instead of one opened per object
 		AlternatesFS:    osfs.New("/"), // of a repository that borrows objects from another
 	})
 }
 
-// close gives up the open files. A later read opens them again.
+// close gives up the open files.
 func (o *objects) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.storage.ObjectStorage.Close()
-}
-
-// reopen looks at the disk anew: packs have come or gone.
-func (o *objects) reopen(fs billy.Filesystem) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.storage.ObjectStorage.Close()
-	o.storage = newStorage(fs, o.cache)
-}
-
-// forget is reopen for a disk that was found wrong: what was read before must
-// not stand in for what is there.
-func (o *objects) forget(fs billy.Filesystem) {
-	o.mu.Lock()
-	o.cache.Clear()
-	o.mu.Unlock()
-	o.reopen(fs)
+	o.db.Close()
 }
 
 // has says whether the object is here, without reading it.
 func (o *objects) has(h plumbing.Hash) (bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.storage.HasEncodedObject(h)
+	err := o.db.HasEncodedObject(h)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return false, nil
 	}
@@ -88,14 +73,14 @@ func (o *objects) has(h plumbing.Hash) (bool, error) {
 func (o *objects) size(h plumbing.Hash) (int64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.storage.EncodedObjectSize(h)
+	return o.db.EncodedObjectSize(h)
 }
 
 // read returns an object whole, and only if its content has the hash h.
 func (o *objects) read(t plumbing.ObjectType, h plumbing.Hash) (*plumbing.MemoryObject, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	obj, err := o.storage.EncodedObject(t, h)
+	obj, err := o.db.EncodedObject(t, h)
 	if err != nil {
 		return nil, fmt.Errorf("object %s: %w", h, err)
 	}

@@ -12,8 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
@@ -70,8 +68,7 @@ func (s *store) addPack(r io.Reader) (path string, err error) {
 	if err := errors.Join(os.Rename(idx.Name(), path+".idx"), os.Rename(pack.Name(), path+".pack")); err != nil {
 		return "", err
 	}
-	s.reopen(s.fs())
-	return path, nil
+	return path, s.reopen()
 }
 
 // indexPack reads a pack through, checks its checksum, and says where each
@@ -156,11 +153,10 @@ func (s *store) pipePack(from *objects, hashes []plumbing.Hash) (path string, er
 // is written again about as often as the store doubles. The merged pack is in
 // place before the old ones go.
 func (s *store) compact() error {
-	packs, err := s.packs()
-	if err != nil || len(packs) <= maxPacks {
-		return err
+	packs := s.packs.sizes()
+	if len(packs) <= maxPacks {
+		return nil
 	}
-	slices.SortFunc(packs, func(a, b packInfo) int { return cmp.Compare(a.size, b.size) })
 	n, sum := 2, packs[0].size+packs[1].size
 	for n < len(packs) && packs[n].size <= sum {
 		sum += packs[n].size
@@ -169,11 +165,7 @@ func (s *store) compact() error {
 	var hashes []plumbing.Hash
 	seen := map[plumbing.Hash]bool{}
 	for _, p := range packs[:n] {
-		idx, err := readIndex(p.path + ".idx")
-		if err != nil {
-			return err
-		}
-		entries, err := idx.Entries()
+		entries, err := p.index.Entries()
 		if err != nil {
 			return err
 		}
@@ -199,43 +191,5 @@ func (s *store) compact() error {
 			return err
 		}
 	}
-	s.reopen(s.fs())
-	return nil
-}
-
-// packInfo is one pack: its path without the extension, and its size in bytes.
-type packInfo struct {
-	path string
-	size int64
-}
-
-func (s *store) packs() ([]packInfo, error) {
-	dir := filepath.Join(s.dir, "objects", "pack")
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var out []packInfo
-	for _, f := range files {
-		name, ok := strings.CutSuffix(f.Name(), ".pack")
-		if !ok {
-			continue
-		}
-		info, err := f.Info()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, packInfo{filepath.Join(dir, name), info.Size()})
-	}
-	return out, nil
-}
-
-func readIndex(file string) (*idxfile.MemoryIndex, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	idx := idxfile.NewMemoryIndex()
-	return idx, idxfile.NewDecoder(bufio.NewReader(f)).Decode(idx)
+	return s.reopen()
 }

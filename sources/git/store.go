@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-git/go-billy/v5"
-	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
@@ -24,16 +22,28 @@ var errBroken = errors.New("the store is broken")
 // store is a bare git repository on disk that holds one branch.
 type store struct {
 	*objects
+	packs *packs // the database of objects
 	dir   string
 	owner string // content of the marker: the remote it is a copy of
 	ref   plumbing.ReferenceName
 }
 
+func newStore(dir, owner string, ref plumbing.ReferenceName) *store {
+	p := newPacks(filepath.Join(dir, "objects", "pack"))
+	return &store{objects: &objects{db: p}, packs: p, dir: dir, owner: owner, ref: ref}
+}
+
+// reopen looks at the disk anew: packs have come or gone.
+func (s *store) reopen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.packs.rescan()
+}
+
 // openStore opens the store at dir, which need not be there yet. It refuses a
 // directory that holds something else.
 func openStore(dir, owner string, ref plumbing.ReferenceName) (*store, error) {
-	s := &store{dir: dir, owner: owner, ref: ref}
-	s.objects = openObjects(s.fs())
+	s := newStore(dir, owner, ref)
 	if err := s.recover(); err != nil {
 		return nil, err
 	}
@@ -100,9 +110,7 @@ func createStore(dir, owner string, ref plumbing.ReferenceName) (*store, error) 
 			return nil, err
 		}
 	}
-	s := &store{dir: dir, owner: owner, ref: ref}
-	s.objects = openObjects(s.fs())
-	return s, nil
+	return newStore(dir, owner, ref), nil
 }
 
 // replace puts a fresh store in the place of this one and goes on with it, so
@@ -120,11 +128,8 @@ func (s *store) replace(fresh *store) error {
 	if err := os.Rename(fresh.dir, s.dir); err != nil {
 		return errors.Join(err, s.recover())
 	}
-	s.forget(s.fs())
 	return os.RemoveAll(old)
 }
-
-func (s *store) fs() billy.Filesystem { return osfs.New(s.dir) }
 
 // tip returns the commit the branch points at; zero when there is none yet.
 // A store of another remote has none.
@@ -139,19 +144,18 @@ func (s *store) tip() (plumbing.Hash, error) {
 	if string(owner) != s.owner {
 		return plumbing.ZeroHash, nil
 	}
-	s.mu.Lock()
-	ref, err := s.storage.Reference(s.ref)
-	s.mu.Unlock()
-	if errors.Is(err, plumbing.ErrReferenceNotFound) {
+	text, err := os.ReadFile(filepath.Join(s.dir, filepath.FromSlash(s.ref.String())))
+	if errors.Is(err, fs.ErrNotExist) {
 		return plumbing.ZeroHash, nil
 	}
+	hash := strings.TrimSpace(string(text))
+	if err == nil && !plumbing.IsHash(hash) {
+		err = fmt.Errorf("%s holds no commit", s.ref)
+	}
 	if err != nil {
-		return plumbing.ZeroHash, fmt.Errorf("%w: %s: %w", errBroken, s.ref, err)
+		return plumbing.ZeroHash, fmt.Errorf("%w: %w", errBroken, err)
 	}
-	if ref.Type() != plumbing.HashReference || ref.Hash().IsZero() {
-		return plumbing.ZeroHash, fmt.Errorf("%w: %s holds no commit", errBroken, s.ref)
-	}
-	return ref.Hash(), nil
+	return plumbing.NewHash(hash), nil
 }
 
 // setTip moves the branch. The file is renamed into place: a reference is

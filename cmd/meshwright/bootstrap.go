@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/translate"
+)
+
+type bootstrapCmd struct {
+	capture
+	Proxy        string   `required:"" placeholder:"IDENTITY" help:"mesh/MESH/virtualNode/NAME or mesh/MESH/virtualGateway/NAME."`
+	XdsAddress   string   `default:"127.0.0.1:18000" placeholder:"HOST:PORT" help:"Where the daemon serves xDS."`
+	NodeID       string   `name:"node-id" help:"This proxy's own name among those of its identity (default: the identity)."`
+	AdminAddress string   `default:"127.0.0.1:9901" placeholder:"IP:PORT" help:"Envoy's admin interface."`
+	DNSResolver  []string `name:"dns-resolver" placeholder:"IP:PORT" help:"Resolve with these DNS servers (default: the machine's)."`
+	Sotw         bool     `help:"State-of-the-world xDS instead of delta."`
+	XdsCA        string   `name:"xds-ca" placeholder:"FILE" help:"Reach the daemon by TLS and trust these authorities."`
+	XdsCert      string   `placeholder:"FILE" help:"The proxy's own certificate for the daemon (mutual TLS)."`
+	XdsKey       string   `placeholder:"FILE" help:"Its private key."`
+	XdsTokenFile string   `placeholder:"FILE" help:"A file that holds the token to show to the daemon."`
+	GRPC         bool     `name:"grpc" help:"Print the bootstrap of a proxyless gRPC client."`
+}
+
+func (cmd bootstrapCmd) Run(c console) error {
+	id, err := xds.ParseIdentity(cmd.Proxy)
+	if err != nil {
+		return usageError{fmt.Errorf("--proxy: %w", err)}
+	}
+	capture, err := cmd.value()
+	if err != nil {
+		return err
+	}
+	admin, err := netip.ParseAddrPort(cmd.AdminAddress)
+	if err != nil {
+		return usageError{fmt.Errorf("--admin-address %s: write IP:PORT", cmd.AdminAddress)}
+	}
+	var resolvers []netip.AddrPort
+	for _, s := range cmd.DNSResolver {
+		r, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return usageError{fmt.Errorf("--dns-resolver %s: write IP:PORT", s)}
+		}
+		resolvers = append(resolvers, r)
+	}
+	print := translate.Bootstrap
+	if cmd.GRPC {
+		print = translate.GRPCBootstrap
+	}
+	out, err := print(translate.BootstrapConfig{
+		Identity: id, NodeID: cmd.NodeID, Capture: capture, XDSAddress: cmd.XdsAddress, SOTW: cmd.Sotw,
+		AdminAddress: admin, DNSResolvers: resolvers,
+		CAFile: cmd.XdsCA, CertFile: cmd.XdsCert, KeyFile: cmd.XdsKey, TokenFile: cmd.XdsTokenFile,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "%s\n", out)
+	return err
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/xds"
+)
+
+type getCmd struct {
+	What   string `arg:"" enum:"proxies,commits,resources" help:"${enum}."`
+	Name   string `arg:"" optional:"" help:"Only those whose name holds this text."`
+	Server string `default:"http://127.0.0.1:8080" env:"MESHWRIGHT_SERVER" placeholder:"URL" help:"The daemon's HTTP address."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"${enum}."`
+}
+
+func (cmd getCmd) Run(ctx context.Context, c console) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	body, err := cmd.fetch(ctx)
+	if err != nil {
+		return err
+	}
+	if cmd.Output == "json" {
+		_, err := c.out.Write(body)
+		return err
+	}
+	table := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
+	if err := tables[cmd.What](table, body); err != nil {
+		return fmt.Errorf("answer of %s: %w", cmd.Server, err)
+	}
+	return table.Flush()
+}
+
+func (cmd getCmd) fetch(ctx context.Context) ([]byte, error) {
+	target := strings.TrimSuffix(cmd.Server, "/") + "/api/v1/" + cmd.What
+	if cmd.Name != "" {
+		target += "?name=" + url.QueryEscape(cmd.Name)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--server: %w", err)}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no daemon answers at %s; start one with `meshwright serve` or name it with --server: %w", cmd.Server, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answered %s: %s", target, resp.Status, strings.TrimSpace(string(body)))
+	}
+	return body, err
+}
+
+// tables print an answer of the API as rows.
+var tables = map[string]func(io.Writer, []byte) error{
+	"proxies":   proxiesTable,
+	"commits":   commitsTable,
+	"resources": resourcesTable,
+}
+
+// rows decodes a list and prints a row for each of its members.
+func rows[T any](w io.Writer, body []byte, header string, row func(T) []any) error {
+	var list []T
+	if err := json.Unmarshal(body, &list); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, header)
+	for _, v := range list {
+		cells := make([]string, 0, 8)
+		for _, cell := range row(v) {
+			cells = append(cells, strings.Join(strings.Fields(fmt.Sprint(cell)), " "))
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	return nil
+}
+
+func short(commit string) string { return commit[:min(len(commit), 7)] }
+
+func resourcesTable(w io.Writer, body []byte) error {
+	return rows(w, body, "RESOURCE\tMESH\tAPP MESH NAME\tDEFINED AT", func(r reconciler.ResourceView) []any {
+		return []any{r.Ref, r.Mesh, r.AWSName, r.Pos}
+	})
+}
+
+func proxiesTable(w io.Writer, body []byte) error {
+	return rows(w, body, "PROXY\tSTANDS FOR\tCAPTURE\tXDS\tDESIRED\tAPPLIED\tNOTE", func(p xds.Proxy) []any {
+		capture := "transparent"
+		if p.Explicit {
+			capture = "explicit"
+		}
+		notes := []string{}
+		if p.Note != "" {
+			notes = append(notes, p.Note)
+		}
+		for t := range xds.Type(xds.NumTypes) {
+			if n := p.Types[t].NACK; n != nil {
+				notes = append(notes, fmt.Sprintf("refuses %s of %s: %s", t, short(n.Commit), n.Message))
+			}
+		}
+		return []any{p.ID, p.Identity, capture, p.Protocol, short(p.Desired), short(p.Applied), strings.Join(notes, "; ")}
+	})
+}
+
+func commitsTable(w io.Writer, body []byte) error {
+	return rows(w, body, "COMMIT\tTITLE\tCHECK\tAPPLIED\tFIRST MISTAKE", func(v reconciler.CommitView) []any {
+		name, applied, first := short(v.Commit), "", ""
+		if v.Serving {
+			name += " (serving)"
+		}
+		if v.Applied != nil {
+			applied = v.Applied.Description
+		}
+		if errs := v.Diagnostics.Errors(); len(errs) > 0 {
+			first = errs[0].String()
+		}
+		return []any{name, v.Title, v.Result, applied, first}
+	})
+}

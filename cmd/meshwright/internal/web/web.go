@@ -1,0 +1,136 @@
+package web
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/xds"
+)
+
+// Viewer hands out the newest view.
+type Viewer interface {
+	View() *reconciler.View
+}
+
+//go:embed page.html
+var pageSource string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"short": func(commit string) string { return commit[:min(len(commit), 7)] },
+	"ago":   ago,
+	"nacks": nacks,
+}).Parse(pageSource))
+
+// Handler serves everything under /. A nil hook refuses webhooks.
+func Handler(viewer Viewer, metrics prometheus.Gatherer, hook http.Handler) http.Handler {
+	if hook == nil {
+		hook = http.HandlerFunc(noWebhook)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { writePage(w, viewer.View(), time.Now()) })
+	mux.HandleFunc("GET /api/v1/proxies", list(func(name string) any {
+		return named(viewer.View().Proxies, name, func(p xds.Proxy) string { return p.ID + " " + p.Identity.String() })
+	}))
+	mux.HandleFunc("GET /api/v1/commits", list(func(name string) any {
+		return named(viewer.View().Commits, name, func(c reconciler.CommitView) string { return c.Commit + " " + c.Title })
+	}))
+	mux.HandleFunc("GET /api/v1/resources", list(func(name string) any {
+		return named(viewer.View().Resources, name, func(r reconciler.ResourceView) string { return r.Ref.String() + " " + r.AWSName })
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, viewer.View()) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("/webhooks/github", hook)
+	return mux
+}
+
+// list answers with a JSON list, filtered by the query's name.
+func list(get func(name string) any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		e.Encode(get(r.URL.Query().Get("name"))) // an error here is a client that left
+	}
+}
+
+// named keeps what holds the name; never nil, so that JSON has a list.
+func named[T any](all []T, name string, text func(T) string) []T {
+	out := make([]T, 0, len(all))
+	for _, v := range all {
+		if strings.Contains(text(v), name) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func ready(w http.ResponseWriter, v *reconciler.View) {
+	if v.Ready {
+		fmt.Fprintf(w, "serving %s\n", v.Serving)
+		return
+	}
+	why := "no good spec yet"
+	if v.Source.Error != "" {
+		why = v.Source.Error
+	}
+	http.Error(w, why, http.StatusServiceUnavailable)
+}
+
+func noWebhook(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "webhooks are off: the daemon has no webhook secret", http.StatusForbidden)
+}
+
+// writePage renders whole before it sends: a half page is worse than an error.
+func writePage(w http.ResponseWriter, v *reconciler.View, now time.Time) {
+	var b bytes.Buffer
+	if err := page.Execute(&b, map[string]any{"View": v, "Now": now}); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.Write(b.Bytes())
+}
+
+// ago is how long before now t was, in one unit.
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	switch d := now.Sub(t); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", max(0, int(d.Seconds())))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	}
+}
+
+// nacks are the refusals that stand for a proxy, as text.
+func nacks(p xds.Proxy) []string {
+	var out []string
+	for t := range xds.Type(xds.NumTypes) {
+		if n := p.Types[t].NACK; n != nil {
+			out = append(out, fmt.Sprintf("%s: %s", t, n.Message))
+		}
+	}
+	return out
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/meshwright/meshwright/cmd/meshwright/internal/web"
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/store"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
+	"github.com/meshwright/meshwright/sources/git"
+	"github.com/meshwright/meshwright/sources/github"
+	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/ads"
+	"github.com/meshwright/meshwright/xds/translate"
+)
+
+// serve is the daemon: it makes every part, ties them together and runs them
+// until ctx ends or one fails. The first to return stops the others.
+func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) error {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// Where truth comes from: the repository, and what says that it moved.
+	repo, err := openRepo(cmd, log)
+	if err != nil {
+		return err
+	}
+	wake, err := sources.NewWake(cmd.Poll)
+	if err != nil {
+		return usageError{fmt.Errorf("--poll: %w", err)}
+	}
+	forge, err := openForge(cmd, log)
+	if err != nil {
+		return err
+	}
+
+	// Where it goes: the proxies.
+	xdsListener, err := net.Listen("tcp", cmd.XdsAddress)
+	if err != nil {
+		return fmt.Errorf("--xds-address: %w", err)
+	}
+	defer xdsListener.Close()
+	proxies, err := ads.New(ads.Config{
+		Listener: xdsListener, CertFile: cmd.XdsCert, KeyFile: cmd.XdsKey, ClientCAFile: cmd.XdsClientCA, TokenFile: cmd.XdsTokens,
+		Logger: log, Metrics: metrics,
+	})
+	if err != nil {
+		return err
+	}
+
+	// What decides: the reconciler's loop.
+	state, err := store.Open(cmd.stateFile("state.db"))
+	if err != nil {
+		return err
+	}
+	defer state.Close()
+	r, err := reconciler.New(reconciler.Config{
+		Branch: repo, Load: newLoader().Load, LoadPull: newLoader().Load, Translate: desired, Proxies: proxies, Forge: forge,
+		Store: state, Wake: wake.C(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Link: cmd.link(), Logger: log, Metrics: metrics,
+	})
+	if err != nil {
+		return err
+	}
+	hook, err := openWebhook(cmd, func(event string) {
+		log.Debug("webhook received", "type", event)
+		r.Poke()
+		wake.Poke()
+	})
+	if err != nil {
+		return err
+	}
+
+	// What people and machines see of it.
+	httpListener, err := net.Listen("tcp", cmd.HTTPAddress)
+	if err != nil {
+		return fmt.Errorf("--http-address: %w", err)
+	}
+	defer httpListener.Close()
+	pages := &http.Server{Handler: web.Handler(r, metrics, hook), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	if !loopback(httpListener.Addr()) {
+		log.Warn("http is served beyond this machine, without a password", "address", httpListener.Addr().String())
+	}
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return proxies.Run(ctx) })
+	group.Go(func() error { return wake.Run(ctx) })
+	group.Go(func() error { return r.Run(ctx) })
+	group.Go(func() error { return serveHTTP(ctx, pages, httpListener) })
+	group.Go(func() error { return announce(ctx, r, out, xdsListener.Addr(), httpListener.Addr()) })
+	err = group.Wait()
+	log.Info("stopped", "err", err)
+	return err
+}
+
+// desired is the whole of the pure middle: spec → desired state.
+func desired(commit string, spec *schema.Spec, prev xds.State) xds.State {
+	before, _ := prev.(*translate.Snapshot)
+	return translate.New(translate.Inputs{Commit: commit, Spec: spec}, before)
+}
+
+func openRepo(cmd serveCmd, log *slog.Logger) (*git.Repo, error) {
+	token, err := secret(cmd.GitTokenFile, "MESHWRIGHT_GIT_TOKEN")
+	if err != nil {
+		return nil, fmt.Errorf("--git-token-file: %w", err)
+	}
+	return git.Open(git.Config{
+		URL: cmd.Repo, Branch: cmd.Branch, Path: cmd.Path, Dir: cmd.stateFile("git"), Timeout: cmd.GitTimeout, Logger: log,
+		Auth: git.Auth{Username: cmd.GitUsername, Token: git.Secret(token), SSHKeyFile: cmd.SSHKey, KnownHostsFile: cmd.KnownHosts},
+	})
+}
+
+// openForge returns the client that writes back; nil without a token.
+func openForge(cmd serveCmd, log *slog.Logger) (reconciler.Forge, error) {
+	token, err := secret(cmd.GithubTokenFile, "MESHWRIGHT_GITHUB_TOKEN")
+	if err != nil {
+		return nil, fmt.Errorf("--github-token-file: %w", err)
+	}
+	if token == "" {
+		log.Info("no token for the git host's API: nothing is written back")
+		return nil, nil
+	}
+	owner, name, ok := strings.Cut(cmd.GithubRepo, "/")
+	if cmd.GithubRepo == "" {
+		owner, name, ok = github.ParseRepo(cmd.Repo)
+	}
+	if !ok {
+		return nil, usageError{fmt.Errorf("--github-repo %q: write OWNER/NAME", cmd.GithubRepo)}
+	}
+	return github.New(github.Config{BaseURL: cmd.GithubAPIURL, Owner: owner, Repo: name, Token: token, Logger: log})
+}
+
+// openWebhook returns the handler of /webhooks/github; nil without a secret.
+func openWebhook(cmd serveCmd, wake func(event string)) (http.Handler, error) {
+	key, err := secret(cmd.WebhookSecret, "MESHWRIGHT_WEBHOOK_SECRET")
+	if err != nil {
+		return nil, fmt.Errorf("--webhook-secret-file: %w", err)
+	}
+	if key == "" {
+		return nil, nil
+	}
+	return github.Webhook([]byte(key), wake)
+}
+
+// serveHTTP serves until ctx ends, then lets requests under way finish.
+func serveHTTP(ctx context.Context, s *http.Server, l net.Listener) error {
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		stopped <- s.Shutdown(grace)
+	}()
+	if err := s.Serve(l); err != http.ErrServerClosed {
+		return err
+	}
+	return <-stopped
+}
+
+// announce prints the one line that says the daemon is ready: the proxies can
+// reach it and a good spec is served.
+func announce(ctx context.Context, r *reconciler.Reconciler, out io.Writer, xdsAddr, httpAddr net.Addr) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if v := r.View(); v.Ready {
+			_, err := fmt.Fprintf(out, "ready: xds %s http http://%s commit %s\n", xdsAddr, httpAddr, short(cmp.Or(v.Serving, "none")))
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// serveCmd is the daemon's settings: flags, or keys of the --config file.
+// Secrets come from files or the environment only.
+type serveCmd struct {
+	Config kong.ConfigFlag `placeholder:"FILE" help:"YAML file whose keys are these flags; a flag wins over it."`
+
+	Repo        string        `required:"" placeholder:"URL" help:"Repository of the specs: a path, https:// or ssh:// URL."`
+	Branch      string        `default:"main" help:"Branch to watch."`
+	Path        string        `placeholder:"DIR" help:"Folder of the specs in the repository (default: its root)."`
+	Poll        string        `default:"30s" help:"How often to look: a duration (50ms, 1m) or a cron schedule (*/5 * * * *)."`
+	Environment string        `help:"Name of this environment; it goes into the contexts of statuses, so that two daemons can watch one repository."`
+	StateDir    string        `default:".meshwright" placeholder:"DIR" help:"Where the daemon keeps its clone and its progress."`
+	GitTimeout  time.Duration `default:"60s" help:"Limit of one fetch."`
+
+	GitUsername  string `help:"User of the git host, beside the token (default: x-access-token)."`
+	GitTokenFile string `type:"path" placeholder:"FILE" help:"Token for https (or $$MESHWRIGHT_GIT_TOKEN)."`
+	SSHKey       string `name:"ssh-key" type:"path" placeholder:"FILE" help:"Private key for ssh."`
+	KnownHosts   string `type:"path" placeholder:"FILE" help:"Known hosts for ssh (default: ~/.ssh/known_hosts)."`
+
+	GithubAPIURL    string `name:"github-api-url" default:"https://api.github.com/" placeholder:"URL" help:"Base URL of the API, taken as it is."`
+	GithubRepo      string `placeholder:"OWNER/NAME" help:"Where statuses go (default: from --repo, when that is a GitHub URL)."`
+	GithubTokenFile string `type:"path" placeholder:"FILE" help:"Token for the API (or $$MESHWRIGHT_GITHUB_TOKEN); without one nothing is written back."`
+	WebhookSecret   string `name:"webhook-secret-file" type:"path" placeholder:"FILE" help:"Secret of /webhooks/github (or $$MESHWRIGHT_WEBHOOK_SECRET); without one webhooks are refused."`
+	PublicURL       string `name:"public-url" placeholder:"URL" help:"Where people reach this daemon; statuses link to it."`
+
+	XdsAddress  string        `default:"127.0.0.1:18000" placeholder:"IP:PORT" help:"Where xDS is served (gRPC)."`
+	XdsCert     string        `type:"path" placeholder:"FILE" help:"Server certificate; needed off loopback."`
+	XdsKey      string        `type:"path" placeholder:"FILE" help:"Its private key."`
+	XdsClientCA string        `name:"xds-client-ca" type:"path" placeholder:"FILE" help:"Authorities of the proxies' certificates; each names its identity (SPIFFE ID or DNS name)."`
+	XdsTokens   string        `type:"path" placeholder:"FILE" help:"Lines of TOKEN IDENTITY: what proxies without a certificate show."`
+
+	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" placeholder:"IP:PORT" help:"Where the page, API, metrics and webhooks are served."`
+	LogLevel    string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
+	LogFormat   string `enum:"text,json" default:"text" help:"${enum}."`
+}
+
+func (cmd serveCmd) Run(ctx context.Context, c console) error {
+	return serve(ctx, cmd, c.out, newLogger(c.err, cmd.LogLevel, cmd.LogFormat))
+}
+
+func newLogger(w io.Writer, level, format string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		panic(err) // kong holds the flag to the enum
+	}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+// secret returns what the file holds, else what the environment variable
+// holds, without white space around it; empty where neither is set.
+func secret(file, env string) (string, error) {
+	if file == "" {
+		return strings.TrimSpace(os.Getenv(env)), nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	s := strings.TrimSpace(string(b))
+	if s == "" {
+		return "", fmt.Errorf("%s is empty", file)
+	}
+	return s, nil
+}
+
+// loopback reports whether an address is reached from this machine only.
+func loopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// stateFile is a file in the state directory.
+func (cmd serveCmd) stateFile(name string) string { return filepath.Join(cmd.StateDir, name) }
+
+// link makes the address of a commit's entry on the daemon's page; nil where
+// people cannot reach it.
+func (cmd serveCmd) link() func(commit string) string {
+	if cmd.PublicURL == "" {
+		return nil
+	}
+	return func(commit string) string { return strings.TrimSuffix(cmd.PublicURL, "/") + "/#" + commit }
+}

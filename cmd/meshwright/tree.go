@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"testing/fstest"
+
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/schema/cueeval"
+	"github.com/meshwright/meshwright/sources/git"
+)
+
+// tree is the spec that an offline command works on: a directory, a file, or
+// the same place at a revision of the git repository that holds it.
+type tree struct {
+	Path string `arg:"" optional:"" default:"." help:"Directory (or file) of the specs."`
+	Git  string `help:"Read the specs from this revision of the repository around PATH, not from the work tree." placeholder:"REV"`
+}
+
+// open returns the files, and what to put before their names so that people
+// can open them from where they are.
+func (t tree) open() (files fs.FS, prefix string, err error) {
+	if t.Git != "" {
+		rev, dir, err := git.OpenLocal(t.Path, t.Git)
+		if err != nil {
+			return nil, "", err
+		}
+		return rev.Files, dir, nil
+	}
+	info, err := os.Stat(t.Path)
+	if err != nil {
+		return nil, "", fmt.Errorf("no specs at %s; name a directory", t.Path)
+	}
+	if info.IsDir() {
+		return os.DirFS(t.Path), filepath.ToSlash(filepath.Clean(t.Path)), nil
+	}
+	data, err := os.ReadFile(t.Path)
+	if err != nil {
+		return nil, "", err
+	}
+	one := fstest.MapFS{filepath.Base(t.Path): {Data: data}}
+	return one, filepath.ToSlash(filepath.Dir(t.Path)), nil
+}
+
+// load loads and validates the tree; diagnostics name files as open says.
+func (t tree) load(ctx context.Context) (*schema.Result, error) {
+	files, prefix, err := t.open()
+	if err != nil {
+		return nil, err
+	}
+	r, err := newLoader().Load(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	for i := range r.Diagnostics {
+		r.Diagnostics[i].Pos.File = path.Join(prefix, r.Diagnostics[i].Pos.File)
+	}
+	return r, nil
+}
+
+// spec loads the tree for a command that needs it whole: mistakes are printed,
+// errors end the command.
+func (t tree) spec(ctx context.Context, c console) (*schema.Spec, error) {
+	r, err := t.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprint(c.err, r.Diagnostics.Errors())
+	if r.Spec == nil {
+		return nil, errFailed
+	}
+	return r.Spec, nil
+}
+
+// newLoader returns a loader that evaluates CUE in a bounded child process:
+// this program again, as eval-cue.
+func newLoader() *schema.Loader {
+	exe, err := os.Executable()
+	if err != nil {
+		exe = os.Args[0]
+	}
+	return schema.NewLoader(schema.Config{Eval: &cueeval.Child{Exe: exe, Args: []string{"eval-cue"}}})
+}
+
+// evalCUECmd is the child's side of newLoader.
+type evalCUECmd struct{}
+
+func (evalCUECmd) Run(c console) error { return cueeval.Serve(c.in, c.out) }

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/translate"
+)
+
+// capture is how the proxy gets its application's traffic.
+type capture struct {
+	Capture string            `enum:"transparent,explicit" default:"transparent" help:"How traffic reaches the proxy: ${enum} (iptables, or a local listener for each port and backend)."`
+	Listen  map[string]string `placeholder:"PORT=IP:PORT" help:"Explicit: where the proxy takes traffic for the node's listener PORT (default 0.0.0.0:PORT)."`
+	App     map[string]string `placeholder:"PORT=IP:PORT" help:"Where the application listens for PORT (default 127.0.0.1:PORT)."`
+	Backend map[string]string `placeholder:"SERVICE=IP:PORT" help:"Explicit: where the proxy offers a backend to the application (default 127.0.0.1:PORT)."`
+}
+
+func (f capture) value() (xds.Capture, error) {
+	addresses := map[xds.Role]map[string]netip.AddrPort{}
+	for role, byName := range map[xds.Role]map[string]string{xds.RoleListen: f.Listen, xds.RoleApp: f.App, xds.RoleBackend: f.Backend} {
+		for name, s := range byName {
+			addr, err := netip.ParseAddrPort(s)
+			if err != nil {
+				return xds.Capture{}, usageError{fmt.Errorf("--%s %s=%s: write IP:PORT, as 127.0.0.1:8080", role, name, s)}
+			}
+			if addresses[role] == nil {
+				addresses[role] = map[string]netip.AddrPort{}
+			}
+			addresses[role][name] = addr
+		}
+	}
+	return xds.NewCapture(f.Capture == "explicit", addresses), nil
+}
+
+type xdsCmd struct {
+	tree
+	capture
+	Proxy  string `required:"" placeholder:"IDENTITY" help:"mesh/MESH/virtualNode/NAME or mesh/MESH/virtualGateway/NAME."`
+	Static bool   `help:"Print a whole bootstrap with the resources as static ones, for envoy --mode validate."`
+}
+
+func (cmd xdsCmd) Run(ctx context.Context, c console) error {
+	profile, err := cmd.profile()
+	if err != nil {
+		return err
+	}
+	spec, err := cmd.spec(ctx, c)
+	if err != nil {
+		return err
+	}
+	snapshot := translate.New(translate.Inputs{Spec: spec}, nil)
+	resources, err := snapshot.Resources(profile)
+	if err != nil {
+		return err
+	}
+	for _, notice := range snapshot.Notices(profile) {
+		fmt.Fprintln(c.err, notice)
+	}
+	print := translate.JSON
+	if cmd.Static {
+		print = translate.Static
+	}
+	out, err := print(resources)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "%s\n", out)
+	return err
+}
+
+func (cmd xdsCmd) profile() (xds.Profile, error) {
+	id, err := xds.ParseIdentity(cmd.Proxy)
+	if err != nil {
+		return xds.Profile{}, usageError{fmt.Errorf("--proxy: %w", err)}
+	}
+	capture, err := cmd.value()
+	return xds.Profile{Identity: id, Capture: capture}, err
+}

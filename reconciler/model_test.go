@@ -1,0 +1,257 @@
+package reconciler_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/meshwright/meshwright/sources"
+)
+
+// TestModel plays random histories against a model of a few lines: the proxies
+// hold the last good commit; the check of each commit is written exactly once
+// and right; a restart publishes the same commit. Daemons are killed between
+// any save and what follows it, and between a write and its record.
+func TestModel(t *testing.T) {
+	histories := 300
+	if testing.Short() {
+		histories = 30
+	}
+	for seed := range histories {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &history{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 1)), w: newWorld(), spec: map[string]string{}, heads: map[string]bool{}}
+				h.play(80)
+			})
+		})
+	}
+}
+
+type history struct {
+	t   *testing.T
+	rng *rand.Rand
+	w   *world
+	d   *daemon
+	ops []string
+
+	// The model.
+	spec  map[string]string // commit → its text
+	good  string            // newest good commit that the daemon could see
+	heads map[string]bool   // newest commits that it could see
+	kills int
+}
+
+func (h *history) play(steps int) {
+	h.d = h.w.start(h.t)
+	h.see()
+	for range steps {
+		h.step()
+		h.revive()
+		h.see()
+		h.check()
+		if h.t.Failed() {
+			h.t.Logf("history:\n%s", strings.Join(h.ops, "\n"))
+			h.d.stop()
+			<-h.d.done
+			return
+		}
+	}
+	h.finish()
+	if h.t.Failed() {
+		h.t.Logf("history:\n%s\nwritten:\n%s", strings.Join(h.ops, "\n"), strings.Join(h.w.forge.log, "\n"))
+	}
+}
+
+// step does something to the world.
+func (h *history) step() {
+	w, roll := h.w, h.rng.IntN(100)
+	text := func() string {
+		return []string{"good", "good", "bad", "warn", "good nack"}[h.rng.IntN(5)] + fmt.Sprint(" ", h.rng.IntN(4))
+	}
+	switch {
+	case roll < 25:
+		s := text()
+		c := w.branch.push(s)
+		h.spec[c] = s
+		h.note("push %.7s %s", c, s)
+	case roll < 30 && len(h.heads) > 0:
+		for c := range h.heads { // any: the seed does not fix which
+			w.branch.reset(c)
+			h.note("force-push back to %.7s", c)
+			break
+		}
+	case roll < 40:
+		s := text()
+		c := w.branch.commit(s)
+		h.spec[c] = s
+		n := h.rng.IntN(4) + 1
+		h.note("push %.7s %s to pull request %d", c, s, n)
+		w.forge.set(func(f *fakeForge) {
+			f.open = append(f.open[:min(n-1, len(f.open))], sources.PullRequest{Number: n, Head: c})
+		})
+	case roll < 45:
+		h.note("merge a pull request")
+		w.forge.set(func(f *fakeForge) {
+			if len(f.open) > 0 {
+				w.branch.reset(f.open[0].Head)
+				f.open = f.open[1:]
+			}
+		})
+	case roll < 60:
+		mode := h.rng.IntN(6)
+		h.note("forge %s", []string{"down", "loses answers", "limits", "up", "up", "up"}[mode])
+		w.forge.set(func(f *fakeForge) {
+			f.down, f.lossy = nil, nil
+			switch mode {
+			case 0:
+				f.down = errors.New("502")
+			case 1:
+				f.lossy = errors.New("connection reset")
+			case 2:
+				f.down = limit{time.Now().Add(time.Duration(h.rng.IntN(90)) * time.Second)}
+			}
+		})
+	case roll < 67:
+		h.note("git down")
+		w.branch.fail(errors.New("no route to host"))
+	case roll < 75:
+		h.note("git up")
+		w.branch.fail(nil)
+	case roll < 80:
+		slow := h.rng.IntN(2) == 0
+		h.note("envoys slow: %t", slow)
+		w.proxies.set(func(p *fakeProxies) {
+			if p.slow = slow; !slow {
+				p.answer()
+			}
+		})
+	case roll < 85:
+		h.note("restart")
+		h.d.end(h.t)
+	case roll < 91:
+		lives := h.rng.IntN(4) + 1
+		h.note("kill after %d saves", lives)
+		w.disk.set(func(d *fakeDisk) { d.lives = lives })
+	case roll < 96:
+		h.note("kill after the next write")
+		w.forge.set(func(f *fakeForge) {
+			f.after = func() {
+				f.after = nil
+				w.disk.set(func(d *fakeDisk) { d.dead = true })
+				h.d.stop()
+			}
+		})
+	default:
+		h.note("time")
+	}
+	h.d.ring()
+	after(time.Duration(h.rng.IntN(20_000)) * time.Millisecond)
+}
+
+// revive starts a daemon where there is none.
+func (h *history) revive() {
+	select {
+	case <-h.d.done:
+	default:
+		return
+	}
+	if h.d.err != nil && !errors.Is(h.d.err, errKilled) {
+		h.t.Errorf("Run: %v", h.d.err)
+	}
+	h.note("start")
+	h.w.disk.set(func(d *fakeDisk) { d.dead, d.lives = false, 0 })
+	h.d = h.w.start(h.t)
+	synctest.Wait()
+	if h.d.View().Ready && h.w.branch.down != nil && h.w.proxies.serving() != h.good {
+		h.t.Errorf("a restart without network publishes %.7s, want %.7s", h.w.proxies.serving(), h.good)
+	}
+	h.revive() // it may have been killed at once
+}
+
+// see is the model of a look at the branch by a daemon that lives.
+func (h *history) see() {
+	h.d.ring()
+	after(time.Second)
+	h.revive()
+	tip := h.w.branch.tip
+	if tip == "" || h.w.branch.down != nil {
+		return
+	}
+	h.heads[tip] = true
+	if !strings.HasPrefix(h.spec[tip], "bad") {
+		h.good = tip
+	}
+}
+
+func (h *history) check() {
+	if got := h.w.proxies.serving(); got != h.good {
+		h.t.Errorf("the proxies are given %.7s, want %.7s", got, h.good)
+	}
+	if v := h.d.View(); v.Serving != h.good || v.Ready != (h.good != "") || v.Source.OK != (h.w.branch.down == nil && h.w.branch.tip != "") {
+		h.t.Errorf("the view says serving %.7s, ready %t, source %+v", v.Serving, v.Ready, v.Source)
+	}
+	written := map[string]int{}
+	last := map[string]string{}
+	for _, line := range h.w.forge.log {
+		where, what, _ := strings.Cut(line, ": ")
+		to := where[:strings.LastIndex(where, " ")]
+		if strings.HasSuffix(to, "meshwright/check") {
+			if written[to]++; written[to] > 1 {
+				h.t.Errorf("%s was written %d times", to, written[to])
+			}
+		}
+		if last[to] == where+what {
+			h.t.Errorf("written twice in a row: %s", line)
+		}
+		last[to] = where + what
+	}
+}
+
+// finish mends the world, gives the daemon time, and looks at what stands.
+func (h *history) finish() {
+	h.note("all up")
+	w := h.w
+	w.branch.fail(nil)
+	w.disk.set(func(d *fakeDisk) { d.dead, d.lives = false, 0 })
+	w.forge.set(func(f *fakeForge) { f.down, f.lossy, f.after = nil, nil, nil })
+	w.proxies.set(func(p *fakeProxies) { p.slow = false; p.answer() })
+	h.revive()
+	h.see()
+	after(30 * time.Minute)
+	h.see()
+	h.check()
+	h.d.end(h.t)
+	for commit := range h.heads {
+		h.standing(commit)
+		switch applied := w.forge.standing[commit]["meshwright/applied"]; {
+		case applied.State == sources.Pending || applied.State == "":
+			h.t.Errorf("%.7s: applied is %q at the end", commit, applied.State)
+		case strings.HasPrefix(h.spec[commit], "bad") && applied.State != sources.Failure:
+			h.t.Errorf("%.7s is bad, and applied is %s", commit, applied.State)
+		case commit == h.good && strings.Contains(h.spec[commit], "nack") != (applied.State == sources.Failure):
+			h.t.Errorf("%.7s (%s) is served, and applied is %s", commit, h.spec[commit], applied.State)
+		}
+	}
+	for _, pr := range w.forge.open {
+		h.standing(pr.Head)
+	}
+}
+
+// standing holds the check of a commit to the model.
+func (h *history) standing(commit string) {
+	want := sources.Success
+	if strings.HasPrefix(h.spec[commit], "bad") {
+		want = sources.Failure
+	}
+	if got := h.w.forge.standing[commit]["meshwright/check"].State; got != want {
+		h.t.Errorf("%.7s (%s): check is %q, want %s", commit, h.spec[commit], got, want)
+	}
+}
+
+func (h *history) note(format string, args ...any) {
+	h.ops = append(h.ops, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,187 @@
+package schema
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+)
+
+// decode makes the Go model of a validated document. An error means that the
+// schema lets something through that the model cannot hold.
+func decode(kind Kind, n *node) (Resource, error) {
+	res := newResource(kind)
+	res.meta().Labels = labelsOf(n)
+	spec := n.get("spec")
+	if spec == nil || spec.kind == nullNode {
+		return res, nil
+	}
+	return res, fill(reflect.ValueOf(res).Elem().FieldByName("Spec"), spec)
+}
+
+// newResource returns an empty resource of a kind.
+func newResource(kind Kind) Resource {
+	switch kind {
+	case KindMesh:
+		return &Mesh{}
+	case KindVirtualNode:
+		return &VirtualNode{}
+	case KindVirtualService:
+		return &VirtualService{}
+	case KindVirtualRouter:
+		return &VirtualRouter{}
+	case KindVirtualGateway:
+		return &VirtualGateway{}
+	case KindGatewayRoute:
+		return &GatewayRoute{}
+	case KindBackendGroup:
+		return &BackendGroup{}
+	}
+	panic("schema: no kind " + string(kind))
+}
+
+// fill sets a Go value from a node; null leaves it as it is, and so do fields
+// that the model does not have (the schema names those that nothing reads).
+func fill(v reflect.Value, n *node) error {
+	if n.kind == nullNode {
+		return nil
+	}
+	misfit := func() error { return fmt.Errorf("%s does not fit (%s)", n.kind, v.Type()) }
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return fill(v.Elem(), n)
+	case reflect.Struct:
+		if n.kind != mapNode {
+			return misfit()
+		}
+		index := fieldsOf(v.Type())
+		for _, f := range n.fields {
+			if i, ok := index[f.name]; ok {
+				if err := fill(v.Field(i), f.value); err != nil {
+					return fmt.Errorf("%s: %w", f.name, err)
+				}
+			}
+		}
+	case reflect.Slice:
+		if n.kind != listNode {
+			return misfit()
+		}
+		v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
+		for i, item := range n.items {
+			if err := fill(v.Index(i), item); err != nil {
+				return fmt.Errorf("[%d]: %w", i, err)
+			}
+		}
+	case reflect.Map:
+		if n.kind != mapNode {
+			return misfit()
+		}
+		v.Set(reflect.MakeMapWithSize(v.Type(), len(n.fields)))
+		for _, f := range n.fields {
+			item := reflect.New(v.Type().Elem()).Elem()
+			if err := fill(item, f.value); err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+			v.SetMapIndex(reflect.ValueOf(f.name), item)
+		}
+	case reflect.String:
+		if n.kind != stringNode {
+			return misfit()
+		}
+		v.SetString(n.text)
+	case reflect.Bool:
+		if n.kind != boolNode {
+			return misfit()
+		}
+		switch strings.ToLower(n.text) {
+		case "true", "yes", "on":
+			v.SetBool(true)
+		}
+	case reflect.Int64, reflect.Uint32:
+		i, ok := parseInt(n.text)
+		if n.kind != intNode || !ok {
+			return misfit()
+		}
+		if v.Kind() == reflect.Int64 {
+			v.SetInt(i)
+		} else if i < 0 || v.OverflowUint(uint64(i)) {
+			return misfit()
+		} else {
+			v.SetUint(uint64(i))
+		}
+	default:
+		return misfit()
+	}
+	return nil
+}
+
+var fieldIndexes sync.Map // reflect.Type → map[string]int
+
+// fieldsOf returns a struct's fields by their names in JSON.
+func fieldsOf(t reflect.Type) map[string]int {
+	if index, ok := fieldIndexes.Load(t); ok {
+		return index.(map[string]int)
+	}
+	index := map[string]int{}
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		index[name] = i
+	}
+	fieldIndexes.Store(t, index)
+	return index
+}
+
+// contentHash hashes what a document says: labels and spec, wherever and in
+// whatever format it is written.
+func contentHash(res Resource) string {
+	spec := reflect.ValueOf(res).Elem().FieldByName("Spec")
+	data, err := json.Marshal(struct{ Labels, Spec any }{res.meta().Labels, spec.Interface()})
+	if err != nil {
+		panic("schema: " + err.Error()) // plain structs: cannot happen
+	}
+	return hash(data)
+}
+
+// hash is the first 128 bits of a SHA-256, in hexadecimal.
+func hash(parts ...[]byte) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// awsName returns spec.awsName, empty where none is written.
+func awsName(res Resource) string {
+	switch r := res.(type) {
+	case *Mesh:
+		return r.Spec.AWSName
+	case *VirtualNode:
+		return r.Spec.AWSName
+	case *VirtualService:
+		return r.Spec.AWSName
+	case *VirtualRouter:
+		return r.Spec.AWSName
+	case *VirtualGateway:
+		return r.Spec.AWSName
+	case *GatewayRoute:
+		return r.Spec.AWSName
+	}
+	return ""
+}
+
+// defaultAWSName is the App Mesh name of a resource that gives none (the
+// controller's mutators).
+func defaultAWSName(ref Ref) string {
+	switch ref.Kind {
+	case KindMesh:
+		return ref.Name
+	case KindVirtualService:
+		return ref.Name + "." + ref.Namespace
+	}
+	return ref.Name + "_" + ref.Namespace
+}

@@ -1,0 +1,240 @@
+package schema
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The API groups and versions that documents of ours carry.
+const (
+	appMeshGroup   = "appmesh.k8s.aws"
+	appMeshVersion = "v1beta2"
+	ourGroup       = "meshwright.dev"
+)
+
+// document is one resource as it stands in a file, and what became of it.
+type document struct {
+	ref  Ref
+	root *node
+	// res is the resource, nil when the document has mistakes. Its mesh and
+	// gateway are those of the last load.
+	res     Resource
+	content string // hash of its labels and spec
+	refs    []reference
+}
+
+// namespace is a Kubernetes Namespace: a mesh selects it by its labels.
+type namespace struct {
+	name   string
+	labels map[string]string
+	pos    Pos
+}
+
+// parsed is what one file holds. It depends on nothing but the file's path and
+// content, so the loader remembers it.
+type parsed struct {
+	docs       []*document
+	namespaces []namespace
+	foreign    int
+	diags      []Diagnostic
+	broken     string // text of which nobody knows what it declares
+}
+
+// report adds a finding about the file.
+func (p *parsed) report(code Code, pos Pos, what, fix string) {
+	p.diags = append(p.diags, Diagnostic{Code: code, Severity: Error, Pos: pos, What: what, Fix: fix})
+}
+
+// add takes in one document: ours are validated and decoded, lists opened,
+// namespaces read, all others counted.
+func (p *parsed) add(n *node) {
+	switch {
+	case n == nil || n.kind == nullNode:
+		return // an empty document
+	case n.kind == listNode && slices.ContainsFunc(n.items, isObject):
+		for _, item := range n.items {
+			p.add(item)
+		}
+		return
+	case n.kind != mapNode:
+		p.foreign++
+		return
+	}
+	version, kind := n.str("apiVersion"), Kind(n.str("kind"))
+	group, _, _ := strings.Cut(version, "/")
+	items := n.get("items")
+	switch {
+	case strings.HasSuffix(string(kind), "List") && items != nil && items.kind == listNode && (version == "v1" || group == appMeshGroup):
+		for _, item := range items.items {
+			p.add(item)
+		}
+	case group == appMeshGroup || group == ourGroup:
+		p.ours(n, group, version, kind)
+	case version == "v1" && kind == "Namespace":
+		p.namespace(n)
+	default:
+		p.foreign++
+		p.misspelled(n, group, version, kind)
+	}
+}
+
+// isObject says whether a value looks like a Kubernetes object.
+func isObject(n *node) bool { return n.str("apiVersion") != "" && n.str("kind") != "" }
+
+// ours takes in a document of our groups.
+func (p *parsed) ours(n *node, group, version string, kind Kind) {
+	pos := n.get("apiVersion").pos
+	ref := refOf(kind, n)
+	report := func(code Code, at Pos, path, what, fix string) {
+		d := Diagnostic{Code: code, Severity: Error, Pos: at, Path: path, What: what, Fix: fix}
+		if kind != "" {
+			d.Resource = ref
+		}
+		p.diags = append(p.diags, d)
+	}
+	switch {
+	case version == appMeshGroup+"/v1beta1":
+		fix := "write it as " + appMeshGroup + "/" + appMeshVersion
+		switch kind {
+		case KindVirtualService:
+			fix += ": its routes move into a VirtualRouter, which spec.provider.virtualRouter.virtualRouterRef names"
+		case KindVirtualNode:
+			fix += ": spec.podSelector says which pods it stands for, backends name virtual services by virtualServiceRef, meshName is gone"
+		case KindMesh:
+			fix += ": spec.namespaceSelector says which namespaces belong to it"
+		}
+		report(CodeOldVersion, pos, "apiVersion", "v1beta1 is the schema of App Mesh's controller before 1.0", fix)
+	case group == ourGroup:
+		report(CodeUnknownKind, pos, "", fmt.Sprintf("%s is no kind of %s that this version knows", quote(string(kind)), ourGroup), "remove the document, or update meshwright")
+	case version != appMeshGroup+"/"+appMeshVersion:
+		report(CodeUnknownVersion, pos, "apiVersion", quote(version)+" is no version of App Mesh's schema", "write "+appMeshGroup+"/"+appMeshVersion)
+	case kind == "":
+		at := n.pos
+		if k := n.get("kind"); k != nil {
+			at = k.pos
+		}
+		report(CodeUnknownKind, at, "kind", "kind is missing", "write one of "+kindNames())
+	case !slices.Contains(kinds, kind):
+		names := make([]string, len(kinds))
+		for i, k := range kinds {
+			names[i] = string(k)
+		}
+		fix := "it is one of " + kindNames()
+		if near := nearest(string(kind), names); near != "" {
+			fix = "did you mean " + near + "?"
+		}
+		report(CodeUnknownKind, n.get("kind").pos, "kind", fmt.Sprintf("%s is no kind of %s", quote(string(kind)), appMeshGroup), fix)
+	default:
+		p.resource(kind, ref, n)
+	}
+}
+
+// resource validates and decodes one document of a known kind.
+func (p *parsed) resource(kind Kind, ref Ref, n *node) {
+	doc := &document{ref: ref, root: n}
+	p.docs = append(p.docs, doc)
+	good := true
+	report := func(d Diagnostic) {
+		if d.Resource == (Ref{}) {
+			d.Resource = ref
+		}
+		good = good && d.Severity != Error
+		p.diags = append(p.diags, d)
+	}
+	validate(kind, n, report)
+	if !good {
+		return
+	}
+	res, err := decode(kind, n)
+	if err != nil {
+		report(Diagnostic{Code: CodeType, Severity: Error, Pos: n.pos, What: err.Error(), Fix: "mend the value"})
+		return
+	}
+	m := res.meta()
+	m.Ref, m.Pos = ref, n.pos
+	if m.AWSName = awsName(res); m.AWSName == "" {
+		m.AWSName = defaultAWSName(ref)
+	}
+	doc.content = contentHash(res)
+	doc.res = res
+	doc.refs = references(res)
+	checkDocument(doc, report)
+	if !good {
+		doc.res = nil
+	}
+}
+
+// namespace reads a Namespace's labels. Kubernetes itself adds one with the
+// namespace's name.
+func (p *parsed) namespace(n *node) {
+	meta := n.get("metadata")
+	ns := namespace{name: meta.str("name"), labels: map[string]string{}, pos: n.pos}
+	if ns.name == "" {
+		p.foreign++
+		return
+	}
+	if labels := meta.get("labels"); labels != nil {
+		for _, f := range labels.fields {
+			ns.labels[f.name] = f.value.text
+		}
+	}
+	ns.labels["kubernetes.io/metadata.name"] = ns.name
+	p.namespaces = append(p.namespaces, ns)
+}
+
+// misspelled warns of a document that is passed over and looks like one of
+// ours.
+func (p *parsed) misspelled(n *node, group, version string, kind Kind) {
+	if !slices.Contains(kinds, kind) {
+		return
+	}
+	d := Diagnostic{Code: CodeUnknownVersion, Severity: Warning, Pos: n.pos, Resource: refOf(kind, n), Path: "apiVersion"}
+	switch {
+	case version == "" && n.get("spec") != nil:
+		d.What, d.Fix = "this document is passed over, since it has no apiVersion", "write apiVersion: "+appMeshGroup+"/"+appMeshVersion
+	case version != "" && (nearest(group, []string{appMeshGroup}) != "" || strings.Contains(group, "appmesh")):
+		d.Pos = n.get("apiVersion").pos
+		d.What, d.Fix = "this document is passed over: "+quote(version)+" is not App Mesh's API", "did you mean "+appMeshGroup+"/"+appMeshVersion+"?"
+	default:
+		return
+	}
+	p.diags = append(p.diags, d)
+}
+
+// refOf names a document, as far as its metadata can be read. Like kubectl it
+// takes the namespace default where none is written.
+func refOf(kind Kind, n *node) Ref {
+	meta := n.get("metadata")
+	ref := Ref{kind, Key{meta.str("namespace"), meta.str("name")}}
+	switch {
+	case kind == KindMesh:
+		ref.Namespace = ""
+	case ref.Namespace == "":
+		ref.Namespace = "default"
+	}
+	return ref
+}
+
+func kindNames() string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
+}
+
+// labelsOf returns metadata.labels.
+func labelsOf(n *node) map[string]string {
+	l := n.get("metadata").get("labels")
+	if l == nil || len(l.fields) == 0 {
+		return nil
+	}
+	labels := map[string]string{}
+	for _, f := range l.fields {
+		if f.value.kind != nullNode {
+			labels[f.name] = f.value.text
+		}
+	}
+	return labels
+}
