@@ -36,8 +36,11 @@ func sleep(ctx context.Context, d time.Duration, b bell) bool {
 	return ctx.Err() == nil
 }
 
-// backoff is how long to wait after so many failures in a row: 1 s, 2 s, 4 s …
-// to a minute.
+// backoff is how long to wait after so many failures in a row: nothing after
+// none, then 1 s, 2 s, 4 s … to a minute.
 func backoff(failures int) time.Duration {
+	if failures == 0 {
+		return 0
+	}
 	return min(time.Second<<min(failures-1, 10), time.Minute)
 }

@@ -39,10 +39,10 @@ type Proxies interface {
 	Changed() <-chan struct{}
 }
 
-// Forge is where statuses go; sources/github has it. An error with a method
-// RetryAt() time.Time says when to come again; one with Permanent() bool, true,
-// that the same status will never be taken. Any other error leaves open whether
-// the status was written.
+// Forge is where statuses go; sources/github has it. A [sources.RetryAfter]
+// says that nothing was taken and when to come again; a [sources.Permanent] that
+// the same status will never be taken. Any other error leaves open whether the
+// status was written.
 type Forge interface {
 	PullRequests(ctx context.Context, base string) ([]sources.PullRequest, error)
 	SetStatus(ctx context.Context, commit, context string, s sources.Status) error

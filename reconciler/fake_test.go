@@ -53,6 +53,7 @@ func newWorld() *world {
 type daemon struct {
 	*reconciler.Reconciler
 	wake chan struct{}
+	ctx  context.Context
 	stop context.CancelFunc
 	done chan struct{}
 	err  error
@@ -80,7 +81,7 @@ func run(t *testing.T, cfg reconciler.Config, wake chan struct{}) *daemon {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	d := &daemon{Reconciler: r, wake: wake, stop: cancel, done: make(chan struct{})}
+	d := &daemon{Reconciler: r, wake: wake, ctx: ctx, stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(d.done)
 		d.err = r.Run(ctx)
@@ -340,15 +341,9 @@ type fakeForge struct {
 	after    func() // called after a status was taken
 }
 
-type limit struct{ at time.Time }
-
-func (l limit) Error() string      { return "slow down" }
-func (l limit) RetryAt() time.Time { return l.at }
-
-type never struct{}
-
-func (never) Error() string   { return "no such commit here" }
-func (never) Permanent() bool { return true }
+func limit(at time.Time) error {
+	return &sources.RetryAfter{At: at, Err: errors.New("slow down")}
+}
 
 func (f *fakeForge) set(change func(*fakeForge)) {
 	f.mu.Lock()

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/meshwright/meshwright/sources"
 )
 
 // outbox writes statuses to the forge, one at a time. The loop gives it all
@@ -111,15 +113,12 @@ func (o *outbox) run(ctx context.Context) {
 		}
 		now := o.now()
 		limit, limited := retryAt(err)
-		switch {
-		case limited:
-			pause = limit // it is the account's, so it holds for all
-		case err == nil || permanent(err):
+		if failures++; err == nil || permanent(err) {
 			failures = 0
-			pause = now.Add(o.spacing)
-		default:
-			failures++
-			pause = now.Add(max(o.spacing, backoff(failures)))
+		}
+		pause = now.Add(max(o.spacing, backoff(failures)))
+		if limited && limit.After(pause) { // in the past when our clocks differ
+			pause = limit // it is the account's, so it holds for all
 		}
 		o.settle(e, stood, err, now)
 	}
@@ -209,21 +208,18 @@ func (o *outbox) settle(e *entry, stood bool, err error, now time.Time) {
 	o.ready.ring()
 }
 
+// permanent reports whether the forge will never take what it was given.
 func permanent(err error) bool {
-	var p interface {
-		error
-		Permanent() bool
-	}
-	return errors.As(err, &p) && p.Permanent()
+	_, ok := errors.AsType[*sources.Permanent](err)
+	return ok
 }
 
+// retryAt is when the forge's limits let us come again; false: they are not
+// what is the matter.
 func retryAt(err error) (time.Time, bool) {
-	var r interface {
-		error
-		RetryAt() time.Time
-	}
-	if !errors.As(err, &r) {
+	limit, ok := errors.AsType[*sources.RetryAfter](err)
+	if !ok {
 		return time.Time{}, false
 	}
-	return r.RetryAt(), true
+	return limit.At, true
 }

@@ -357,7 +357,7 @@ func TestForgeTroubles(t *testing.T) {
 	}{
 		{"down", func(f *fakeForge) { f.down = errors.New("502") }, func(f *fakeForge) { f.down = nil }},
 		{"answers_are_lost", func(f *fakeForge) { f.lossy = errors.New("connection reset") }, func(f *fakeForge) { f.lossy = nil }},
-		{"rate_limit", func(f *fakeForge) { f.down = fmt.Errorf("status: %w", limit{time.Now().Add(5 * time.Minute)}) }, func(f *fakeForge) { f.down = nil }},
+		{"rate_limit", func(f *fakeForge) { f.down = fmt.Errorf("status: %w", limit(time.Now().Add(5*time.Minute))) }, func(f *fakeForge) { f.down = nil }},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -385,7 +385,7 @@ func TestForgeTroubles(t *testing.T) {
 func TestRefusedForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		w.forge.down = never{}
+		w.forge.down = &sources.Permanent{Err: errors.New("no such commit here")}
 		w.branch.push("good one")
 		d := w.start(t)
 		after(time.Minute)
