@@ -118,7 +118,7 @@ func openRepo(cmd serveCmd, log *slog.Logger) (*git.Repo, error) {
 	}
 	return git.Open(git.Config{
 		URL: cmd.Repo, Branch: cmd.Branch, Path: cmd.Path, Dir: cmd.stateFile("git"), Timeout: cmd.GitTimeout, Logger: log,
-		Auth: git.Auth{Username: cmd.GitUsername, Token: git.Secret(token), SSHKeyFile: cmd.SSHKey, KnownHostsFile: cmd.KnownHosts},
+		Auth: git.Auth{Username: cmd.GitUsername, Token: sources.Secret(token), SSHKeyFile: cmd.SSHKey, KnownHostsFile: cmd.KnownHosts},
 	})
 }
 
@@ -139,7 +139,7 @@ func openForge(cmd serveCmd, log *slog.Logger) (reconciler.Forge, error) {
 	if !ok {
 		return nil, usageError{fmt.Errorf("--github-repo %q: write OWNER/NAME", cmd.GithubRepo)}
 	}
-	return github.New(github.Config{BaseURL: cmd.GithubAPIURL, Owner: owner, Repo: name, Token: token, Logger: log})
+	return github.New(github.Config{BaseURL: cmd.GithubAPIURL, Owner: owner, Repo: name, Token: sources.Secret(token), Logger: log})
 }
 
 // openWebhook returns the handler of /webhooks/github; nil without a secret.

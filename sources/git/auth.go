@@ -15,42 +15,27 @@ import (
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/meshwright/meshwright/sources"
 )
-
-// Secret is a string that does not print itself.
-type Secret string
-
-// String hides the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "[redacted]"
-}
-
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return fmt.Sprintf("%q", s.String()) }
-
-// MarshalText hides the secret from JSON and logs.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Auth is how to log in at the remote. The zero Auth is anonymous over HTTP
 // and the ssh agent over SSH.
 type Auth struct {
 	// Token is sent as the password of HTTP basic authentication; GitHub and
 	// Gitea take it with any user name.
-	Token Secret
+	Token sources.Secret
 	// TokenFile holds the token instead. It is read anew for each fetch, so
 	// that a token can be rotated under a running daemon.
 	TokenFile string
 	// Username: over HTTP by default "x-access-token", over SSH "git".
 	Username string
 	// Password of HTTP basic authentication or of the SSH user.
-	Password Secret
+	Password sources.Secret
 	// SSHKeyFile is a private key in PEM or OpenSSH form.
 	SSHKeyFile string
 	// SSHPassphrase opens the key, when it is encrypted.
-	SSHPassphrase Secret
+	SSHPassphrase sources.Secret
 	// KnownHostsFile has the host keys that are trusted; by default
 	// ~/.ssh/known_hosts. Unknown hosts are refused.
 	KnownHostsFile string
@@ -88,7 +73,7 @@ func parseURL(raw string, auth *Auth) (endpoint, error) {
 		return endpoint{}, fmt.Errorf("the repository's URL is malformed: %w", err)
 	}
 	if ep.Password != "" && auth.Password == "" {
-		auth.Password = Secret(ep.Password)
+		auth.Password = sources.Secret(ep.Password)
 	}
 	if ep.User != "" && auth.Username == "" {
 		auth.Username = ep.User
@@ -112,7 +97,7 @@ func (a Auth) http() (githttp.AuthMethod, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read token: %w", err)
 		}
-		if password = Secret(strings.TrimSpace(string(data))); password == "" {
+		if password = sources.Secret(strings.TrimSpace(string(data))); password == "" {
 			return nil, fmt.Errorf("read token: %s is empty", a.TokenFile)
 		}
 	case a.Token != "":
@@ -181,7 +166,7 @@ func (a Auth) ssh(host string) (_ *ssh.ClientConfig, done io.Closer, err error) 
 	return config, done, nil
 }
 
-func readKey(file string, passphrase Secret) (ssh.Signer, error) {
+func readKey(file string, passphrase sources.Secret) (ssh.Signer, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read ssh key: %w", err)
