@@ -38,7 +38,7 @@ type parsed struct {
 	namespaces []namespace
 	foreign    int
 	diags      []Diagnostic
-	broken     string // text of which nobody knows what it declares
+	broken     string // text of which nobody knows what it declares, or names of what was refused
 }
 
 // report adds a finding about the file.
@@ -86,6 +86,7 @@ func isObject(n *node) bool { return n.str("apiVersion") != "" && n.str("kind") 
 func (p *parsed) ours(n *node, group, version string, kind Kind) {
 	pos := n.get("apiVersion").pos
 	ref := refOf(kind, n)
+	known := len(p.docs)
 	report := func(code Code, at Pos, path, what, fix string) {
 		d := Diagnostic{Code: code, Severity: Error, Pos: at, Path: path, What: what, Fix: fix}
 		if kind != "" {
@@ -93,6 +94,11 @@ func (p *parsed) ours(n *node, group, version string, kind Kind) {
 		}
 		p.diags = append(p.diags, d)
 	}
+	defer func() {
+		if len(p.docs) == known {
+			p.broken += fmt.Sprintf("\n%s %s", kind, ref.Name)
+		}
+	}()
 	switch {
 	case version == appMeshGroup+"/v1beta1":
 		fix := "write it as " + appMeshGroup + "/" + appMeshVersion

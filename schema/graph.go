@@ -18,11 +18,55 @@ type named struct {
 // all resources are in and know their mesh; the spec does not change after.
 func (s *Spec) link() {
 	s.byName = map[named]Resource{}
-	for ref, r := range s.All() {
-		m := MetaOf(r)
-		s.byName[named{ref.Kind, m.Mesh, m.AWSName}] = r
+	s.routes = map[Key][]*GatewayRoute{}
+	s.users = map[Ref][]Ref{}
+	for r := range s.resources() {
+		m := r.meta()
+		s.byName[named{m.Ref.Kind, m.Mesh, m.AWSName}] = r
+	}
+	for r := range s.resources() {
+		from := r.meta()
+		used := func(to Ref) { s.users[to] = append(s.users[to], from.Ref) }
+		mesh := s.MeshOf(r)
+		switch r := r.(type) {
+		case *VirtualNode:
+			for _, b := range r.Spec.Backends {
+				if v := s.backend(r, b); v != nil {
+					used(v.Ref)
+				}
+			}
+			for _, g := range r.Spec.BackendGroups {
+				if g.Name == "*" {
+					used(everyService(from.Mesh))
+				} else {
+					used(Ref{KindBackendGroup, g.In(from.Ref.Namespace)})
+				}
+			}
+			if mesh != nil {
+				used(mesh.Ref)
+			}
+		case *VirtualGateway:
+			if mesh != nil { // its routes know it, not the other way round
+				used(mesh.Ref)
+			}
+		default:
+			for _, to := range s.Refers(r) {
+				used(to)
+			}
+			if route, ok := r.(*GatewayRoute); ok {
+				s.routes[route.Gateway] = append(s.routes[route.Gateway], route)
+				s.users[from.Ref] = append(s.users[from.Ref], Ref{KindVirtualGateway, route.Gateway})
+			}
+		}
+	}
+	for _, routes := range s.routes {
+		slices.SortFunc(routes, func(a, b *GatewayRoute) int { return a.Ref.Compare(b.Ref) })
 	}
 }
+
+// everyService stands for the backend group named *: no document can have that
+// name.
+func everyService(mesh string) Ref { return Ref{KindBackendGroup, Key{mesh, "*"}} }
 
 // VirtualNodeNamed returns the virtual node of a mesh with an App Mesh name,
 // nil if there is none.
@@ -85,6 +129,11 @@ func (s *Spec) TargetService(g *GatewayRoute, t GatewayTarget) *VirtualService {
 	return lookup(s, KindVirtualService, &g.Meta, s.VirtualServices, t.VirtualService.VirtualServiceRef, t.VirtualService.VirtualServiceARN)
 }
 
+// backend returns the virtual service that a node's backend names.
+func (s *Spec) backend(n *VirtualNode, b Backend) *VirtualService {
+	return lookup(s, KindVirtualService, &n.Meta, s.VirtualServices, b.VirtualService.VirtualServiceRef, b.VirtualService.VirtualServiceARN)
+}
+
 // BackendLink is a virtual service that a node may call, and the client policy
 // that applies (the backend's own, else the node's default; nil: none).
 type BackendLink struct {
@@ -102,8 +151,7 @@ func (s *Spec) BackendsOf(n *VirtualNode) []BackendLink {
 	}
 	links := map[*VirtualService]BackendLink{}
 	for _, b := range n.Spec.Backends {
-		v := lookup(s, KindVirtualService, &n.Meta, s.VirtualServices, b.VirtualService.VirtualServiceRef, b.VirtualService.VirtualServiceARN)
-		if v != nil {
+		if v := s.backend(n, b); v != nil {
 			links[v] = BackendLink{v, cmp.Or(b.VirtualService.ClientPolicy, defaults)}
 		}
 	}
@@ -190,13 +238,48 @@ func (s *Spec) Refers(r Resource) []Ref {
 // sorted by key. A route belongs to the gateway of its mesh whose
 // namespaceSelector picks the route's namespace and whose gatewayRouteSelector
 // picks its labels; Load has resolved that into the route's Gateway.
-func (s *Spec) GatewayRoutesOf(g *VirtualGateway) []*GatewayRoute {
-	var routes []*GatewayRoute
-	for _, r := range s.GatewayRoutes {
-		if r.Gateway == g.Ref.Key {
-			routes = append(routes, r)
+//
+// The slice is the spec's own: do not change it.
+func (s *Spec) GatewayRoutesOf(g *VirtualGateway) []*GatewayRoute { return s.routes[g.Ref.Key] }
+
+// Dependents returns the resources of the spec that may mean something else
+// when the given ones change, those themselves included: from a node up to the
+// routers that send to it, the services they answer for, the groups and gateway
+// routes these are in, and the nodes and gateways that may call them. There the
+// climb ends: who calls a node does not care what that node may call.
+//
+// The given ones need not be in the spec. After a change, ask the specs before
+// and after it: what used a removed resource only the former knows. The cost
+// follows what is found.
+func (s *Spec) Dependents(changed []Ref) map[Ref]bool {
+	found := make(map[Ref]bool, len(changed))
+	var climb []Ref // found, and not yet climbed from
+	reach := func(from Ref) {
+		for _, user := range s.users[from] {
+			if !found[user] {
+				found[user] = true
+				climb = append(climb, user)
+			}
 		}
 	}
-	slices.SortFunc(routes, func(a, b *GatewayRoute) int { return a.Ref.Compare(b.Ref) })
-	return routes
+	up := func(from Ref) {
+		reach(from)
+		if v := s.VirtualServices[from.Key]; from.Kind == KindVirtualService && v != nil {
+			reach(everyService(v.Mesh))
+		}
+	}
+	for _, ref := range changed {
+		found[ref] = true
+	}
+	for _, ref := range changed {
+		up(ref)
+	}
+	for len(climb) > 0 {
+		last := climb[len(climb)-1]
+		climb = climb[:len(climb)-1]
+		if last.Kind != KindVirtualNode && last.Kind != KindVirtualGateway {
+			up(last)
+		}
+	}
+	return found
 }

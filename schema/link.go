@@ -1,79 +1,129 @@
 package schema
 
-import "context"
-
-// STUB: replaced by the real rules across documents.
-
-type reference struct{}
-
-func references(Resource) []reference { return nil }
-
-func checkDocument(*document, func(Diagnostic)) {}
-
-const (
-	CodeFile           Code = "MW1014"
-	CodeSyntax         Code = "MW1015"
-	CodeOldVersion     Code = "MW1016"
-	CodeUnknownKind    Code = "MW1017"
-	CodeUnknownVersion Code = "MW1018"
+import (
+	"reflect"
+	"strings"
 )
 
-// Evaluator STUB.
-type Evaluator interface{}
-
-// InProcess STUB.
-type InProcess struct{}
-
-type evaluation struct{ opaque bool }
-
-func (l *Loader) evaluate(context.Context, []*file) (*parsed, error) { return &parsed{}, nil }
-
+// linker joins the documents of a tree into a spec. It lives for one load; the
+// documents outlive it, and so do the resources of earlier specs: one that now
+// belongs to another mesh or gateway is replaced, never changed.
 type linker struct {
 	documents, foreign int
-	opaque             bool
+	opaque             bool // CUE was left out of which nobody knows what it defines
 	docs               []*document
+	namespaces         []namespace
+	broken             []string // texts that could not be read
 	diags              Diagnostics
+
+	byRef   map[Ref]*document // the first document of each
+	members membership
+	hints   map[Ref]string
+	spec    *Spec
 }
 
+// add takes in what a file holds.
 func (t *linker) add(p *parsed) {
 	t.docs = append(t.docs, p.docs...)
+	t.namespaces = append(t.namespaces, p.namespaces...)
 	t.documents += len(p.docs)
 	t.foreign += p.foreign
 	t.diags = append(t.diags, p.diags...)
-	t.opaque = t.opaque || p.broken != ""
+	if p.broken != "" {
+		t.broken = append(t.broken, p.broken)
+	}
 }
 
+// link makes the spec of all documents that have no mistakes of their own, and
+// holds it to the rules across documents. The spec is good if the diagnostics
+// hold no error.
 func (t *linker) link() (*Spec, Diagnostics) {
-	s := NewSpec()
-	mesh := ""
+	t.spec, t.byRef, t.hints = NewSpec(), make(map[Ref]*document, len(t.docs)), map[Ref]string{}
+	t.once()
+	t.join()
+	var routes []*document // they need the gateways
 	for _, d := range t.docs {
-		if d.ref.Kind == KindMesh {
-			mesh = d.ref.Name
+		switch {
+		case d.res == nil:
+		case d.ref.Kind == KindGatewayRoute:
+			routes = append(routes, d)
+		default:
+			t.spec.put(d.placed(t.meshOf(d), Key{}))
 		}
 	}
+	for _, d := range routes {
+		mesh := t.meshOf(d)
+		t.spec.put(d.placed(mesh, t.gatewayOf(d, mesh)))
+	}
+	t.spec.link()
+	t.resolve()
+	for i := range checks {
+		if c := &checks[i]; c.tree != nil {
+			c.tree(t, func(res Resource, path, what, fix string) {
+				d := t.byRef[res.meta().Ref]
+				t.diags = append(t.diags, c.finding(d, path, what, fix))
+			})
+		}
+	}
+	return t.spec, t.diags.Sorted()
+}
+
+// once keeps the first document of each kind, namespace and name, and reports
+// the others.
+func (t *linker) once() {
+	docs := t.docs[:0:0]
 	for _, d := range t.docs {
-		if d.res == nil {
+		if first := t.byRef[d.ref]; first != nil && d.ref.Name != "" {
+			t.report(d, CodeDuplicate, "metadata.name", "", "it is defined at "+first.root.pos.String()+" already", "keep one, or rename one")
 			continue
 		}
-		m := d.res.meta()
-		m.Mesh, m.Digest = mesh, d.content
-		switch r := d.res.(type) {
-		case *Mesh:
-			s.Meshes[d.ref.Key] = r
-		case *VirtualNode:
-			s.VirtualNodes[d.ref.Key] = r
-		case *VirtualService:
-			s.VirtualServices[d.ref.Key] = r
-		case *VirtualRouter:
-			s.VirtualRouters[d.ref.Key] = r
-		case *VirtualGateway:
-			s.VirtualGateways[d.ref.Key] = r
-		case *GatewayRoute:
-			s.GatewayRoutes[d.ref.Key] = r
-		case *BackendGroup:
-			s.BackendGroups[d.ref.Key] = r
+		t.byRef[d.ref] = d
+		docs = append(docs, d)
+	}
+	t.docs = docs
+}
+
+// placed returns the document's resource as one of a mesh and, if it is a
+// route, of a gateway.
+func (d *document) placed(mesh string, gateway Key) Resource {
+	m := d.res.meta()
+	route, isRoute := d.res.(*GatewayRoute)
+	if m.Digest != "" && m.Mesh == mesh && (!isRoute || route.Gateway == gateway) {
+		return d.res
+	}
+	if m.Digest != "" { // a spec holds it
+		was := reflect.ValueOf(d.res).Elem()
+		is := reflect.New(was.Type())
+		is.Elem().Set(was)
+		d.res = is.Interface().(Resource)
+		m = d.res.meta()
+		route, isRoute = d.res.(*GatewayRoute)
+	}
+	m.Mesh = mesh
+	m.Digest = hash([]byte(d.content), []byte{0}, []byte(mesh), []byte{0}, []byte(gateway.Namespace), []byte{0}, []byte(gateway.Name))
+	if isRoute {
+		route.Gateway = gateway
+	}
+	return d.res
+}
+
+// report adds an error about a document: at is the path of what to point at,
+// path the one to name.
+func (t *linker) report(d *document, code Code, at, path, what, fix string) {
+	_, pos := d.root.at(at)
+	t.diags = append(t.diags, Diagnostic{Code: code, Severity: Error, Pos: pos, Resource: d.ref, Path: path, What: what, Fix: fix})
+}
+
+// mayDefine reports whether something of this name, or of this kind, may be
+// defined where nobody could read it: then that it is missing is no finding.
+func (t *linker) mayDefine(name string) bool {
+	if t.opaque {
+		return true
+	}
+	for _, text := range t.broken {
+		if strings.Contains(text, name) {
+			return true
 		}
 	}
-	s.link()
-	return s, t.diags.Sorted()
+	return false
 }

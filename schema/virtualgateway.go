@@ -34,6 +34,20 @@ type GatewayRoute struct {
 	Spec    GatewayRouteSpec
 }
 
+// Field is the name of the field that holds the route's type; empty if it has
+// none.
+func (g *GatewayRoute) Field() string {
+	switch s := g.Spec; {
+	case s.HTTPRoute != nil:
+		return "httpRoute"
+	case s.HTTP2Route != nil:
+		return "http2Route"
+	case s.GRPCRoute != nil:
+		return "grpcRoute"
+	}
+	return ""
+}
+
 // Targets returns the target of the route's type: one, or none.
 func (g *GatewayRoute) Targets() []GatewayTarget {
 	switch s := g.Spec; {
