@@ -17,7 +17,9 @@ import (
 )
 
 // Branch is the repository of the specs; sources/git has it. It is used from
-// two goroutines: the watcher fetches while pulls reads a pull request.
+// two goroutines: the watcher fetches while pulls reads a pull request. A
+// commit without the folder of the specs is a revision without Files, and
+// [sources.ErrNoPath] comes with it.
 type Branch interface {
 	// Fetch asks the host for the newest commit of the branch. A revision that
 	// it returns is whole: its files can be read without network.
@@ -78,6 +80,9 @@ type Config struct {
 
 	// Environment is part of the statuses' contexts; may be empty.
 	Environment string
+	// Path is the folder of the specs in the repository; empty: its root. It goes
+	// before the names of files, so that people find them.
+	Path string
 	// BaseBranch is the watched branch: open pull requests against it are
 	// checked.
 	BaseBranch string

@@ -210,7 +210,14 @@ func (b *fakeBranch) Fetch(context.Context) (*sources.Revision, error) {
 	for hash := range b.commits {
 		b.clone[hash] = true
 	}
-	return b.commits[b.tip], nil
+	return revision(b.commits[b.tip])
+}
+
+func revision(rev *sources.Revision) (*sources.Revision, error) {
+	if rev.Files == nil {
+		return rev, fmt.Errorf("commit %.7s: %w", rev.Commit, sources.ErrNoPath)
+	}
+	return rev, nil
 }
 
 func (b *fakeBranch) Commit(hash string) (*sources.Revision, error) {
@@ -222,7 +229,7 @@ func (b *fakeBranch) Commit(hash string) (*sources.Revision, error) {
 	if !b.clone[hash] {
 		return nil, errors.New("no such commit")
 	}
-	return b.commits[hash], nil
+	return revision(b.commits[hash])
 }
 
 func (b *fakeBranch) FetchCommit(_ context.Context, hash, ref string) (*sources.Revision, error) {
@@ -234,7 +241,7 @@ func (b *fakeBranch) FetchCommit(_ context.Context, hash, ref string) (*sources.
 	if b.commits[hash] == nil || !strings.HasPrefix(ref, "refs/pull/") {
 		return nil, fmt.Errorf("no %s at %s", hash, ref)
 	}
-	return b.commits[hash], nil
+	return revision(b.commits[hash])
 }
 
 // fakeProxies are some Envoys that take every state at once, except that one

@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,6 +17,7 @@ import (
 type pulls struct {
 	branch  Branch
 	load    Load
+	path    string
 	forge   Forge
 	base    string
 	spacing time.Duration
@@ -38,7 +40,7 @@ type pulls struct {
 
 func newPulls(cfg Config, known func(string) bool, m *metrics, ready bell) *pulls {
 	return &pulls{
-		branch: cfg.Branch, load: cfg.LoadPull, forge: cfg.Forge, base: cfg.BaseBranch, spacing: cfg.PullSpacing,
+		branch: cfg.Branch, load: cfg.LoadPull, path: cfg.Path, forge: cfg.Forge, base: cfg.BaseBranch, spacing: cfg.PullSpacing,
 		known: known, now: cfg.Now, log: cfg.Logger, metrics: m,
 		wake: newBell(), poke: newBell(), ready: ready, tries: map[string]int{},
 	}
@@ -135,12 +137,12 @@ const unreadableAfter = 3
 func (p *pulls) head(ctx context.Context, pr sources.PullRequest) {
 	rev, err := p.branch.FetchCommit(ctx, pr.Head, fmt.Sprintf("refs/pull/%d/head", pr.Number))
 	var l Loaded
-	if err == nil {
+	if err == nil || errors.Is(err, sources.ErrNoPath) {
 		begin := p.now()
-		res, loadErr := p.load(ctx, rev.Files)
+		res, loadErr := load(ctx, p.load, rev)
 		if err = loadErr; err == nil {
 			p.metrics.load.Observe(p.now().Sub(begin).Seconds())
-			l = loaded(rev, res)
+			l = loaded(rev, res, p.path)
 			l.Spec = nil // only its check is wanted; a mesh is large
 		}
 	}

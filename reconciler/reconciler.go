@@ -21,6 +21,7 @@ type Reconciler struct {
 	pulls   *pulls  // nil: there are none
 	outbox  *outbox // nil: nothing is written back
 	shown   atomic.Pointer[View]
+	ready   chan struct{} // closed when something is served
 
 	// Of the loop.
 	state     State
@@ -43,6 +44,7 @@ func New(cfg Config) (*Reconciler, error) {
 		metrics:   newMetrics(cfg.Metrics),
 		wake:      newBell(),
 		poked:     newBell(),
+		ready:     make(chan struct{}),
 		resources: []ResourceView{},
 	}
 	r.shown.Store(view(cfg.Environment, State{}, Seen{}, r.resources))
@@ -64,6 +66,9 @@ func (r *Reconciler) View() *View {
 	}
 	return &v
 }
+
+// Ready is closed when the first good spec is published: View is Ready, too.
+func (r *Reconciler) Ready() <-chan struct{} { return r.ready }
 
 // Poke says that the branch or a pull request has moved: both are looked at
 // now. It returns at once.
@@ -90,9 +95,13 @@ func (r *Reconciler) loop(ctx context.Context) error {
 		}
 		r.tell(r.state, next)
 		r.state = next
+		first := r.published == "" && do.Publish != nil
 		r.act(do)
 		seen.Published = r.published
 		r.shown.Store(view(r.cfg.Environment, next, seen, r.resources))
+		if first {
+			close(r.ready)
+		}
 		var alarm <-chan time.Time
 		if !do.Next.IsZero() {
 			alarm = time.After(do.Next.Sub(r.cfg.Now()))
@@ -129,7 +138,7 @@ func (r *Reconciler) act(do Actions) {
 		r.current = r.cfg.Translate(p.Revision.Commit, p.Spec, r.current)
 		r.cfg.Proxies.Publish(r.current)
 		took := r.cfg.Now().Sub(begin)
-		r.published, r.resources = p.Revision.Commit, resourceViews(p.Spec)
+		r.published, r.resources = p.Revision.Commit, resourceViews(p.Spec, r.cfg.Path)
 		r.metrics.publish.Observe(took.Seconds())
 		r.metrics.serving.Set(float64(p.Revision.When.Unix()))
 		r.metrics.ready.Set(1)

@@ -174,6 +174,43 @@ func TestRestartOfAStricterVersion(t *testing.T) {
 	})
 }
 
+func TestFolderOfTheSpecs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		cfg, wake := w.config()
+		cfg.Path = "specs"
+		good := w.branch.push("warn one")
+		gone, pull := w.branch.push("good two"), w.branch.commit("good three")
+		w.branch.commits[gone].Files, w.branch.commits[gone].Tree = nil, ""
+		w.branch.commits[pull].Files, w.branch.commits[pull].Tree = nil, ""
+		w.branch.reset(good)
+		d := run(t, cfg, wake)
+		defer d.end(t)
+		after(time.Minute)
+		v := d.View()
+		if file := v.Commits[0].Diagnostics[0].Pos.File; file != "specs/mesh.txt" {
+			t.Errorf("the diagnostic names %s, want the file's path in the repository", file)
+		}
+		if file := v.Resources[0].Pos.File; file != "specs/mesh.txt" {
+			t.Errorf("the resource names %s, want the file's path in the repository", file)
+		}
+		w.forge.take()
+
+		w.branch.reset(gone)
+		w.forge.set(func(f *fakeForge) { f.open = []sources.PullRequest{{Number: 7, Head: pull}} })
+		d.ring()
+		after(time.Minute)
+		serving(t, w, good)
+		expect(t, "statuses", sorted(w.forge.take()),
+			"c000002 meshwright/applied failure: refused: see meshwright/check; serving c000001",
+			"c000002 meshwright/check failure: specs: error: this commit has no such folder; bring it back, or give the daemon another --path",
+			"c000003 meshwright/check failure: specs: error: this commit has no such folder; bring it back, or give the daemon another --path")
+		if !d.View().Source.OK {
+			t.Errorf("source: %+v", d.View().Source)
+		}
+	})
+}
+
 func TestRefusedByAProxy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -380,6 +417,32 @@ func TestForgeTroubles(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A status whose answer was lost stands, perhaps; it is not written again when
+// others have been wanted in the meantime.
+func TestATextThatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.proxies.slow = true
+		w.forge.lossy = errors.New("connection reset")
+		w.forge.after = func() { w.forge.down = errors.New("502") } // takes one, and is gone
+		w.branch.push("good one")
+		d := w.start(t)
+		after(time.Minute)
+		w.forge.set(func(f *fakeForge) { f.down = nil })
+		after(2 * time.Minute) // the check was looked up; the first pending is taken, its answer lost
+		for applied := range 2 {
+			w.proxies.set(func(p *fakeProxies) { p.progress.Applied = 1 - applied })
+			after(10 * time.Second)
+		}
+		w.forge.set(func(f *fakeForge) { f.down, f.lossy, f.after = nil, nil, nil })
+		after(5 * time.Minute)
+		d.end(t)
+		expect(t, "statuses", w.forge.take(),
+			"c000001 meshwright/check success: 1 resource",
+			"c000001 meshwright/applied pending: 0/3 proxies")
+	})
 }
 
 func TestRefusedForGood(t *testing.T) {

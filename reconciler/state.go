@@ -62,6 +62,13 @@ type Applied struct {
 	Calm     time.Time      `json:"calm,omitzero"`      // since when nobody refuses it any more
 }
 
+func (a *Applied) rejected() []xds.Rejection {
+	if a.Progress == nil {
+		return nil
+	}
+	return a.Progress.Rejected
+}
+
 // Slot is one commit status. Want is what should stand; it is outstanding
 // until the forge has confirmed it.
 type Slot struct {
@@ -183,12 +190,24 @@ func (j *journal) load(ctx context.Context) (State, error) {
 	if version == 0 {
 		return State{Format: format}, nil
 	}
+	s, err := readState(value)
+	if err != nil {
+		return State{}, fmt.Errorf("load state: %w", err)
+	}
+	return s, nil
+}
+
+// readState reads what save has written.
+func readState(value []byte) (State, error) {
 	var s State
 	if err := json.Unmarshal(value, &s); err != nil {
-		return State{}, fmt.Errorf("load state: it is damaged: %w; remove the state directory to start from the newest commit", err)
+		return State{}, fmt.Errorf("it is damaged: %w; remove the state directory to start from the newest commit", err)
 	}
 	if s.Format != format {
-		return State{}, fmt.Errorf("load state: its format is %d and this meshwright knows %d; start the version that wrote it, or remove the state directory", s.Format, format)
+		return State{}, fmt.Errorf("its format is %d and this meshwright knows %d; start the version that wrote it, or remove the state directory", s.Format, format)
+	}
+	if good := s.find(s.Good); s.Good != "" && (good == nil || good.Applied == nil) {
+		return State{}, fmt.Errorf("it is damaged: nothing is known of the good commit %s; remove the state directory to start from the newest commit", s.Good)
 	}
 	for _, r := range s.Records {
 		for context, slot := range r.Statuses {

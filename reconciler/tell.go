@@ -38,7 +38,7 @@ func (r *Reconciler) tellVerdict(rec *Record) {
 		log.Info("commit applied", "reason", a.Status.Description)
 	case sources.Failure:
 		log.Warn("commit refused by a proxy", "reason", a.Status.Description)
-		for _, x := range a.Progress.Rejected {
+		for _, x := range a.rejected() {
 			log.Warn("proxy refused", "proxy", x.Proxy, "type", x.Type, "err", x.Message)
 		}
 	default:

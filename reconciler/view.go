@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"time"
 
@@ -133,11 +134,13 @@ func view(environment string, s State, seen Seen, resources []ResourceView) *Vie
 	return v
 }
 
-func resourceViews(spec *schema.Spec) []ResourceView {
+func resourceViews(spec *schema.Spec, folder string) []ResourceView {
 	views := []ResourceView{}
 	for ref, r := range spec.All() {
 		m := schema.MetaOf(r)
-		views = append(views, ResourceView{Ref: ref, Mesh: m.Mesh, AWSName: m.AWSName, Pos: m.Pos, Digest: m.Digest})
+		v := ResourceView{Ref: ref, Mesh: m.Mesh, AWSName: m.AWSName, Pos: m.Pos, Digest: m.Digest}
+		v.Pos.File = path.Join(folder, v.Pos.File)
+		views = append(views, v)
 	}
 	return views
 }

@@ -2,8 +2,11 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +21,7 @@ import (
 type watcher struct {
 	branch  Branch
 	load    Load
+	path    string
 	restore string // commit to load before the newest; empty: none, or done
 	now     func() time.Time
 	log     *slog.Logger
@@ -37,7 +41,7 @@ type watcher struct {
 
 func newWatcher(cfg Config, m *metrics, ready bell) *watcher {
 	return &watcher{
-		branch: cfg.Branch, load: cfg.Load, now: cfg.Now, log: cfg.Logger, metrics: m,
+		branch: cfg.Branch, load: cfg.Load, path: cfg.Path, now: cfg.Now, log: cfg.Logger, metrics: m,
 		wake: newBell(), ready: ready,
 	}
 }
@@ -86,7 +90,7 @@ func (w *watcher) again(ctx context.Context) error {
 		return nil
 	}
 	rev, err := w.branch.Commit(w.restore)
-	if err != nil {
+	if err != nil && !errors.Is(err, sources.ErrNoPath) {
 		return err
 	}
 	l, err := w.open(ctx, rev)
@@ -105,7 +109,7 @@ func (w *watcher) again(ctx context.Context) error {
 // look fetches, and loads what is new.
 func (w *watcher) look(ctx context.Context) error {
 	rev, err := w.branch.Fetch(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, sources.ErrNoPath) {
 		return err
 	}
 	w.metrics.fetched.Set(float64(w.now().UnixMilli()) / 1000)
@@ -133,7 +137,7 @@ func (w *watcher) look(ctx context.Context) error {
 func (w *watcher) open(ctx context.Context, rev *sources.Revision) (Loaded, error) {
 	if w.result == nil || w.tree != rev.Tree || rev.Tree == "" {
 		begin := w.now()
-		result, err := w.load(ctx, rev.Files)
+		result, err := load(ctx, w.load, rev)
 		if err != nil {
 			return Loaded{}, fmt.Errorf("load %s: %w", rev.Commit, err)
 		}
@@ -142,12 +146,27 @@ func (w *watcher) open(ctx context.Context, rev *sources.Revision) (Loaded, erro
 		w.log.Debug("commit loaded", "commit", rev.Commit, "took", took)
 		w.tree, w.result = rev.Tree, result
 	}
-	return loaded(rev, w.result), nil
+	return loaded(rev, w.result, w.path), nil
 }
 
-func loaded(rev *sources.Revision, res *schema.Result) Loaded {
-	l := Loaded{Revision: *rev, Documents: res.Documents, Diagnostics: res.Diagnostics, Spec: res.Spec}
+// load loads a revision's files. That their folder is gone is a mistake in the
+// commit like any other: it is refused, and what was served stays.
+func load(ctx context.Context, load Load, rev *sources.Revision) (*schema.Result, error) {
+	if rev.Files != nil {
+		return load(ctx, rev.Files)
+	}
+	return &schema.Result{Diagnostics: schema.Diagnostics{{
+		Code: schema.CodeFile, Severity: schema.Error, What: "this commit has no such folder", Fix: "bring it back, or give the daemon another --path",
+	}}}, nil
+}
+
+func loaded(rev *sources.Revision, res *schema.Result, folder string) Loaded {
+	l := Loaded{Revision: *rev, Documents: res.Documents, Diagnostics: slices.Clone(res.Diagnostics), Spec: res.Spec}
 	l.Revision.Files = nil
+	for i := range l.Diagnostics {
+		pos := &l.Diagnostics[i].Pos
+		pos.File = path.Join(folder, pos.File)
+	}
 	if len(res.Diagnostics.Errors()) > 0 {
 		l.Spec = nil
 	}

@@ -14,8 +14,9 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// lockTimeout is how long Open waits for a daemon that is just going down.
-const lockTimeout = 2 * time.Second
+// lockTimeout is how long Open waits for a daemon that is just going down:
+// short, so that whoever starts a second one by mistake is told at once.
+const lockTimeout = 250 * time.Millisecond
 
 var bucket = []byte("meshwright")
 
@@ -43,10 +44,13 @@ func Open(path string) (Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), db.Close())
 	}
-	return &boltStore{db}, nil
+	return &boltStore{db: db}, nil
 }
 
-type boltStore struct{ db *bolt.DB }
+type boltStore struct {
+	db      *bolt.DB
+	watches watches
+}
 
 func (b *boltStore) Get(ctx context.Context, key string) (value []byte, version uint64, err error) {
 	if err := ctx.Err(); err != nil {
@@ -80,6 +84,7 @@ func (b *boltStore) CompareAndSet(ctx context.Context, key string, value []byte,
 	if err != nil {
 		return 0, err
 	}
+	b.watches.set(key)
 	return next, nil
 }
 
@@ -100,6 +105,11 @@ func (b *boltStore) List(ctx context.Context, prefix string) (map[string][]byte,
 		return nil
 	})
 	return out, err
+}
+
+// Watch needs no word from the file: no other process can write it.
+func (b *boltStore) Watch(ctx context.Context, prefix string) <-chan struct{} {
+	return b.watches.add(ctx, prefix)
 }
 
 func (b *boltStore) Close() error { return b.db.Close() }

@@ -12,9 +12,10 @@ import (
 func Memory() Store { return &memory{values: map[string]versioned{}} }
 
 type memory struct {
-	mu     sync.Mutex
-	last   uint64
-	values map[string]versioned
+	mu      sync.Mutex
+	last    uint64
+	values  map[string]versioned
+	watches watches
 }
 
 type versioned struct {
@@ -40,6 +41,7 @@ func (m *memory) CompareAndSet(ctx context.Context, key string, value []byte, ve
 	}
 	m.last++
 	m.values[key] = versioned{append([]byte{}, value...), m.last}
+	m.watches.set(key)
 	return m.last, nil
 }
 
@@ -53,6 +55,10 @@ func (m *memory) List(ctx context.Context, prefix string) (map[string][]byte, er
 		}
 	}
 	return out, ctx.Err()
+}
+
+func (m *memory) Watch(ctx context.Context, prefix string) <-chan struct{} {
+	return m.watches.add(ctx, prefix)
 }
 
 func (m *memory) Close() error { return nil }

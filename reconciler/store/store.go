@@ -22,6 +22,10 @@ type Store interface {
 	CompareAndSet(ctx context.Context, key string, value []byte, version uint64) (uint64, error)
 	// List returns the values of all keys that start with prefix.
 	List(ctx context.Context, prefix string) (map[string][]byte, error)
+	// Watch returns a channel that receives after a key that starts with prefix
+	// was set, and is closed when ctx ends. It has capacity 1 and carries
+	// nothing: many sets may make one wake-up, and who is woken reads anew.
+	Watch(ctx context.Context, prefix string) <-chan struct{}
 	// Close releases the store; nothing may be called after it.
 	Close() error
 }

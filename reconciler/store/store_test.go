@@ -36,6 +36,7 @@ func TestStores(t *testing.T) {
 		{"values_are_copies", copies},
 		{"one_of_many_writers_wins", race},
 		{"ended_context", ended},
+		{"watch_by_prefix", watch},
 	}
 	for _, s := range stores {
 		for _, c := range cases {
@@ -189,6 +190,31 @@ func ended(t *testing.T, s store.Store) {
 	if _, version := get(t, s, "state"); version != 0 {
 		t.Error("an ended context set the key")
 	}
+}
+
+func watch(t *testing.T, s store.Store) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	changed := s.Watch(ctx, "commit/")
+	set(t, s, "state", "", 0)
+	v := set(t, s, "commit/a", "", 0)
+	set(t, s, "commit/a", "", v)
+	if _, err := s.CompareAndSet(t.Context(), "commit/a", nil, v); !errors.Is(err, store.ErrConflict) {
+		t.Fatal(err)
+	}
+	if n := len(changed); n != 1 {
+		t.Errorf("%d wake-ups wait, want the one of both sets", n)
+	}
+	<-changed
+	set(t, s, "commits", "", 0)
+	if n := len(changed); n != 0 {
+		t.Errorf("%d wake-ups wait after the set of another key", n)
+	}
+	cancel()
+	if _, open := <-changed; open {
+		t.Error("a wake-up after the end of the watch")
+	}
+	set(t, s, "commit/b", "", 0) // must not send on the closed channel
 }
 
 func TestBoltSurvivesReopening(t *testing.T) {

@@ -1,11 +1,8 @@
 package web
 
 import (
-	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"io"
 	"net/http"
 	"strings"
@@ -22,15 +19,6 @@ import (
 type Viewer interface {
 	View() *reconciler.View
 }
-
-//go:embed page.html
-var pageSource string
-
-var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"short": func(commit string) string { return commit[:min(len(commit), 7)] },
-	"ago":   ago,
-	"nacks": nacks,
-}).Parse(pageSource))
 
 // Handler serves everything under /. A nil hook refuses webhooks.
 func Handler(viewer Viewer, metrics prometheus.Gatherer, hook http.Handler) http.Handler {
@@ -91,46 +79,4 @@ func ready(w http.ResponseWriter, v *reconciler.View) {
 
 func noWebhook(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "webhooks are off: the daemon has no webhook secret", http.StatusForbidden)
-}
-
-// writePage renders whole before it sends: a half page is worse than an error.
-func writePage(w http.ResponseWriter, v *reconciler.View, now time.Time) {
-	var b bytes.Buffer
-	if err := page.Execute(&b, map[string]any{"View": v, "Now": now}); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.Write(b.Bytes())
-}
-
-// ago is how long before now t was, in one unit.
-func ago(now, t time.Time) string {
-	if t.IsZero() {
-		return "never"
-	}
-	switch d := now.Sub(t); {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s ago", max(0, int(d.Seconds())))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min ago", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h ago", int(d.Hours()))
-	default:
-		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
-	}
-}
-
-// nacks are the refusals that stand for a proxy, as text.
-func nacks(p xds.Proxy) []string {
-	var out []string
-	for t := range xds.Type(xds.NumTypes) {
-		if n := p.Types[t].NACK; n != nil {
-			out = append(out, fmt.Sprintf("%s: %s", t, n.Message))
-		}
-	}
-	return out
 }

@@ -1,0 +1,83 @@
+package web
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/xds"
+)
+
+//go:embed page.html
+var pageSource string
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{
+	"short":    func(commit string) string { return commit[:min(len(commit), 7)] },
+	"count":    count,
+	"sum":      func(a, b int) int { return a + b },
+	"first":    first,
+	"rest":     func(n int, shown any, all int) int { return all - min(n, reflect.ValueOf(shown).Len()) },
+	"ago":      ago,
+	"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"refusals": refusals,
+}).Parse(pageSource))
+
+// writePage renders whole before it sends: a half page is worse than an error.
+func writePage(w http.ResponseWriter, v *reconciler.View, now time.Time) {
+	var b bytes.Buffer
+	if err := page.Execute(&b, map[string]any{"View": v, "Now": now}); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.Write(b.Bytes())
+}
+
+// first returns the first n of a list: the page is for people.
+func first(n int, list any) any {
+	v := reflect.ValueOf(list)
+	return v.Slice(0, min(n, v.Len())).Interface()
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// ago is how long before now t was, in one unit.
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	switch d := now.Sub(t); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", max(0, int(d.Seconds())))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+	}
+}
+
+// refusals are the NACKs that stand for a proxy, as text.
+func refusals(p xds.Proxy) []string {
+	var out []string
+	for t := range xds.Type(xds.NumTypes) {
+		if n := p.Types[t].NACK; n != nil {
+			out = append(out, fmt.Sprintf("%s of %.7s: %s", t, n.Commit, n.Message))
+		}
+	}
+	return out
+}
