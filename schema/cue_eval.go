@@ -1,0 +1,483 @@
+package schema
+
+import (
+	"encoding/gob"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/cue/token"
+)
+
+// schemaImport is the import path of the embedded schema, which needs no
+// cue.mod.
+var schemaImport, _, _ = strings.Cut(modulePath, "@")
+
+// EvaluateCUE is what an [Evaluator] runs: it reads a request of the loader
+// and writes an answer for each package in it. It knows no file but those of
+// the request: no registry, no environment, no disk is within its reach, for
+// packages are put together here and not by CUE's own loader. It takes as much
+// time and memory as the files demand.
+func EvaluateCUE(in io.Reader, out io.Writer) error {
+	var r cueRequest
+	if err := gob.NewDecoder(in).Decode(&r); err != nil {
+		return fmt.Errorf("read request: %w", err)
+	}
+	files := make([]*file, len(r.Files))
+	for i, f := range r.Files {
+		files[i] = &file{path: f.Path, text: f.Text}
+	}
+	e := newCUEEvaluation(newCUETree(files))
+	enc := gob.NewEncoder(out)
+	for _, name := range r.Packages {
+		if err := enc.Encode(e.evaluate(name)); err != nil {
+			return fmt.Errorf("write answer: %w", err)
+		}
+	}
+	return nil
+}
+
+// cueEvaluation evaluates packages of one tree. Packages that several import
+// are built once.
+type cueEvaluation struct {
+	tree   *cueTree
+	index  map[string]int // files by path
+	cue    *cue.Context
+	build  *build.Context
+	parsed map[string]*cueSyntax
+	built  map[string]*cueBuild // imports, by folder and name
+}
+
+// cueSyntax is a parsed file.
+type cueSyntax struct {
+	*ast.File
+	diags []Diagnostic
+}
+
+// cueBuild is a package that is ready to be evaluated, or why it is not.
+type cueBuild struct {
+	*build.Instance
+	diags []Diagnostic
+	busy  bool // its imports are being built
+}
+
+func newCUEEvaluation(t *cueTree) *cueEvaluation {
+	e := &cueEvaluation{
+		tree: t, index: map[string]int{},
+		cue: cuecontext.New(), build: build.NewContext(),
+		parsed: map[string]*cueSyntax{}, built: map[string]*cueBuild{},
+	}
+	for i, f := range t.files {
+		e.index[f.path] = i
+	}
+	return e
+}
+
+func (e *cueEvaluation) evaluate(name cueName) cueAnswer {
+	b := e.instance([]cueName{name})
+	if len(b.diags) > 0 {
+		return cueAnswer{Diagnostics: b.diags}
+	}
+	v := e.cue.BuildInstance(b.Instance)
+	w := cueWalk{cueEvaluation: e, root: v, file: e.index[b.Files[0].Filename]}
+	w.fold(b.ResolutionErr)
+	if w.fold(v.Validate()); v.Err() != nil && !v.Exists() {
+		return w.cueAnswer
+	}
+	w.value(v, flatPos{w.file, 1, 1}, 0)
+	return w.cueAnswer
+}
+
+// instance puts a package together: its files, and the packages it imports.
+// Several names are one package that lies in several folders.
+func (e *cueEvaluation) instance(names []cueName) *cueBuild {
+	b := &cueBuild{busy: true}
+	id := fmt.Sprint(names)
+	if known := e.built[id]; known != nil {
+		return known
+	}
+	e.built[id] = b
+	defer func() { b.busy = false }()
+	start := func([]string) Pos { return Pos{names[0].Dir, 0, 0} }
+	imports := map[string]*build.Instance{}
+	b.Instance = e.build.NewInstance(names[0].Dir, func(_ token.Pos, path string) *build.Instance { return imports[path] })
+	b.PkgName, b.ImportPath = names[0].Pkg, id
+	for _, name := range names {
+		for _, f := range e.tree.own(name) {
+			syntax := e.parse(f)
+			b.diags = append(b.diags, syntax.diags...)
+			if syntax.File == nil || !included(syntax.File) {
+				continue
+			}
+			for spec := range syntax.ImportSpecs() {
+				if imp, diags := e.imported(f, spec); imp != nil {
+					imports[importOf(spec)] = imp
+				} else {
+					b.diags = append(b.diags, diags...)
+				}
+			}
+			if err := b.AddSyntax(syntax.File); err != nil {
+				b.diags = append(b.diags, e.folded(err, CodeCUE, start)...)
+			}
+		}
+	}
+	if len(b.diags) == 0 {
+		if err := b.Complete(); err != nil {
+			b.diags = append(b.diags, e.folded(err, CodeCUE, start)...)
+		}
+	}
+	return b
+}
+
+// imported returns the package that a file imports; nil, without a
+// diagnostic, leaves it to CUE's own library.
+func (e *cueEvaluation) imported(f *cueFile, spec *ast.ImportSpec) (*build.Instance, []Diagnostic) {
+	imp := importOf(spec)
+	refuse := func(what, fix string) (*build.Instance, []Diagnostic) {
+		return nil, []Diagnostic{{Code: CodeImport, Severity: Error, Pos: e.pos(spec.Path.Pos()), What: "import " + quote(imp) + ": " + what, Fix: fix}}
+	}
+	var found []cueName
+	for _, name := range e.tree.resolve(path.Dir(f.path), imp) {
+		if len(e.tree.own(name)) > 0 {
+			found = append(found, name)
+		}
+	}
+	host, _, _ := strings.Cut(imp, "/")
+	switch {
+	case len(found) > 0:
+		b := e.instance(found)
+		if b.busy {
+			return refuse("this package imports itself, by way of others", "break the circle")
+		}
+		if len(b.diags) > 0 {
+			return nil, b.diags
+		}
+		return b.Instance, nil
+	case ast.ParseImportPath(imp).Path == schemaImport:
+		return e.schema(), nil
+	case strings.HasPrefix(imp, "."):
+		return refuse("a path relative to the file names no package", "import it by the path of its module (cue.mod/module.cue)")
+	case !strings.Contains(host, "."):
+		return nil, nil
+	}
+	return refuse("there is no such package in this repository, and nothing is fetched", "put its files into cue.mod/pkg/"+ast.ParseImportPath(imp).Path)
+}
+
+// schema returns the embedded schema as a package.
+func (e *cueEvaluation) schema() *build.Instance {
+	if b := e.built[schemaImport]; b != nil {
+		return b.Instance
+	}
+	inst := e.build.NewInstance("", nil)
+	f, err := parser.ParseFile(schemaImport+"/schema.cue", schemaCUE)
+	if err == nil {
+		err = inst.AddSyntax(f)
+	}
+	if err == nil {
+		err = inst.Complete()
+	}
+	if err != nil {
+		panic("schema: " + err.Error()) // it is embedded, and tests build it
+	}
+	e.built[schemaImport] = &cueBuild{Instance: inst}
+	return inst
+}
+
+// parse parses a file, once.
+func (e *cueEvaluation) parse(f *cueFile) *cueSyntax {
+	if known := e.parsed[f.path]; known != nil {
+		return known
+	}
+	s := &cueSyntax{}
+	e.parsed[f.path] = s
+	if at := tooDeep(f.path, string(f.text)); at != (Pos{}) {
+		s.diags = []Diagnostic{{Code: CodeSyntax, Severity: Error, Pos: at, What: fmt.Sprintf("brackets are nested more than %d deep", maxNesting), Fix: "make it flatter"}}
+		return s
+	}
+	file, err := parser.ParseFile(f.path, f.text, parser.ParseComments)
+	s.File, s.diags = file, e.folded(err, CodeSyntax, func([]string) Pos { return Pos{f.path, 1, 1} })
+	return s
+}
+
+// included evaluates the build conditions of a file, @if(…) and @ignore(),
+// with no tag set.
+func included(f *ast.File) bool {
+	for _, d := range f.Decls {
+		a, ok := d.(*ast.Attribute)
+		if !ok {
+			return true // they stand before everything else
+		}
+		switch name, body := a.Split(); name {
+		case "ignore":
+			return false
+		case "if":
+			if cond, err := parser.ParseExpr("", body); err == nil && !holds(cond) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// holds evaluates a build condition with no tag set.
+func holds(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return holds(e.X)
+	case *ast.UnaryExpr:
+		return !holds(e.X)
+	case *ast.BinaryExpr:
+		if e.Op == token.LOR {
+			return holds(e.X) || holds(e.Y)
+		}
+		return holds(e.X) && holds(e.Y)
+	}
+	return false
+}
+
+// cueWalk collects the resources of one package.
+type cueWalk struct {
+	*cueEvaluation
+	cueAnswer
+	root cue.Value
+	file int // the package's first, where nothing better is known
+}
+
+const (
+	maxCUEDepth = 100       // of a value
+	maxCUENodes = 1_000_000 // of a package
+)
+
+// value looks for resources: values that carry apiVersion and kind. around is
+// the position of what v stands in.
+func (w *cueWalk) value(v cue.Value, around flatPos, depth int) {
+	if depth > maxCUEDepth {
+		return
+	}
+	v, _ = v.Default()
+	pos := w.place(v, around)
+	switch kind := v.IncompleteKind(); {
+	case kind == cue.ListKind:
+		items, _ := v.List()
+		for items.Next() {
+			w.value(items.Value(), pos, depth+1)
+		}
+	case kind == cue.StructKind || v.Err() != nil:
+		fields := fieldsOfCUE(v)
+		if isResource(fields) {
+			w.resource(v, pos)
+			return
+		}
+		if err := v.Err(); err != nil && incomplete(v) && opensStruct(v) {
+			d := w.folded(err, CodeUnseen, func([]string) Pos { return w.unflat(pos) })[0]
+			d.Severity, d.What, d.Fix = Warning, "this value is not complete, so resources in it are not seen: "+d.What, "complete it, or make it a definition (#name) or hidden (_name)"
+			w.Diagnostics = append(w.Diagnostics, d)
+		}
+		for _, f := range fields {
+			w.value(f.value, pos, depth+1)
+		}
+	}
+}
+
+// cueField is a regular field of a struct.
+type cueField struct {
+	name  string
+	value cue.Value
+}
+
+func fieldsOfCUE(v cue.Value) []cueField {
+	it, err := v.Fields()
+	if err != nil {
+		return nil // reported by Validate, or incomplete
+	}
+	var out []cueField
+	for it.Next() {
+		out = append(out, cueField{it.Label(), it.Value()})
+	}
+	return out
+}
+
+// isResource reports whether a struct carries apiVersion and kind, or has to
+// (by a definition of the schema) and does not.
+func isResource(fields []cueField) bool {
+	carried := 0
+	for _, f := range fields {
+		if f.name != "apiVersion" && f.name != "kind" {
+			continue
+		}
+		if v, _ := f.value.Default(); v.Kind() == cue.StringKind || absent(v) {
+			carried++
+		}
+	}
+	return carried == 2
+}
+
+// absent reports whether a value is a field that is required and absent.
+func absent(v cue.Value) bool {
+	err := v.Err()
+	return err != nil && strings.Contains(err.Error(), notPresent)
+}
+
+// incomplete reports whether more information could mend a value.
+func incomplete(v cue.Value) bool { return v.Err() != nil && v.Validate() == nil }
+
+// opensStruct reports whether a value is written as a struct or list, and not
+// as an expression that gives a string, say.
+func opensStruct(v cue.Value) bool {
+	src := v.Source()
+	if f, ok := src.(*ast.Field); ok {
+		src = f.Value
+	}
+	switch src.(type) {
+	case *ast.StructLit, *ast.ListLit, *ast.Comprehension, *ast.File:
+		return true
+	}
+	return false
+}
+
+// resource adds a resource, if it is whole.
+func (w *cueWalk) resource(v cue.Value, pos flatPos) {
+	if err := v.Validate(cue.Concrete(true)); err != nil {
+		w.fold(err)
+		return
+	}
+	before := len(w.Values)
+	if !w.node(v, "", pos, pos, 0) {
+		w.Values = w.Values[:before]
+		w.Diagnostics = append(w.Diagnostics, Diagnostic{Code: CodeStopped, Severity: Error, Pos: w.unflat(pos),
+			What: fmt.Sprintf("this is nested more than %d deep, or its package has more than %d values", maxCUEDepth, maxCUENodes), Fix: "make it smaller"})
+	}
+}
+
+// node appends a concrete value.
+func (w *cueWalk) node(v cue.Value, name string, namePos, pos flatPos, depth int) bool {
+	if depth > maxCUEDepth || len(w.Values) >= maxCUENodes {
+		return false
+	}
+	v, _ = v.Default()
+	at := len(w.Values)
+	w.Values = append(w.Values, flatNode{Name: name, NamePos: namePos, Pos: pos})
+	n := flatNode{Name: name, NamePos: namePos, Pos: pos}
+	switch v.Kind() {
+	case cue.StructKind:
+		n.Kind = mapNode
+		for _, f := range fieldsOfCUE(v) {
+			child := w.place(f.value, pos)
+			label, ok := w.flat(labelPos(f.value))
+			if !ok {
+				label = child
+			}
+			if n.Children++; !w.node(f.value, f.name, label, child, depth+1) {
+				return false
+			}
+		}
+	case cue.ListKind:
+		n.Kind = listNode
+		items, _ := v.List()
+		for items.Next() {
+			if n.Children++; !w.node(items.Value(), "", flatPos{}, w.place(items.Value(), pos), depth+1) {
+				return false
+			}
+		}
+	default:
+		n.Kind, n.Text = scalar(v)
+	}
+	w.Values[at] = n
+	return true
+}
+
+func scalar(v cue.Value) (nodeKind, string) {
+	switch v.Kind() {
+	case cue.StringKind:
+		s, _ := v.String()
+		return stringNode, s
+	case cue.BoolKind:
+		b, _ := v.Bool()
+		return boolNode, fmt.Sprint(b)
+	case cue.IntKind:
+		text, _ := v.AppendInt(nil, 10)
+		return intNode, string(text)
+	case cue.FloatKind, cue.NumberKind:
+		text, _ := v.AppendFloat(nil, 'g', -1)
+		return floatNode, string(text)
+	case cue.BytesKind:
+		text, _ := v.MarshalJSON() // base64, as exports have it
+		return stringNode, strings.Trim(string(text), `"`)
+	}
+	return nullNode, ""
+}
+
+// place returns the position of a value: where the user wrote it, also if it
+// is a reference. A struct that several parts make has none of its own, and is
+// shown at its first field; around, if only the schema is left.
+func (w *cueWalk) place(v cue.Value, around flatPos) flatPos {
+	var candidates []token.Pos
+	switch v.Kind() {
+	case cue.StructKind, cue.BottomKind:
+		if candidates = append(candidates, valuePos(v)); v.Source() == nil {
+			for _, f := range fieldsOfCUE(v) {
+				candidates = append(candidates, labelPos(f.value), f.value.Pos())
+			}
+		}
+	case cue.ListKind:
+		candidates = append(candidates, valuePos(v))
+	default:
+		candidates = append(candidates, valuePos(v.Eval()), valuePos(v))
+	}
+	for _, p := range append(candidates, v.Pos()) {
+		if at, ok := w.flat(p); ok {
+			return at
+		}
+	}
+	return around
+}
+
+// valuePos is the position of a value's expression, invalid if it has several.
+func valuePos(v cue.Value) token.Pos {
+	switch src := v.Source().(type) {
+	case nil:
+		return token.NoPos
+	case *ast.Field:
+		return src.Value.Pos()
+	default:
+		return src.Pos()
+	}
+}
+
+// labelPos is the position of the name of a value's field, if it has one.
+func labelPos(v cue.Value) token.Pos {
+	if f, ok := v.Source().(*ast.Field); ok {
+		return f.Label.Pos()
+	}
+	return token.NoPos
+}
+
+// flat turns a position in a file of the tree into ours: columns in runes.
+func (e *cueEvaluation) flat(p token.Pos) (flatPos, bool) {
+	if !p.IsValid() {
+		return flatPos{}, false
+	}
+	at := p.Position()
+	i, ok := e.index[at.Filename]
+	if !ok {
+		return flatPos{}, false
+	}
+	line := e.tree.files[i].text[at.Offset-(at.Column-1) : at.Offset]
+	return flatPos{i, at.Line, 1 + len([]rune(string(line)))}, true
+}
+
+func (e *cueEvaluation) unflat(p flatPos) Pos { return Pos{e.tree.files[p.File].path, p.Line, p.Col} }
+
+// pos is a position in a file of the tree, zero for others.
+func (e *cueEvaluation) pos(p token.Pos) Pos {
+	if at, ok := e.flat(p); ok {
+		return e.unflat(at)
+	}
+	return Pos{}
+}
