@@ -1,25 +1,57 @@
 package schema
 
-// check is a rule that no shape can say. document and tree are handed a
-// function that reports a finding at a path of a resource.
+// check is a rule that no shape can say.
 type check struct {
 	CodeDoc
 	severity Severity
-	// document holds a resource to a rule within its own document. It runs when
-	// a file is read.
+	// document holds a resource to the rule within its own document. It runs
+	// when a file is read.
 	document func(res Resource, report func(path, what, fix string))
-	// tree holds the whole spec to a rule. It runs at each load.
+	// tree holds the whole spec to it. It runs at each load.
 	tree func(t *linker, report func(res Resource, path, what, fix string))
 }
 
-// checks are all such rules, by code.
-var checks = []check{}
+// checks are all such rules. Their codes are written here only: a code says
+// what rule it is, docs/diagnostics.md what to do.
+var checks = []check{
+	{CodeDoc{"MW2010", "two resources of a mesh have one App Mesh name"}, Error, nil, sharedNames},
+	{CodeDoc{"MW2011", "two virtual nodes or gateways select the same pods"}, Error, nil, sharedPods},
+
+	{CodeDoc{"MW2101", "two listeners have one port"}, Error, sharedPorts, nil},
+	{CodeDoc{"MW2102", "two routes of a router have one name"}, Error, sharedRouteNames, nil},
+	{CodeDoc{"MW2103", "a backend is named twice"}, Error, sharedBackends, nil},
+	{CodeDoc{"MW2104", "the weights of a route sum to 0"}, Error, zeroWeights, nil},
+	{CodeDoc{"MW2105", "a rewrite does not go with its match"}, Error, rewrites, nil},
+	{CodeDoc{"MW2106", "a regular expression is none"}, Error, regexes, nil},
+	{CodeDoc{"MW2107", "a label selector is none"}, Error, selectors, nil},
+	{CodeDoc{"MW2108", "a timeout or limit is of another protocol than its listener (a warning)"}, Warning, foreignProtocols, nil},
+
+	{CodeDoc{"MW2201", "a route is for a port or protocol that no listener has"}, Error, routerListeners, gatewayListeners},
+	{CodeDoc{"MW2202", "a target's port is not one of its listeners', or is needed and missing"}, Error, nil, targetPorts},
+	{CodeDoc{"MW2203", "a route never gets a request, since others take them all (a warning)"}, Warning, shadowedRoutes, shadowedGatewayRoutes},
+	{CodeDoc{"MW2204", "a virtual router has no listeners (a warning)"}, Warning, deafRouters, nil},
+	{CodeDoc{"MW2205", "a virtual service has no provider (a warning)"}, Warning, idleServices, nil},
+	{CodeDoc{"MW2206", "two TCP backends of a node have one port (a warning)"}, Warning, nil, sharedTCPPorts},
+	{CodeDoc{"MW2207", "a route may take longer than its target's listener allows (a warning)"}, Warning, nil, longTimeouts},
+	{CodeDoc{"MW2208", "a client policy is for a port that no backend has (a warning)"}, Warning, nil, policyPorts},
+}
 
 // checkDocument reports what the rules within one document find.
 func checkDocument(d *document, report func(Diagnostic)) {
 	for i := range checks {
 		if c := &checks[i]; c.document != nil {
 			c.document(d.res, func(path, what, fix string) { report(c.finding(d, path, what, fix)) })
+		}
+	}
+}
+
+// checkTree adds what the rules across documents find.
+func (t *linker) checkTree() {
+	for i := range checks {
+		if c := &checks[i]; c.tree != nil {
+			c.tree(t, func(res Resource, path, what, fix string) {
+				t.diags = append(t.diags, c.finding(t.byRef[res.meta().Ref], path, what, fix))
+			})
 		}
 	}
 }

@@ -3,6 +3,7 @@ package schema
 import (
 	"reflect"
 	"strings"
+	"unicode"
 )
 
 // linker joins the documents of a tree into a spec. It lives for one load; the
@@ -13,7 +14,8 @@ type linker struct {
 	opaque             bool // CUE was left out of which nobody knows what it defines
 	docs               []*document
 	namespaces         []namespace
-	broken             []string // texts that could not be read
+	broken             []string        // texts that could not be read
+	words              map[string]bool // of those texts
 	diags              Diagnostics
 
 	byRef   map[Ref]*document // the first document of each
@@ -57,14 +59,7 @@ func (t *linker) link() (*Spec, Diagnostics) {
 	}
 	t.spec.link()
 	t.resolve()
-	for i := range checks {
-		if c := &checks[i]; c.tree != nil {
-			c.tree(t, func(res Resource, path, what, fix string) {
-				d := t.byRef[res.meta().Ref]
-				t.diags = append(t.diags, c.finding(d, path, what, fix))
-			})
-		}
-	}
+	t.checkTree()
 	return t.spec, t.diags.Sorted()
 }
 
@@ -117,13 +112,16 @@ func (t *linker) report(d *document, code Code, at, path, what, fix string) {
 // mayDefine reports whether something of this name, or of this kind, may be
 // defined where nobody could read it: then that it is missing is no finding.
 func (t *linker) mayDefine(name string) bool {
-	if t.opaque {
-		return true
-	}
-	for _, text := range t.broken {
-		if strings.Contains(text, name) {
-			return true
+	if t.words == nil {
+		t.words = map[string]bool{}
+		for _, text := range t.broken {
+			t.opaque = t.opaque || strings.Contains(text, "{{") // a template's names are not known
+			for word := range strings.FieldsFuncSeq(text, func(r rune) bool {
+				return r != '-' && r != '.' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+			}) {
+				t.words[word] = true
+			}
 		}
 	}
-	return false
+	return t.opaque || t.words[name]
 }

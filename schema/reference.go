@@ -160,4 +160,4 @@ func (t *linker) hint(missing Ref) string {
 
 // maxHints is how many missing names of a tree are compared with those that
 // are there, so that a tree of nothing but broken references costs little.
-const maxHints = 100
+const maxHints = 20

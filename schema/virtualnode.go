@@ -29,6 +29,18 @@ type NodeListener struct {
 	ConnectionPool   *ConnectionPool   `json:"connectionPool,omitempty"`
 }
 
+// ListenerAt returns the listener of a port or, for port 0, the only one; nil
+// if there is none.
+func (n *VirtualNode) ListenerAt(port uint32) *NodeListener {
+	for i := range n.Spec.Listeners {
+		l := &n.Spec.Listeners[i]
+		if l.PortMapping.Port == port || port == 0 && len(n.Spec.Listeners) == 1 {
+			return l
+		}
+	}
+	return nil
+}
+
 // HealthCheck is what clients do towards the node.
 type HealthCheck struct {
 	HealthyThreshold   uint32   `json:"healthyThreshold"`

@@ -62,6 +62,21 @@ func (r *Route) Targets() []WeightedTarget {
 	return nil
 }
 
+// Timeout is what the route says about timeouts; nil if that is nothing.
+func (r *Route) Timeout() *Timeout {
+	switch {
+	case r.HTTPRoute != nil:
+		return r.HTTPRoute.Timeout
+	case r.HTTP2Route != nil:
+		return r.HTTP2Route.Timeout
+	case r.GRPCRoute != nil:
+		return r.GRPCRoute.Timeout
+	case r.TCPRoute != nil:
+		return r.TCPRoute.Timeout
+	}
+	return nil
+}
+
 // HTTPRoute is httpRoute and http2Route.
 type HTTPRoute struct {
 	Match       HTTPMatch    `json:"match"`
