@@ -1,0 +1,67 @@
+package translate
+
+import (
+	"cmp"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/meshwright/meshwright/schema"
+)
+
+// healthChecks are what clients do towards a node that declares one.
+// The interval holds with and without traffic, as App Mesh's has no second
+// one (Envoy would check idle clusters once a minute).
+func healthChecks(n *schema.VirtualNode, l *schema.NodeListener) []*corev3.HealthCheck {
+	h := l.HealthCheck
+	if h == nil {
+		return nil
+	}
+	interval := durationpb.New(millis(cmp.Or(h.IntervalMillis, 30_000)))
+	check := &corev3.HealthCheck{
+		Timeout:            durationpb.New(millis(cmp.Or(h.TimeoutMillis, 5_000))),
+		Interval:           interval,
+		NoTrafficInterval:  interval,
+		HealthyThreshold:   u32(h.HealthyThreshold),
+		UnhealthyThreshold: u32(h.UnhealthyThreshold),
+	}
+	switch h.Protocol {
+	case schema.ProtocolTCP:
+		check.HealthChecker = &corev3.HealthCheck_TcpHealthCheck_{TcpHealthCheck: &corev3.HealthCheck_TcpHealthCheck{}}
+	case schema.ProtocolGRPC:
+		check.HealthChecker = &corev3.HealthCheck_GrpcHealthCheck_{GrpcHealthCheck: &corev3.HealthCheck_GrpcHealthCheck{}}
+	default:
+		http := &corev3.HealthCheck_HttpHealthCheck{Path: cmp.Or(h.Path, "/")}
+		if dns := dnsOf(n); dns != nil {
+			http.Host = dns.Hostname
+		}
+		if h.Protocol == schema.ProtocolHTTP2 {
+			http.CodecClientType = typev3.CodecClientType_HTTP2
+		}
+		check.HealthChecker = &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: http}
+	}
+	return []*corev3.HealthCheck{check}
+}
+
+// outlierDetection ejects endpoints after so many server errors in a row, and
+// for no other reason. Failures to connect count as server errors.
+func outlierDetection(o *schema.OutlierDetection) *clusterv3.OutlierDetection {
+	if o == nil {
+		return nil
+	}
+	base := o.BaseEjectionDuration.Duration()
+	return &clusterv3.OutlierDetection{
+		Consecutive_5Xx:          u32(uint32(o.MaxServerErrors)),
+		Interval:                 durationpb.New(o.Interval.Duration()),
+		BaseEjectionTime:         durationpb.New(base),
+		MaxEjectionTime:          durationpb.New(max(base, 300*time.Second)), // Envoy refuses less than the base
+		MaxEjectionPercent:       u32(o.MaxEjectionPercent),
+		EnforcingConsecutive_5Xx: u32(100),
+		EnforcingSuccessRate:     u32(0),
+	}
+}
+
+func millis(v int64) time.Duration { return time.Duration(v) * time.Millisecond }

@@ -1,0 +1,64 @@
+package translate
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/meshwright/meshwright/schema"
+)
+
+// The names on the wire are App Mesh's ("Envoy proxy metrics" in its user
+// guide), so that dashboards made for it keep working. They are made here and
+// parsed nowhere.
+
+// The ports that App Mesh's proxy-init redirects traffic to.
+const (
+	ingressPort = 15000
+	egressPort  = 15001
+)
+
+func ingressListenerName(addr netip.AddrPort) string {
+	return fmt.Sprintf("lds_ingress_%s_%d", addr.Addr(), addr.Port())
+}
+
+func egressListenerName(addr netip.AddrPort) string {
+	return fmt.Sprintf("lds_egress_%s_%d", addr.Addr(), addr.Port())
+}
+
+// ingressClusterName is the application behind a node's listener.
+func ingressClusterName(n *schema.VirtualNode, l *schema.NodeListener) string {
+	return fmt.Sprintf("cds_ingress_%s_%s_%s_%d", n.Mesh, n.AWSName, l.PortMapping.Protocol, l.PortMapping.Port)
+}
+
+// egressClusterName is a node's listener as its clients see it. variant is
+// empty but where one client speaks to it in several ways (see upstreams).
+func egressClusterName(n *schema.VirtualNode, l *schema.NodeListener, variant string) string {
+	name := fmt.Sprintf("cds_egress_%s_%s_%s_%d", n.Mesh, n.AWSName, l.PortMapping.Protocol, l.PortMapping.Port)
+	if variant != "" {
+		name += "_" + variant
+	}
+	return name
+}
+
+// passthroughName is the cluster of whatever address the application dialled.
+func passthroughName(mesh string) string { return "cds_egress_" + mesh + "_passthrough" }
+
+func ingressRouteName(p schema.PortMapping) string {
+	return fmt.Sprintf("rds_ingress_%s_%d", p.Protocol, p.Port)
+}
+
+// egressRouteName is the routes of all backends on a port.
+func egressRouteName(port uint32) string { return fmt.Sprintf("rds_egress_http_%d", port) }
+
+// anyPortRouteName is the routes of all backends on ports that none of them
+// listens on.
+const anyPortRouteName = "rds_egress_http_any"
+
+// addressRouteName is the routes of the backends that explicit capture offers
+// at an address.
+func addressRouteName(addr netip.AddrPort) string {
+	return fmt.Sprintf("rds_egress_%s_%d", addr.Addr(), addr.Port())
+}
+
+// virtualHostName names a virtual service on one of its ports.
+func virtualHostName(v *schema.VirtualService) string { return v.Mesh + "_" + v.AWSName }

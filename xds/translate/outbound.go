@@ -1,0 +1,255 @@
+package translate
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
+)
+
+// place is where an application reaches some of its backends: a port, or an
+// address of explicit capture. TCP has room for one backend only.
+type place struct {
+	http []answer
+	tcp  *answer
+}
+
+// put adds what answers at the place. A connection carries no name before the
+// client has spoken, and often the server speaks first, so that a TCP backend
+// cannot share; the first one stays, in the order of the services' names.
+func (p *place) put(b *builder, where, wayOut string, a answer) {
+	first := p.tcp
+	if first == nil && len(p.http) > 0 {
+		first = &p.http[0]
+	}
+	switch {
+	case first == nil && a.protocol == schema.ProtocolTCP:
+		p.tcp = &a
+	case first == nil || first.protocol != schema.ProtocolTCP && a.protocol != schema.ProtocolTCP:
+		p.http = append(p.http, a)
+	default:
+		b.notice("%s: TCP connections can be told apart by nothing else, so that only %s is reached there and %s is not; %s.",
+			where, first.link.Service.AWSName, a.link.Service.AWSName, wayOut)
+	}
+}
+
+// transparentOutbound takes whatever the application dials, by port: HTTP to
+// virtual hosts by authority, TCP to the backend that answers on the port.
+func (b *builder) transparentOutbound(n *schema.VirtualNode) {
+	links := b.spec.BackendsOf(n)
+	ports := map[uint32]*place{}
+	var all []answer
+	for _, link := range links {
+		for _, a := range b.answers(link) {
+			if ports[a.port] == nil {
+				ports[a.port] = &place{}
+			}
+			ports[a.port].put(b, fmt.Sprintf("Port %d", a.port), "give it another port, or capture explicitly", a)
+			if a.protocol != schema.ProtocolTCP {
+				all = append(all, a)
+			}
+		}
+	}
+	names := hostnames(links, n.Ref.Namespace)
+	var chains []*listenerv3.FilterChain
+	for _, p := range slices.Sorted(maps.Keys(ports)) {
+		filters := b.outboundTCP(n, ports[p].tcp)
+		name := fmt.Sprintf("tcp_%d", p)
+		if http := ports[p].http; len(http) > 0 {
+			name = fmt.Sprintf("http_%d", p)
+			filters = b.outboundHTTP(n, egressRouteName(p), func(v *schema.VirtualService) []string { return withPort(names[v], p) }, http)
+		}
+		if len(filters) > 0 {
+			chains = append(chains, &listenerv3.FilterChain{
+				Name: name, FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: u32(p)}, Filters: filters,
+			})
+		}
+	}
+	listenerFilters := []*listenerv3.ListenerFilter{originalDst()}
+	if b.mesh.AllowAll() {
+		b.addPassthrough()
+		chains = append(chains, &listenerv3.FilterChain{
+			Name:    "passthrough",
+			Filters: tcpProxy(egressStats, n.Spec.Logging, nil, []weighted{{passthroughName(b.mesh.AWSName), 1}}),
+		})
+	} else {
+		// On other ports nothing but HTTP to a backend's name can be meant;
+		// App Mesh knew backends by name on any port.
+		chains = append(chains, &listenerv3.FilterChain{
+			Name:             "http_any",
+			FilterChainMatch: &listenerv3.FilterChainMatch{ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}},
+			Filters: b.outboundHTTP(n, anyPortRouteName, func(v *schema.VirtualService) []string {
+				return append(slices.Clone(names[v]), suffixed(names[v], ":*")...)
+			}, oneEach(all)),
+		})
+		listenerFilters = append(listenerFilters, httpInspector(slices.Sorted(maps.Keys(ports))))
+	}
+	addr := b.captured(egressPort)
+	b.listener(egressListenerName(namedAs(addr)), addr, corev3.TrafficDirection_OUTBOUND, chains, listenerFilters...)
+}
+
+// explicitOutbound listens for each backend on an address of its own. HTTP
+// backends that share an address are told apart by authority, as ever.
+func (b *builder) explicitOutbound(n *schema.VirtualNode) {
+	links := b.spec.BackendsOf(n)
+	places := map[netip.AddrPort]*place{}
+	for _, link := range links {
+		for i, a := range b.answers(link) {
+			addr := netip.AddrPortFrom(loopback, uint16(a.port))
+			if i == 0 {
+				addr = b.capture.Address(xds.RoleBackend, link.Service.AWSName, addr)
+			}
+			addr = b.capture.Address(xds.RoleBackend, fmt.Sprintf("%s:%d", link.Service.AWSName, a.port), addr)
+			if places[addr] == nil {
+				places[addr] = &place{}
+			}
+			places[addr].put(b, addr.String(), "give it another address (backend)", a)
+		}
+	}
+	names := hostnames(links, n.Ref.Namespace)
+	for _, addr := range slices.SortedFunc(maps.Keys(places), netip.AddrPort.Compare) {
+		p := places[addr]
+		filters := b.outboundTCP(n, p.tcp)
+		if len(p.http) > 0 {
+			filters = b.outboundHTTP(n, addressRouteName(addr), func(v *schema.VirtualService) []string {
+				if len(p.http) == 1 {
+					return []string{"*"} // the address says it all
+				}
+				return append(slices.Clone(names[v]), suffixed(names[v], ":*")...)
+			}, p.http)
+		}
+		if len(filters) > 0 {
+			b.listener(egressListenerName(addr), addr, corev3.TrafficDirection_OUTBOUND, []*listenerv3.FilterChain{{Filters: filters}})
+		}
+	}
+}
+
+// outboundHTTP routes requests to backends by authority. The application may
+// speak HTTP/1 or HTTP/2 to its proxy, whatever the backend does.
+func (b *builder) outboundHTTP(n *schema.VirtualNode, routes string, domains func(*schema.VirtualService) []string, backends []answer) []*listenerv3.Filter {
+	hosts := b.virtualHosts(domains, backends)
+	if b.mesh.AllowAll() && !b.capture.Explicit {
+		hosts = append(hosts, b.anyHost())
+	}
+	b.routes(routes, hosts...)
+	return httpFilters(httpListener{stats: egressStats, routes: routes, codec: hcmv3.HttpConnectionManager_AUTO, logging: n.Spec.Logging})
+}
+
+// outboundTCP forwards connections by the first route of a backend.
+func (b *builder) outboundTCP(n *schema.VirtualNode, a *answer) []*listenerv3.Filter {
+	if a == nil || len(a.routes) == 0 {
+		return nil
+	}
+	r := a.routes[0]
+	return tcpProxy(egressStats, n.Spec.Logging, r.TCPRoute.Timeout, b.clusters(a.link, r.targets))
+}
+
+// httpInspector tells HTTP on ports that no backend answers on. The known
+// ports do not wait for it: there, a server may be the first to speak.
+func httpInspector(known []uint32) *listenerv3.ListenerFilter {
+	f := listenerFilter("envoy.filters.listener.http_inspector", &httpinspectorv3.HttpInspector{})
+	f.FilterDisabled = onPorts(known)
+	return f
+}
+
+// onPorts matches connections to any of the ports; nil, which matches none,
+// without ports.
+func onPorts(ports []uint32) *listenerv3.ListenerFilterChainMatchPredicate {
+	var rules []*listenerv3.ListenerFilterChainMatchPredicate
+	for _, p := range ports {
+		rules = append(rules, &listenerv3.ListenerFilterChainMatchPredicate{
+			Rule: &listenerv3.ListenerFilterChainMatchPredicate_DestinationPortRange{
+				DestinationPortRange: &typev3.Int32Range{Start: int32(p), End: int32(p) + 1},
+			},
+		})
+	}
+	switch len(rules) {
+	case 0:
+		return nil
+	case 1:
+		return rules[0]
+	}
+	return &listenerv3.ListenerFilterChainMatchPredicate{Rule: &listenerv3.ListenerFilterChainMatchPredicate_OrMatch{
+		OrMatch: &listenerv3.ListenerFilterChainMatchPredicate_MatchSet{Rules: rules},
+	}}
+}
+
+// oneEach keeps the first answer of each service.
+func oneEach(all []answer) []answer {
+	seen := map[*schema.VirtualService]bool{}
+	return slices.DeleteFunc(slices.Clone(all), func(a answer) bool {
+		again := seen[a.link.Service]
+		seen[a.link.Service] = true
+		return again
+	})
+}
+
+// hostnames returns what applications of a namespace call each backend: its
+// App Mesh name, and the shorter forms that Kubernetes' DNS knows it by.
+// A short form that two backends have belongs to the one of the namespace, or
+// to none. All are in lower case, as Envoy compares them.
+func hostnames(links []schema.BackendLink, namespace string) map[*schema.VirtualService][]string {
+	owners := map[string][]*schema.VirtualService{}
+	for _, link := range links {
+		for _, name := range shortForms(link.Service) {
+			owners[name] = append(owners[name], link.Service)
+		}
+	}
+	full := map[string]bool{}
+	names := map[*schema.VirtualService][]string{}
+	for _, link := range links {
+		if name := strings.ToLower(link.Service.AWSName); !full[name] {
+			full[name] = true
+			names[link.Service] = []string{name}
+		}
+	}
+	for _, link := range links {
+		v := link.Service
+		for _, name := range shortForms(v) {
+			rivals := slices.DeleteFunc(slices.Clone(owners[name]), func(o *schema.VirtualService) bool { return o.Ref.Namespace != namespace })
+			if len(owners[name]) == 1 {
+				rivals = owners[name]
+			}
+			if !full[name] && len(rivals) == 1 && rivals[0] == v {
+				names[v] = append(names[v], name)
+			}
+		}
+	}
+	return names
+}
+
+// shortForms of a name of the form SVC.NAMESPACE.svc.cluster.local, or of App
+// Mesh's default SVC.NAMESPACE.
+func shortForms(v *schema.VirtualService) []string {
+	name := strings.ToLower(v.AWSName)
+	short, cluster := strings.CutSuffix(name, ".svc.cluster.local")
+	svc, namespace, ok := strings.Cut(short, ".")
+	if !ok || strings.Contains(namespace, ".") || !cluster && name != strings.ToLower(v.Ref.Name+"."+v.Ref.Namespace) {
+		return nil
+	}
+	forms := []string{svc, short, short + ".svc", short + ".svc.cluster.local"}
+	return slices.DeleteFunc(forms, func(f string) bool { return f == name })
+}
+
+// withPort returns the names without and with a port.
+func withPort(names []string, port uint32) []string {
+	return append(slices.Clone(names), suffixed(names, fmt.Sprintf(":%d", port))...)
+}
+
+func suffixed(names []string, suffix string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = name + suffix
+	}
+	return out
+}

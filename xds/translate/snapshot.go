@@ -1,0 +1,124 @@
+package translate
+
+import (
+	"sync"
+
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
+)
+
+// Inputs are all that decides what proxies are served.
+type Inputs struct {
+	Commit string       // the spec's; passed through to [Snapshot.Commit]
+	Spec   *schema.Spec // nil: no resources
+}
+
+// Snapshot is the desired state at one commit. It is immutable, and safe for
+// concurrent use; it implements [xds.State].
+type Snapshot struct {
+	in     Inputs
+	shared *memo
+
+	mu    sync.Mutex
+	built map[xds.Profile]*entry
+}
+
+// entry is a profile's proxy in one snapshot. A proxy that nobody asks for in
+// a whole snapshot is not handed on to the next, or proxies long gone would
+// stay in memory for ever.
+type entry struct {
+	*proxy
+	asked bool // guarded by the snapshot's mu
+}
+
+// proxy is what one profile's proxies should have, built when first asked for.
+// Snapshots share it as long as nothing that it depends on changes.
+type proxy struct {
+	build   func() (*xds.Resources, []string, error)
+	once    sync.Once
+	res     *xds.Resources
+	notices []string
+	err     error
+}
+
+// New makes the snapshot of the inputs. What prev (which may be nil) has built
+// for profiles that depend on nothing that changed is taken over as it is, and
+// so is every resource whose content stays the same.
+func New(in Inputs, prev *Snapshot) *Snapshot {
+	if in.Spec == nil {
+		in.Spec = schema.NewSpec()
+	}
+	s := &Snapshot{in: in, built: map[xds.Profile]*entry{}}
+	if prev == nil {
+		s.shared = newMemo()
+		return s
+	}
+	s.shared = prev.shared
+	stale := touched(prev.in.Spec, in.Spec)
+	prev.mu.Lock()
+	defer prev.mu.Unlock()
+	for profile, e := range prev.built {
+		if e.asked && !stale[profile.Identity] {
+			s.built[profile] = &entry{proxy: e.proxy}
+		}
+	}
+	return s
+}
+
+// Commit is the commit of the inputs.
+func (s *Snapshot) Commit() string { return s.in.Commit }
+
+// Resources returns what proxies of a profile should have; an identity that
+// the spec does not have is an [xds.UnknownIdentity].
+func (s *Snapshot) Resources(p xds.Profile) (*xds.Resources, error) {
+	made := s.proxy(p)
+	return made.res, made.err
+}
+
+// Notices returns what a person should know about the configuration of a
+// profile's proxies, a sentence each, sorted.
+func (s *Snapshot) Notices(p xds.Profile) []string { return s.proxy(p).notices }
+
+func (s *Snapshot) proxy(profile xds.Profile) *proxy {
+	s.mu.Lock()
+	e := s.built[profile]
+	if e == nil {
+		spec, shared := s.in.Spec, s.shared
+		e = &entry{proxy: &proxy{build: func() (*xds.Resources, []string, error) { return build(spec, profile, shared) }}}
+		s.built[profile] = e
+	}
+	e.asked = true
+	s.mu.Unlock()
+	e.once.Do(func() {
+		e.res, e.notices, e.err = e.build()
+		e.build = nil // lets go of the spec
+	})
+	return e.proxy
+}
+
+// touched returns the identities, of both specs, whose resources may differ.
+func touched(from, to *schema.Spec) map[xds.Identity]bool {
+	var refs []schema.Ref
+	for _, c := range schema.Diff(from, to) {
+		refs = append(refs, c.Ref)
+	}
+	ids := map[xds.Identity]bool{}
+	if len(refs) == 0 {
+		return ids
+	}
+	for _, spec := range []*schema.Spec{from, to} {
+		for ref := range spec.Dependents(refs) {
+			switch ref.Kind {
+			case schema.KindVirtualNode:
+				if n := spec.VirtualNodes[ref.Key]; n != nil {
+					ids[xds.Identity{Mesh: n.Mesh, Kind: ref.Kind, Name: n.AWSName}] = true
+				}
+			case schema.KindVirtualGateway:
+				if g := spec.VirtualGateways[ref.Key]; g != nil {
+					ids[xds.Identity{Mesh: g.Mesh, Kind: ref.Kind, Name: g.AWSName}] = true
+				}
+			}
+		}
+	}
+	return ids
+}
