@@ -1,0 +1,177 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// DaemonConfig says how to start `meshwright serve`.
+type DaemonConfig struct {
+	Repo string   // --repo
+	Args []string // more flags
+	Env  []string // KEY=VALUE: the secrets
+	// XDS and HTTP are where it listens; empty: free ports. A daemon that
+	// takes another's place needs the other's.
+	XDS, HTTP string
+}
+
+// Daemon is a running `meshwright serve`.
+type Daemon struct {
+	*Process
+	XDS  string // IP:PORT
+	HTTP string // URL
+}
+
+var readyLine = regexp.MustCompile(`ready: xds (\S+) http (\S+) commit`)
+
+// StartDaemon starts the daemon and waits until it says that it is ready. Its
+// state stays in the lab: the next one goes on from it.
+func (l *Lab) StartDaemon(ctx context.Context, c DaemonConfig) (*Daemon, error) {
+	file := l.path("daemon.ready")
+	out, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd := exec.Command(l.Meshwright, append([]string{"serve", "--repo", c.Repo, "--state-dir", l.path("state"),
+		"--xds-address", cmp.Or(c.XDS, "127.0.0.1:0"), "--http-address", cmp.Or(c.HTTP, "127.0.0.1:0")}, c.Args...)...)
+	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Stdout = out
+	p, err := l.start("daemon", cmd)
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{Process: p}
+	return d, Eventually(ctx, 30*time.Second, "the daemon is ready", func() error {
+		if err := p.Exited(); err != nil {
+			return err
+		}
+		line, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		m := readyLine.FindSubmatch(line)
+		if m == nil {
+			return fmt.Errorf("it has not said so:\n%s", p.LastWords())
+		}
+		d.XDS, d.HTTP = string(m[1]), string(m[2])
+		return nil
+	})
+}
+
+// Commit is what the daemon's API says of a commit.
+type Commit struct {
+	Commit      string
+	Title       string
+	Serving     bool
+	Result      string // good, bad, unread
+	Errors      int
+	Documents   int
+	Diagnostics []Diagnostic
+	Applied     *struct {
+		State       string
+		Description string
+		Progress    *struct {
+			Touched, Applied int
+			Took             time.Duration // from the daemon's decision to the last ACK
+		}
+	}
+}
+
+// Done reports whether every proxy that the commit touches has ACKed it, and
+// there is one.
+func (c Commit) Done() bool {
+	return c.Serving && c.Applied != nil && c.Applied.Progress != nil &&
+		c.Applied.Progress.Touched > 0 && c.Applied.Progress.Applied == c.Applied.Progress.Touched
+}
+
+// Diagnostic is one finding of the daemon.
+type Diagnostic struct {
+	Severity string
+	Pos      struct {
+		File      string
+		Line, Col int
+	}
+	Resource        struct{ Kind, Namespace, Name string }
+	Path, What, Fix string
+}
+
+// String is the line that `meshwright check` prints.
+func (d Diagnostic) String() string {
+	s := fmt.Sprintf("%s:%d:%d: %s: %s/%s/%s: %s: %s", d.Pos.File, d.Pos.Line, d.Pos.Col, d.Severity,
+		d.Resource.Kind, d.Resource.Namespace, d.Resource.Name, d.Path, d.What)
+	if d.Fix != "" {
+		s += "; " + d.Fix
+	}
+	return s
+}
+
+// Proxy is what the daemon's API says of a proxy.
+type Proxy struct {
+	ID      string
+	Desired string // commit
+	Applied string // commit
+	Types   map[string]struct {
+		Resources int // that it holds
+		Sent      int // responses on its stream
+	}
+}
+
+// Commit asks for one commit.
+func (d *Daemon) Commit(ctx context.Context, hash string) (Commit, error) {
+	all, err := get[Commit](ctx, d, "commits", hash)
+	if err != nil {
+		return Commit{}, err
+	}
+	i := slices.IndexFunc(all, func(c Commit) bool { return c.Commit == hash })
+	if i < 0 {
+		return Commit{}, fmt.Errorf("the daemon has not seen commit %s", hash)
+	}
+	return all[i], nil
+}
+
+// Await asks for a commit until it is as it should be.
+func (d *Daemon) Await(ctx context.Context, hash, what string, is func(Commit) bool) (c Commit, err error) {
+	err = Eventually(ctx, 30*time.Second, what, func() error {
+		if err := d.Exited(); err != nil {
+			return err
+		}
+		if c, err = d.Commit(ctx, hash); err == nil && !is(c) {
+			err = fmt.Errorf("the daemon says of %s: %+v, applied %+v", hash, c, c.Applied)
+		}
+		return err
+	})
+	return c, err
+}
+
+// Proxies asks for the connected proxies.
+func (d *Daemon) Proxies(ctx context.Context) ([]Proxy, error) {
+	return get[Proxy](ctx, d, "proxies", "")
+}
+
+func get[T any](ctx context.Context, d *Daemon, what, name string) (list []T, err error) {
+	target := strings.TrimSuffix(d.HTTP, "/") + "/api/v1/" + what + "?name=" + url.QueryEscape(name)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", target, resp.Status)
+	}
+	return list, json.NewDecoder(resp.Body).Decode(&list)
+}

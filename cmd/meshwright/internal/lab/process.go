@@ -1,0 +1,102 @@
+package lab
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Process is a child with a process group of its own, so that a Ctrl-C in the
+// terminal is ours to act upon and its own children end with it.
+type Process struct {
+	Name string
+
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+	err  error // of the process; read after done
+}
+
+func startProcess(name, log string, cmd *exec.Cmd) (*Process, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close() // the child has its own
+	if cmd.Stdout == nil {
+		cmd.Stdout = out
+	}
+	cmd.Stderr = out
+	ownGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	p := &Process{Name: name, cmd: cmd, log: log, done: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// Exited says that the process has ended, and how; nil while it runs.
+func (p *Process) Exited() error {
+	select {
+	case <-p.done:
+		return fmt.Errorf("%s has ended (%v); its last words:\n%s", p.Name, p.err, p.LastWords())
+	default:
+		return nil
+	}
+}
+
+// Stop asks the process to end and, when that takes long, ends it.
+func (p *Process) Stop() {
+	signalGroup(p.cmd, syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(5 * time.Second):
+	}
+	p.Kill()
+}
+
+// Kill ends the process and its children at once (kill -9).
+func (p *Process) Kill() {
+	signalGroup(p.cmd, syscall.SIGKILL)
+	<-p.done
+}
+
+// LastWords are the last lines of the process's log.
+func (p *Process) LastWords() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimSpace(b), []byte("\n"))
+	return string(bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
+}
+
+// Log is the whole log so far.
+func (p *Process) Log() string {
+	b, _ := os.ReadFile(p.log) // a log that cannot be read is empty
+	return string(b)
+}
+
+// Memory is the process's resident memory in bytes.
+func (p *Process) Memory() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(kb), " kB"), 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, fmt.Errorf("memory of %s: the kernel does not say", p.Name)
+}
