@@ -1,0 +1,99 @@
+package translate_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/meshwright/meshwright/xds/ads"
+)
+
+// envoyPath finds a real Envoy; the test is skipped without one, or fails with
+// REQUIRE_REAL=1.
+func envoyPath(t testing.TB) string {
+	t.Helper()
+	if p := os.Getenv("ENVOY"); p != "" {
+		return p
+	}
+	if p, err := exec.LookPath("envoy"); err == nil {
+		return p
+	}
+	if p, err := filepath.Abs("../../.tools/bin/envoy"); err == nil {
+		if _, err := os.Stat(p); err == nil {
+			return p
+		}
+	}
+	const missing = "no Envoy: set ENVOY, put it in PATH or run make tools"
+	if os.Getenv("REQUIRE_REAL") == "1" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
+// validate lets a real Envoy check a bootstrap and returns what it warned of.
+func validate(t testing.TB, bootstrap []byte) (log string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, envoyPath(t), "-c", bootstrapFile(t, bootstrap), "--mode", "validate", "-l", "warning").CombinedOutput()
+	if err != nil {
+		t.Fatalf("envoy --mode validate: %v\n%s", err, out)
+	}
+	return string(trimOK(out))
+}
+
+// startEnvoy runs a real Envoy for the length of the test.
+func startEnvoy(t testing.TB, bootstrap []byte) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "envoy.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(envoyPath(t), "-c", bootstrapFile(t, bootstrap), "--concurrency", "1", "-l", "warning", "--use-dynamic-base-id")
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		_ = log.Close()
+		if b, _ := os.ReadFile(log.Name()); t.Failed() {
+			t.Logf("envoy:\n%s", b)
+		}
+	})
+}
+
+func bootstrapFile(t testing.TB, bootstrap []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "bootstrap.json")
+	if err := os.WriteFile(file, bootstrap, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// runServer runs an ADS server for the length of the test.
+func runServer(t testing.TB, s *ads.Server) {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("ads: %v", err)
+		}
+	})
+}
+
+// trimOK takes out the line by which Envoy says that all is well.
+func trimOK(out []byte) []byte {
+	return []byte(okLine.ReplaceAllString(string(out), ""))
+}
+
+var okLine = regexp.MustCompile(`(?m)^configuration '.*' OK\n?`)
