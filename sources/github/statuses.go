@@ -1,0 +1,141 @@
+package github
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	gh "github.com/google/go-github/v60/github"
+
+	"github.com/meshwright/meshwright/sources"
+)
+
+// maxDescription is how long a status's description may be (characters).
+const maxDescription = 140
+
+// unknownFor is when to ask again for a commit that the API does not know: what
+// was just pushed reaches git before it reaches the API.
+var unknownFor = []time.Duration{time.Second, 3 * time.Second}
+
+// commitStatus is a status as the host has it.
+type commitStatus struct {
+	gh.RepoStatus
+	GiteaState sources.StatusState `json:"status"` // what Gitea calls state
+}
+
+// SetStatus puts a status beside a commit, under a context. A description that
+// is too long is cut.
+//
+// [sources.Permanent]: the host refuses this status for good: it does not have
+// the commit, or has as many statuses of it as it takes (1,000 a context).
+func (c *Client) SetStatus(ctx context.Context, commit, context string, s sources.Status) error {
+	in := &gh.RepoStatus{State: gh.String(string(s.State)), Context: &context, Description: gh.String(cut(s.Description, maxDescription))}
+	if s.URL != "" {
+		in.TargetURL = &s.URL
+	}
+	var out commitStatus
+	write := func() error {
+		_, err := c.call(ctx, http.MethodPost, c.repo+"/statuses/"+url.PathEscape(commit), in, &out, "")
+		return err
+	}
+	err := write()
+	for _, pause := range unknownFor {
+		if !is(err, http.StatusUnprocessableEntity) || !strings.Contains(err.Error(), "No commit found") {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		err = write()
+	}
+	// What is wrong with the token or the repository is not wrong with the
+	// status: somebody mends it, and then the status is wanted.
+	if is(err, http.StatusBadRequest, http.StatusUnprocessableEntity) {
+		return &sources.Permanent{Err: err}
+	}
+	if login := out.GetCreator().GetLogin(); err == nil && login != "" {
+		c.mu.Lock()
+		c.login = login
+		c.mu.Unlock()
+	}
+	return err
+}
+
+// Statuses returns what stands beside a commit by context: the newest of those
+// that our own account wrote. Whoever may push may write statuses, under any
+// context.
+func (c *Client) Statuses(ctx context.Context, commit string) (map[string]sources.Status, error) {
+	me, err := c.account(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("whose is the token: %w", err)
+	}
+	pages, err := list[commitStatus](ctx, c, c.repo+"/commits/"+url.PathEscape(commit)+"/statuses?per_page=100", nil)
+	if is(err, http.StatusUnprocessableEntity) { // no such commit, so nothing beside it
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	standing := map[string]sources.Status{}
+	newest := map[string]int64{}
+	for _, p := range pages {
+		for _, s := range p.items {
+			if s.GetCreator().GetLogin() != me {
+				continue
+			}
+			if id, ok := newest[s.GetContext()]; ok && s.GetID() <= id {
+				continue
+			}
+			state := sources.StatusState(s.GetState())
+			if state == "" {
+				state = s.GiteaState
+			}
+			newest[s.GetContext()] = s.GetID()
+			standing[s.GetContext()] = sources.Status{State: state, Description: s.GetDescription(), URL: s.GetTargetURL()}
+		}
+	}
+	return standing, nil
+}
+
+// account returns the login that our statuses bear. The token of a GitHub App
+// may not ask who it is; then our first write tells, and until then nothing
+// counts as ours: at worst a status is written twice, never left out because
+// of somebody else's.
+func (c *Client) account(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	login := c.login
+	c.mu.Unlock()
+	if login != "" {
+		return login, nil
+	}
+	var me gh.User
+	_, err := c.call(ctx, http.MethodGet, "user", nil, &me, "")
+	switch {
+	case is(err, http.StatusForbidden, http.StatusNotFound):
+		return noAccount, nil
+	case err != nil:
+		return "", err
+	case me.GetLogin() == "":
+		return noAccount, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.login = me.GetLogin()
+	return c.login, nil
+}
+
+// noAccount is nobody's login: a status without a creator is not ours either.
+const noAccount = "\x00"
+
+// cut shortens s to at most n characters.
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
