@@ -76,7 +76,7 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 	if len(c.DNSResolvers) > 0 {
 		cares := &caresv3.CaresDnsResolverConfig{FilterUnroutableFamilies: true}
 		for _, r := range c.DNSResolvers {
-			cares.Resolvers = append(cares.Resolvers, hostAddress(r.Addr().String(), uint32(r.Port())))
+			cares.Resolvers = append(cares.Resolvers, address(r.Addr().String(), uint32(r.Port())))
 		}
 		b.TypedDnsResolverConfig = extension("envoy.network.dns_resolver.cares", cares)
 	}
@@ -132,7 +132,7 @@ func adminInterface(at netip.AddrPort) *bootstrapv3.Admin {
 	if !at.IsValid() {
 		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 9901)
 	}
-	return &bootstrapv3.Admin{Address: hostAddress(at.Addr().String(), uint32(at.Port()))}
+	return &bootstrapv3.Admin{Address: address(at.Addr().String(), uint32(at.Port()))}
 }
 
 // runtimeLayers lift the limit of 100 on the size of regular expressions, by
@@ -155,6 +155,13 @@ func overloadLimits() *overloadv3.OverloadManager {
 	return &overloadv3.OverloadManager{ResourceMonitors: []*overloadv3.ResourceMonitor{{
 		Name:       "envoy.resource_monitors.global_downstream_max_connections",
 		ConfigType: &overloadv3.ResourceMonitor_TypedConfig{TypedConfig: packed(&connectionsv3.DownstreamConnectionsConfig{MaxActiveDownstreamConnections: 50_000})},
+	}}}
+}
+
+// address is that of a host, by name or IP.
+func address(host string, port uint32) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
 	}}}
 }
 
