@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -19,7 +20,7 @@ var pageSource string
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"short":    func(commit string) string { return commit[:min(len(commit), 7)] },
 	"count":    count,
-	"sum":      func(a, b int) int { return a + b },
+	"notes":    notes,
 	"first":    first,
 	"rest":     func(n int, shown any, all int) int { return all - min(n, reflect.ValueOf(shown).Len()) },
 	"ago":      ago,
@@ -39,6 +40,34 @@ func writePage(w http.ResponseWriter, v *reconciler.View, now time.Time) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.Write(b.Bytes())
+}
+
+// note is one line below a commit.
+type note struct{ Class, Text, More string }
+
+// notes are the first findings about a commit, and its statuses that do not
+// stand on the git host.
+func notes(c reconciler.CommitView) []note {
+	var out []note
+	for _, d := range c.Diagnostics[:min(len(c.Diagnostics), 5)] {
+		class := "warning"
+		if d.Severity == schema.Error {
+			class = "bad"
+		}
+		out = append(out, note{Class: class, Text: d.String()})
+	}
+	if more := c.Errors + c.Warnings - len(out); more > 0 {
+		out = append(out, note{Class: "dim", Text: fmt.Sprintf("and %d more", more), More: "/api/v1/commits?name=" + c.Commit})
+	}
+	for _, s := range c.Statuses {
+		switch {
+		case s.Error != "":
+			out = append(out, note{Class: "bad", Text: s.Context + " was not taken: " + s.Error})
+		case !s.Written:
+			out = append(out, note{Class: "pending", Text: s.Context + " waits to be written"})
+		}
+	}
+	return out
 }
 
 // first returns the first n of a list: the page is for people.
