@@ -1,0 +1,52 @@
+package schema
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// The JSON Schema gives the verdict of the shapes on every generated document,
+// good or broken in one place.
+func TestJSONSchemaAgrees(t *testing.T) {
+	var schema any
+	if err := json.Unmarshal(JSONSchema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	editor := byCRD{compile(t, "jsonschema", schema)} // nulls pruned: it takes them for mistakes
+	good, bad := 0, 0
+	for _, c := range crds(t) {
+		judge := func(what string, doc any) {
+			var ds Diagnostics
+			for _, d := range errorsOf(c.kind, nodeOf(pruned(doc))) {
+				if !strings.Contains(d.What, "more than start") {
+					ds = append(ds, d)
+				}
+			}
+			if theirs := editor.valid(doc); theirs != (len(ds) == 0) {
+				t.Errorf("%s %s: JSON Schema says %v, we say %v\n%s", c.kind, what, theirs, ds, compact(doc))
+			} else if theirs {
+				good++
+			} else {
+				bad++
+			}
+		}
+		for i, fill := range []float64{0, 0.15, 0.5, 1} {
+			m := newMaker(uint64(i), fill, stricterRules)
+			doc := m.document(c)
+			judge("tame", doc)
+			for what, broken := range m.mutations(c, doc) {
+				if !strings.HasSuffix(what, "number 1.0") { // an integer there
+					judge(what, broken)
+				}
+			}
+			if t.Failed() {
+				return
+			}
+		}
+	}
+	t.Logf("%d good, %d bad", good, bad)
+	if good < 50 || bad < 50 {
+		t.Error("too few documents of a sort")
+	}
+}
