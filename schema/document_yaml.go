@@ -103,6 +103,11 @@ var yamlMistakes = []struct{ raw, what, fix string }{
 	{"did not find expected node content", "a bracket, a comma or a colon where a value is wanted", "put the value in quotes"},
 }
 
+const (
+	looksLikeTemplate = "this looks like a template; templates are not rendered here"
+	renderFirst       = "render it first, or keep it out of the spec's folder"
+)
+
 var (
 	yamlLine   = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 	yamlAnchor = regexp.MustCompile(`unknown anchor '([^']*)'`)
@@ -147,7 +152,7 @@ func (c chunk) problem(path string, err error, p *parsed) {
 	line = min(line, len(lines))
 	text := lines[line-1]
 	if strings.Contains(text, "{{") {
-		what, fix = "this looks like a template; templates are not rendered here", "render it first, or keep it out of the spec's folder"
+		what, fix = looksLikeTemplate, renderFirst
 	}
 	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 	at(line, utf8.RuneCountInString(indent)+1, what, fix)
@@ -302,6 +307,10 @@ func (y *yamlConverter) fields(out *node, n *yaml.Node, depth int) {
 		at := key
 		if key.Kind == yaml.AliasNode {
 			key = key.Alias
+		}
+		if key.Kind == yaml.MappingNode && key.Style&n.Style&yaml.FlowStyle != 0 { // {{ name }}
+			y.bad(n, looksLikeTemplate, renderFirst)
+			return
 		}
 		if key.Kind != yaml.ScalarNode {
 			y.bad(at, "a map or list as the name of a field", "write a plain name")
