@@ -111,7 +111,7 @@ var codeDocs = []CodeDoc{
 
 // Codes lists every code of a diagnostic, in order.
 func Codes() []CodeDoc {
-	all := slices.Clone(codeDocs)
+	all := slices.Concat(codeDocs, cueCodes)
 	for i := range checks {
 		all = append(all, checks[i].CodeDoc)
 	}

@@ -38,25 +38,32 @@ func (w *cueWalk) fold(err error) {
 }
 
 // folded turns CUE's errors into diagnostics, one for each value that is
-// wrong. CUE tells a value that fits no branch of a disjunction by a headline
-// and an error for each branch, all at the same path: the branches are joined.
-// locate finds a position by the path, for an error that has none.
+// wrong; locate finds the position of one that has none, by its path. CUE tells
+// a value that fits no branch of a disjunction by a headline and an error for
+// each branch, all at the same path: those become one.
 func (e *cueEvaluation) folded(err error, code Code, locate func(path []string) Pos) []Diagnostic {
 	var out []Diagnostic
+	var texts []string // of the last diagnostic
 	for _, one := range errors.Errors(err) {
+		if cause := errors.Error(nil); strings.HasPrefix(message(one), "import failed") && errors.As(errors.Unwrap(one), &cause) {
+			one = cause // told where it is, as the imported package itself does
+		}
 		d := Diagnostic{Code: code, Severity: Error, Pos: e.errorPos(one), Path: spellCUE(one.Path())}
-		d.What, d.Fix = explain(one)
 		if d.Pos == (Pos{}) {
 			d.Pos = locate(one.Path())
 		}
 		if i := len(out) - 1; i >= 0 && d.Path != "" && out[i].Path == d.Path {
-			out[i].What = join(out[i].What, d.What)
-			continue
+			texts = append(texts, message(one))
+			d.Pos = out[i].Pos
+			out = out[:i]
+		} else {
+			texts = []string{message(one)}
 		}
 		if len(out) == maxCUEErrors {
 			out[len(out)-1].Fix = "and there are more mistakes"
 			break
 		}
+		d.What, d.Fix = explain(texts)
 		out = append(out, d)
 	}
 	return out
@@ -80,47 +87,79 @@ func (e *cueEvaluation) errorPos(err errors.Error) Pos {
 var (
 	emptyDisjunction = regexp.MustCompile(`^\d+ errors in empty disjunction:?$`)
 	conflicting      = regexp.MustCompile(`^conflicting values (.+) and (.+)$`)
-	noReference      = regexp.MustCompile(`^reference "(.+)" not found$`)
-	notConcrete      = regexp.MustCompile(`^incomplete value (.+)$`)
+	noReference      = regexp.MustCompile(`^(?:.*: )?reference "(.+)" not found$`)
+	notConcrete      = regexp.MustCompile(`^(?:invalid interpolation: )?(?:incomplete|non-concrete) value (.+?)(?: \(type .+\))?$`)
 )
 
-// explain says what is wrong, and what to do about it where that is clear.
-func explain(err errors.Error) (what, fix string) {
-	format, args := err.Msg()
-	what = strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
-	what = strings.TrimPrefix(what, "invalid interpolation: ")
-	switch {
-	case emptyDisjunction.MatchString(what):
-		return "no alternative fits", ""
-	case what == notPresent:
-		return "it is missing", "set it"
-	case what == "field not allowed":
-		return "the definition has no such field", "remove it"
-	case strings.HasPrefix(what, "imported and not used"):
-		return what, "remove the import"
+// explain says what is wrong with a value, of all that CUE says about it, and
+// what to do where that is clear.
+func explain(texts []string) (what, fix string) {
+	if emptyDisjunction.MatchString(texts[0]) && len(texts) > 1 {
+		return noneOf(texts[1:]), ""
 	}
-	if m := conflicting.FindStringSubmatch(what); m != nil {
+	switch text := texts[0]; {
+	case text == notPresent:
+		return "it is missing", "set it"
+	case text == "field not allowed":
+		return "the definition has no such field", "remove it"
+	case strings.HasPrefix(text, "imported and not used"):
+		return text, "remove the import"
+	}
+	if m := conflicting.FindStringSubmatch(texts[0]); m != nil {
 		return "it is set to both " + m[1] + " and " + m[2], ""
 	}
-	if m := noReference.FindStringSubmatch(what); m != nil {
+	if m := noReference.FindStringSubmatch(texts[0]); m != nil {
 		return m[1] + " is not defined", "define it, or import what defines it"
 	}
-	if m := notConcrete.FindStringSubmatch(what); m != nil {
+	if m := notConcrete.FindStringSubmatch(texts[0]); m != nil {
 		return "it is not concrete: " + m[1], "give it a value"
 	}
-	return what, ""
+	return texts[0], ""
 }
 
-// join adds what one more branch of a disjunction says.
-func join(what, more string) string {
-	const most = 300
-	switch {
-	case strings.Contains(what, more) || len(what)+len(more) > most:
-		return what
-	case what == "no alternative fits":
-		return what + ": " + more
+// noneOf words what the branches of a disjunction say: if each is another
+// value than the one that is there, those are the choices.
+func noneOf(branches []string) string {
+	var choices []string
+	var have string
+	for i, text := range branches {
+		m := conflicting.FindStringSubmatch(text)
+		if m == nil {
+			return "no alternative fits: " + cut(strings.Join(branches, "; "))
+		}
+		switch next := conflicting.FindStringSubmatch(branches[(i+1)%len(branches)]); {
+		case next != nil && (m[2] == next[1] || m[2] == next[2]):
+			have, choices = m[2], append(choices, m[1])
+		default:
+			have, choices = m[1], append(choices, m[2])
+		}
 	}
-	return what + "; " + more
+	return have + " is not one of " + cut(strings.Join(choices, ", "))
+}
+
+// message is an error's text with those of its causes, on one line.
+func message(err error) string {
+	var parts []string
+	for ; err != nil; err = errors.Unwrap(err) {
+		text := err.Error()
+		if e, ok := err.(errors.Error); ok { // without the path
+			format, args := e.Msg()
+			text = fmt.Sprintf(format, args...)
+		}
+		if text = oneLine(text); text != "" && !slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(p, text) }) {
+			parts = append(parts, text)
+		}
+	}
+	return cut(strings.Join(parts, ": "))
+}
+
+// cut holds a text of CUE's to what can be read.
+func cut(text string) string {
+	const most = 300
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return text
 }
 
 // spellCUE spells a path of CUE as diagnostics do: a.b[0].c.
@@ -128,6 +167,7 @@ func spellCUE(path []string) string {
 	var b strings.Builder
 	for _, part := range path {
 		switch {
+		case part == "let[]":
 		case part != "" && strings.Trim(part, "0123456789") == "":
 			fmt.Fprintf(&b, "[%s]", part)
 		case ast.IsValidIdent(part):

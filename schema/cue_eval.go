@@ -166,7 +166,11 @@ func (e *cueEvaluation) imported(f *cueFile, spec *ast.ImportSpec) (*build.Insta
 	case !strings.Contains(host, "."):
 		return nil, nil
 	}
-	return refuse("there is no such package in this repository, and nothing is fetched", "put its files into cue.mod/pkg/"+ast.ParseImportPath(imp).Path)
+	fix := "put its files into cue.mod/pkg/" + ast.ParseImportPath(imp).Path
+	if root, _ := e.tree.root(path.Dir(f.path)); e.tree.modules[root] != "" && within(e.tree.modules[root], imp) {
+		fix = "it would be a folder of this module"
+	}
+	return refuse("there is no such package in this repository, and nothing is fetched", fix)
 }
 
 // schema returns the embedded schema as a package.
@@ -202,6 +206,11 @@ func (e *cueEvaluation) parse(f *cueFile) *cueSyntax {
 	}
 	file, err := parser.ParseFile(f.path, f.text, parser.ParseComments)
 	s.File, s.diags = file, e.folded(err, CodeSyntax, func([]string) Pos { return Pos{f.path, 1, 1} })
+	for _, d := range file.Decls {
+		if a, ok := d.(*ast.Attribute); ok && a.Name() == "extern" {
+			s.diags = append(s.diags, Diagnostic{Code: CodeImport, Severity: Error, Pos: e.pos(a.Pos()), What: "@extern is not supported: CUE reads nothing but CUE here", Fix: "write what it embeds as a CUE file"})
+		}
+	}
 	return s
 }
 

@@ -38,7 +38,8 @@ type cuePackage struct {
 	key   string     // hash of everything that its value depends on
 }
 
-// maxNesting of brackets. The parser of CUE recurses.
+// maxNesting of brackets. The scanner of CUE recurses into those of attributes
+// without bound, and it runs in this process.
 const maxNesting = 500
 
 func newCUETree(files []*file) *cueTree {

@@ -121,4 +121,3 @@ func Serve(in io.Reader, out io.Writer) error {
 	}
 	return schema.EvaluateCUE(in, out)
 }
-
