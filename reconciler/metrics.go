@@ -1,6 +1,10 @@
 package reconciler
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/meshwright/meshwright/sources"
+)
 
 type metrics struct {
 	commits     *prometheus.CounterVec
@@ -52,6 +56,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "meshwright_reconciler_status_writes_total", Help: "Commit statuses by result: written, stood (already there), retried, refused (for good).",
 		}, []string{"result"}),
+	}
+	// What has not happened yet is 0, not missing: rates and alerts need it.
+	for vec, labels := range map[*prometheus.CounterVec][]string{
+		m.commits:  {Good, Bad},
+		m.verdicts: {string(sources.Success), string(sources.Failure), string(sources.Errored)},
+		m.writes:   {"written", "stood", "retried", "refused"},
+	} {
+		for _, label := range labels {
+			vec.WithLabelValues(label)
+		}
 	}
 	reg.MustRegister(m.commits, m.verdicts, m.serving, m.ready, m.sourceUp, m.fetched, m.fetchErrors, m.load, m.publish, m.outbox, m.writes)
 	return m

@@ -210,6 +210,9 @@ func readState(value []byte) (State, error) {
 		return State{}, fmt.Errorf("it is damaged: nothing is known of the good commit %s; remove the state directory to start from the newest commit", s.Good)
 	}
 	for _, r := range s.Records {
+		if r.Commit == "" {
+			return State{}, errors.New("it is damaged: a commit has no hash; remove the state directory to start from the newest commit")
+		}
 		for context, slot := range r.Statuses {
 			slot.Unsure = slot.Tried
 			r.Statuses[context] = slot

@@ -74,6 +74,7 @@ func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"format":1,"head":"","good":"","records":null}`))
 	f.Add([]byte(`{"format":1,"good":"a","records":[{"commit":"a","branch":true,"result":"good","applied":{"status":{"state":"failure"}}}]}`))
 	f.Add([]byte(`{"format":1,"good":"a","records":[{"commit":"a"}]}`))
+	f.Add([]byte(`{"format":1,"records":[{"commit":""}]}`))
 	f.Add([]byte(`{"format":2}`))
 	f.Fuzz(func(t *testing.T, disk []byte) {
 		s, err := readState(disk)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -33,11 +32,8 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	// Where truth comes from: the repository, and what says that it moved.
-	repo, err := openRepo(cmd, log)
-	if err != nil {
-		return err
-	}
+	// What wakes and is written to; mistakes in the settings end here, before
+	// anything is opened.
 	wake, err := sources.NewWake(cmd.Poll)
 	if err != nil {
 		return usageError{fmt.Errorf("--poll: %w", err)}
@@ -47,7 +43,18 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 		return err
 	}
 
-	// Where it goes: the proxies.
+	// Where progress and the clone are: the state's lock says that both are ours.
+	state, err := store.Open(cmd.stateFile("state.db"))
+	if err != nil {
+		return err
+	}
+	defer state.Close()
+	repo, err := openRepo(cmd, log)
+	if err != nil {
+		return err
+	}
+
+	// Where specs go: the proxies.
 	xdsListener, err := net.Listen("tcp", cmd.XdsAddress)
 	if err != nil {
 		return fmt.Errorf("--xds-address: %w", err)
@@ -62,14 +69,9 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	}
 
 	// What decides: the reconciler's loop.
-	state, err := store.Open(cmd.stateFile("state.db"))
-	if err != nil {
-		return err
-	}
-	defer state.Close()
 	r, err := reconciler.New(reconciler.Config{
 		Branch: repo, Load: newLoader().Load, LoadPull: newLoader().Load, Translate: desired, Proxies: proxies, Forge: forge,
-		Store: state, Wake: wake.C(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Link: cmd.link(), Logger: log, Metrics: metrics,
+		Store: state, Wake: wake.C(), Path: cmd.folder(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Link: cmd.link(), Logger: log, Metrics: metrics,
 	})
 	if err != nil {
 		return err
@@ -118,7 +120,7 @@ func openRepo(cmd serveCmd, log *slog.Logger) (*git.Repo, error) {
 	}
 	return git.Open(git.Config{
 		URL: cmd.Repo, Branch: cmd.Branch, Path: cmd.Path, Dir: cmd.stateFile("git"), Timeout: cmd.GitTimeout, Logger: log,
-		Auth: git.Auth{Username: cmd.GitUsername, Token: sources.Secret(token), SSHKeyFile: cmd.SSHKey, KnownHostsFile: cmd.KnownHosts},
+		Auth: git.Auth{Username: cmd.GitUsername, Token: token, SSHKeyFile: cmd.SSHKey, KnownHostsFile: cmd.KnownHosts},
 	})
 }
 
@@ -139,7 +141,7 @@ func openForge(cmd serveCmd, log *slog.Logger) (reconciler.Forge, error) {
 	if !ok {
 		return nil, usageError{fmt.Errorf("--github-repo %q: write OWNER/NAME", cmd.GithubRepo)}
 	}
-	return github.New(github.Config{BaseURL: cmd.GithubAPIURL, Owner: owner, Repo: name, Token: sources.Secret(token), Logger: log})
+	return github.New(github.Config{BaseURL: cmd.GithubAPIURL, Owner: owner, Repo: name, Token: token, Logger: log})
 }
 
 // openWebhook returns the handler of /webhooks/github; nil without a secret.
@@ -172,17 +174,11 @@ func serveHTTP(ctx context.Context, s *http.Server, l net.Listener) error {
 // announce prints the one line that says the daemon is ready: the proxies can
 // reach it and a good spec is served.
 func announce(ctx context.Context, r *reconciler.Reconciler, out io.Writer, xdsAddr, httpAddr net.Addr) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if v := r.View(); v.Ready {
-			_, err := fmt.Fprintf(out, "ready: xds %s http http://%s commit %s\n", xdsAddr, httpAddr, short(cmp.Or(v.Serving, "none")))
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-r.Ready():
 	}
+	_, err := fmt.Fprintf(out, "ready: xds %s http http://%s commit %s\n", xdsAddr, httpAddr, short(r.View().Serving))
+	return err
 }

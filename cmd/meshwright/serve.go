@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/meshwright/meshwright/sources"
 )
 
 // serveCmd is the daemon's settings: flags, or keys of the --config file.
@@ -38,11 +41,11 @@ type serveCmd struct {
 	WebhookSecret   string `name:"webhook-secret-file" type:"path" placeholder:"FILE" help:"Secret of /webhooks/github (or $$MESHWRIGHT_WEBHOOK_SECRET); without one webhooks are refused."`
 	PublicURL       string `name:"public-url" placeholder:"URL" help:"Where people reach this daemon; statuses link to it."`
 
-	XdsAddress  string        `default:"127.0.0.1:18000" placeholder:"IP:PORT" help:"Where xDS is served (gRPC)."`
-	XdsCert     string        `type:"path" placeholder:"FILE" help:"Server certificate; needed off loopback."`
-	XdsKey      string        `type:"path" placeholder:"FILE" help:"Its private key."`
-	XdsClientCA string        `name:"xds-client-ca" type:"path" placeholder:"FILE" help:"Authorities of the proxies' certificates; each names its identity (SPIFFE ID or DNS name)."`
-	XdsTokens   string        `type:"path" placeholder:"FILE" help:"Lines of TOKEN IDENTITY: what proxies without a certificate show."`
+	XdsAddress  string `default:"127.0.0.1:18000" placeholder:"IP:PORT" help:"Where xDS is served (gRPC)."`
+	XdsCert     string `type:"path" placeholder:"FILE" help:"Server certificate; needed off loopback."`
+	XdsKey      string `type:"path" placeholder:"FILE" help:"Its private key."`
+	XdsClientCA string `name:"xds-client-ca" type:"path" placeholder:"FILE" help:"Authorities of the proxies' certificates; each names its identity (SPIFFE ID or DNS name)."`
+	XdsTokens   string `type:"path" placeholder:"FILE" help:"Lines of TOKEN IDENTITY: what proxies without a certificate show."`
 
 	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" placeholder:"IP:PORT" help:"Where the page, API, metrics and webhooks are served."`
 	LogLevel    string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
@@ -66,9 +69,9 @@ func newLogger(w io.Writer, level, format string) *slog.Logger {
 
 // secret returns what the file holds, else what the environment variable
 // holds, without white space around it; empty where neither is set.
-func secret(file, env string) (string, error) {
+func secret(file, env string) (sources.Secret, error) {
 	if file == "" {
-		return strings.TrimSpace(os.Getenv(env)), nil
+		return sources.Secret(strings.TrimSpace(os.Getenv(env))), nil
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -78,13 +81,19 @@ func secret(file, env string) (string, error) {
 	if s == "" {
 		return "", fmt.Errorf("%s is empty", file)
 	}
-	return s, nil
+	return sources.Secret(s), nil
 }
 
 // loopback reports whether an address is reached from this machine only.
 func loopback(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
+}
+
+// folder is the folder of the specs as people write it in the names of files;
+// empty: the root.
+func (cmd serveCmd) folder() string {
+	return strings.TrimPrefix(path.Join("/", filepath.ToSlash(cmd.Path)), "/")
 }
 
 // stateFile is a file in the state directory.
