@@ -52,6 +52,9 @@ func Run(ctx context.Context, c Config) error {
 	return nil
 }
 
+// router is one of the story's routers: [Half], [All], …
+type router func() (string, error)
+
 // story is the demo under way.
 type story struct {
 	Config
@@ -67,34 +70,22 @@ type story struct {
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.Out, format+"\n", args...) }
 
 func (s *story) tell(ctx context.Context) error {
-	half, err := half()
-	if err != nil {
-		return err
-	}
-	all, err := all()
-	if err != nil {
-		return err
-	}
-	right, misspelt, err := tenth()
-	if err != nil {
-		return err
-	}
 	for i, step := range []struct {
 		title string
 		do    func(context.Context) error
 	}{
 		{"App Mesh's own Yelb manifests in a git repository; all traffic on v1", s.begin},
 		{"a commit: 50/50 (the walkthrough's router for v1 and v2)", func(ctx context.Context) error {
-			return s.shift(ctx, "appserver: half of the traffic to v2", half, map[string]float64{"v1": 0.5, "v2": 0.5})
+			return s.shift(ctx, "appserver: half of the traffic to v2", Half, map[string]float64{"v1": 0.5, "v2": 0.5})
 		}},
 		{"a commit: all to v2 (the walkthrough's router for v2)", func(ctx context.Context) error {
-			return s.shift(ctx, "appserver: all traffic to v2", all, map[string]float64{"v2": 1})
+			return s.shift(ctx, "appserver: all traffic to v2", All, map[string]float64{"v2": 1})
 		}},
 		{"a bad commit: one request in ten back to v1, misspelt", func(ctx context.Context) error {
-			return s.refuse(ctx, "appserver: a tenth back to v1", misspelt, map[string]float64{"v2": 1})
+			return s.refuse(ctx, "appserver: a tenth back to v1", TenthMisspelt, map[string]float64{"v2": 1})
 		}},
 		{"its fix", func(ctx context.Context) error {
-			return s.shift(ctx, "appserver: spell v1 right", right, map[string]float64{"v1": 0.1, "v2": 0.9})
+			return s.shift(ctx, "appserver: spell v1 right", Tenth, map[string]float64{"v1": 0.1, "v2": 0.9})
 		}},
 	} {
 		s.say("%d. %s", i+1, step.title)
@@ -156,7 +147,7 @@ func (s *story) begin(ctx context.Context) (err error) {
 }
 
 // shift pushes a good router and waits until the last Envoy has it.
-func (s *story) shift(ctx context.Context, title, router string, shares map[string]float64) error {
+func (s *story) shift(ctx context.Context, title string, router router, shares map[string]float64) error {
 	commit, pushed, err := s.push(ctx, title, router)
 	if err != nil {
 		return err
@@ -167,7 +158,7 @@ func (s *story) shift(ctx context.Context, title, router string, shares map[stri
 	}
 	took, p := time.Since(pushed), c.Applied.Progress
 	s.serving = commit
-	s.line("applied", fmt.Sprintf("%d/%d proxies that it touches, %s from the start of the push to the last ACK", p.Applied, p.Touched, millis(took)))
+	s.line("applied", fmt.Sprintf("%d/%d proxies touched, %s from the start of the push to the last ACK", p.Applied, p.Touched, millis(took)))
 	if err := s.measure(ctx, shares); err != nil {
 		return err
 	}
@@ -175,7 +166,7 @@ func (s *story) shift(ctx context.Context, title, router string, shares map[stri
 }
 
 // refuse pushes a bad router and looks that it changes nothing.
-func (s *story) refuse(ctx context.Context, title, router string, shares map[string]float64) error {
+func (s *story) refuse(ctx context.Context, title string, router router, shares map[string]float64) error {
 	before, err := s.updates(ctx)
 	if err != nil {
 		return err
@@ -191,7 +182,7 @@ func (s *story) refuse(ctx context.Context, title, router string, shares map[str
 	if c.Result != "bad" || c.Serving || len(c.Diagnostics) == 0 {
 		return fmt.Errorf("a bad commit was not refused: %+v", c)
 	}
-	s.line("refused", SpecDir+"/"+c.Diagnostics[0].String())
+	s.line("refused", c.Diagnostics[0].String())
 	if err := s.measure(ctx, shares); err != nil {
 		return err
 	}
@@ -211,12 +202,16 @@ func (s *story) refuse(ctx context.Context, title, router string, shares map[str
 }
 
 // push commits a router and pushes it; it returns when the push began.
-func (s *story) push(ctx context.Context, title, router string) (commit string, began time.Time, err error) {
+func (s *story) push(ctx context.Context, title string, router router) (commit string, began time.Time, err error) {
+	text, err := router()
+	if err != nil {
+		return "", began, err
+	}
 	file, err := s.clone.Read(RouterFile)
 	if err != nil {
 		return "", began, err
 	}
-	if file, err = WithRouter(file, router); err != nil {
+	if file, err = WithRouter(file, text); err != nil {
 		return "", began, err
 	}
 	if err := s.clone.Write(map[string]string{RouterFile: file}); err != nil {

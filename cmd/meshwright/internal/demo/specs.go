@@ -49,24 +49,38 @@ func Repository() (map[string]string, error) {
 	return files, nil
 }
 
-// The routers of the story. The walkthrough applies the first two from files of
-// their own; here they take the router's place in its file.
-func half() (string, error) { return manifest("appmesh-virtual-router-appserver-v1-v2.yaml") }
-func all() (string, error)  { return manifest("appmesh-virtual-router-appserver-v2.yaml") }
+// Half is the walkthrough's router that gives v1 and v2 one half each. It
+// applies it from a file of its own; here it takes the router's place in its
+// file ([WithRouter]).
+func Half() (string, error) { return manifest("appmesh-virtual-router-appserver-v1-v2.yaml") }
 
-// tenth gives v1 one request in ten again; misspelt, it names a virtual node
-// that does not exist.
-func tenth() (right, misspelt string, err error) {
-	router, err := half()
+// All is the walkthrough's router that gives v2 everything.
+func All() (string, error) { return manifest("appmesh-virtual-router-appserver-v2.yaml") }
+
+// Tenth gives v1 one request in ten.
+func Tenth() (string, error) {
+	router, err := Half()
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	const v1, v2 = "name: yelb-appserver\n              weight: 1", "name: yelb-appserver-v2\n              weight: 1"
-	if !strings.Contains(router, v1) || !strings.Contains(router, v2) {
-		return "", "", fmt.Errorf("the walkthrough's router is not as the demo knows it:\n%s", router)
+	return edit(router, "name: yelb-appserver-v2\n              weight: 1", "name: yelb-appserver-v2\n              weight: 9")
+}
+
+// TenthMisspelt is Tenth with the name of a virtual node that does not exist.
+func TenthMisspelt() (string, error) {
+	router, err := Tenth()
+	if err != nil {
+		return "", err
 	}
-	right = strings.Replace(router, v2, strings.Replace(v2, ": 1", ": 9", 1), 1)
-	return right, strings.Replace(right, v1, strings.Replace(v1, "appserver", "apserver", 1), 1), nil
+	return edit(router, "name: yelb-appserver\n              weight", "name: yelb-apserver\n              weight")
+}
+
+// edit replaces what must be there once.
+func edit(text, old, by string) (string, error) {
+	if n := strings.Count(text, old); n != 1 {
+		return "", fmt.Errorf("%q is %d times in:\n%s", old, n, text)
+	}
+	return strings.Replace(text, old, by, 1), nil
 }
 
 func manifest(name string) (string, error) {

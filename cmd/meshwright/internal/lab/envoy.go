@@ -80,10 +80,14 @@ func (e *Envoy) Stats(ctx context.Context, pattern string) (map[string]int64, er
 	return stats, nil
 }
 
-// Updates is how many updates of its configuration the proxy was ever sent,
-// taken or refused: while it does not grow, nothing came over the wire.
+// updates are the counters of what a control plane sent. A cluster's own
+// counters are not among them: those of a DNS cluster count its lookups.
+const updates = `^(cluster_manager\.cds|listener_manager\.lds|http\..*\.rds\..*)\.update_(success|rejected)$`
+
+// Updates is how many updates of clusters, listeners and routes the proxy was
+// ever sent, taken or refused: while it does not grow, none came over the wire.
 func (e *Envoy) Updates(ctx context.Context) (int64, error) {
-	stats, err := e.Stats(ctx, `\.update_(success|rejected)$`)
+	stats, err := e.Stats(ctx, updates)
 	if err != nil {
 		return 0, err
 	}
