@@ -69,13 +69,13 @@ type evaluation struct {
 // which something changed are evaluated, those that others import first.
 func (l *Loader) evaluate(ctx context.Context, files []*file) (*parsed, error) {
 	tree := newCUETree(files)
+	packages := tree.packages()
+	results := map[*cuePackage]*parsed{}
 	next := evaluation{packages: map[string]*parsed{}}
-	var done []*parsed
 	var todo []*cuePackage
-	for _, p := range tree.packages() {
+	for _, p := range packages {
 		if known := l.cue.packages[p.key]; known != nil {
-			next.packages[p.key] = known
-			done = append(done, known)
+			results[p], next.packages[p.key] = known, known
 		} else {
 			todo = append(todo, p)
 		}
@@ -85,35 +85,30 @@ func (l *Loader) evaluate(ctx context.Context, files []*file) (*parsed, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		var stopped Stopped
+		stopped := Stopped("the evaluator broke down")
 		if err != nil && !errors.As(err, &stopped) {
 			return nil, fmt.Errorf("evaluate CUE: %w", err)
 		}
 		answered := tree.read(answer, todo)
 		for i, p := range answered {
-			next.packages[todo[i].key] = p
+			results[todo[i]], next.packages[todo[i].key] = p, p
 		}
-		done = append(done, answered...)
 		if todo = todo[len(answered):]; len(todo) == 0 {
 			break
 		}
 		// The first without an answer is the one that does not end. Nothing is
 		// remembered of it: the machine may have been busy.
 		culprit := todo[0]
-		if stopped == "" {
-			stopped = "the evaluator broke down"
-		}
-		done = append(done, culprit.refuse("CUE is not evaluated: "+string(stopped), "make it smaller"))
-		todo = slices.DeleteFunc(todo[1:], func(p *cuePackage) bool { return p == culprit || p.reads(culprit) })
+		results[culprit] = culprit.refuse("CUE is not evaluated: "+string(stopped), "make it smaller")
+		todo = slices.DeleteFunc(todo, func(p *cuePackage) bool { return p.reads(culprit) })
 		if stops++; stops == maxStops {
 			for _, p := range todo {
-				done = append(done, p.refuse("CUE is not evaluated, since the evaluation of others was stopped", "mend those first"))
+				results[p] = p.refuse("CUE is not evaluated, since the evaluation of others was stopped", "mend those first")
 			}
 			break
 		}
 	}
-	all := &parsed{}
-	all.merge(done)
+	all := merge(packages, results)
 	next.opaque = slices.ContainsFunc(all.diags, func(d Diagnostic) bool { return d.Code.hides() })
 	l.cue = next
 	return all, nil
@@ -124,26 +119,34 @@ func (c Code) hides() bool {
 	return slices.ContainsFunc(cueCodes, func(d CodeDoc) bool { return d.Code == c }) || c == CodeSyntax
 }
 
-// merge takes in what packages hold. Packages of one name in nested folders
-// share the files of the outer ones, so a resource may be seen several times.
-func (p *parsed) merge(packages []*parsed) {
-	type seen struct {
+// merge joins what packages hold. Packages of one name in nested folders share
+// the files of the outer ones, so a resource may be seen several times.
+func merge(packages []*cuePackage, results map[*cuePackage]*parsed) *parsed {
+	type resource struct {
+		pkg     string
 		ref     Ref
-		pos     Pos
 		content string
 	}
-	known := map[seen]bool{}
-	for _, one := range packages {
-		for _, d := range one.docs {
-			if s := (seen{d.ref, d.root.pos, d.content}); !known[s] {
-				known[s] = true
-				p.docs = append(p.docs, d)
-			}
+	seen := map[resource]bool{}
+	all := &parsed{}
+	for _, p := range packages {
+		one := results[p]
+		if one == nil {
+			continue // it imports one that was stopped
 		}
-		p.namespaces = append(p.namespaces, one.namespaces...)
-		p.foreign += one.foreign
-		p.diags = append(p.diags, one.diags...)
+		for _, d := range one.docs {
+			r := resource{p.Pkg, d.ref, d.content}
+			if p.Pkg == "" || !seen[r] {
+				all.docs = append(all.docs, d)
+			}
+			seen[r] = true
+		}
+		all.namespaces = append(all.namespaces, one.namespaces...)
+		all.foreign += one.foreign
+		all.diags = append(all.diags, one.diags...)
+		all.broken += one.broken
 	}
+	return all
 }
 
 // refuse is what becomes of a package that cannot be evaluated.

@@ -44,20 +44,23 @@ func (w *cueWalk) fold(err error) {
 func (e *cueEvaluation) folded(err error, code Code, locate func(path []string) Pos) []Diagnostic {
 	var out []Diagnostic
 	var texts []string // of the last diagnostic
+	var exact bool     // its position is CUE's
 	for _, one := range errors.Errors(err) {
 		if cause := errors.Error(nil); strings.HasPrefix(message(one), "import failed") && errors.As(errors.Unwrap(one), &cause) {
 			one = cause // told where it is, as the imported package itself does
 		}
-		d := Diagnostic{Code: code, Severity: Error, Pos: e.errorPos(one), Path: spellCUE(one.Path())}
-		if d.Pos == (Pos{}) {
-			d.Pos = locate(one.Path())
-		}
+		pos := e.errorPos(one)
+		d := Diagnostic{Code: code, Severity: Error, Pos: pos, Path: spellCUE(one.Path())}
 		if i := len(out) - 1; i >= 0 && d.Path != "" && out[i].Path == d.Path {
-			texts = append(texts, message(one))
-			d.Pos = out[i].Pos
+			if texts = append(texts, message(one)); exact {
+				d.Pos = out[i].Pos
+			}
 			out = out[:i]
 		} else {
-			texts = []string{message(one)}
+			texts, exact = []string{message(one)}, false
+		}
+		if exact = exact || pos != (Pos{}); !exact {
+			d.Pos = locate(one.Path())
 		}
 		if len(out) == maxCUEErrors {
 			out[len(out)-1].Fix = "and there are more mistakes"

@@ -423,23 +423,23 @@ func scalar(v cue.Value) (nodeKind, string) {
 }
 
 // place returns the position of a value: where the user wrote it, also if it
-// is a reference. A struct that several parts make has none of its own, and is
-// shown at its first field; around, if only the schema is left.
+// is a reference; of a struct that several parts make, that of the first part
+// (patterns come last); around, if only the schema is left.
 func (w *cueWalk) place(v cue.Value, around flatPos) flatPos {
 	var candidates []token.Pos
 	switch v.Kind() {
-	case cue.StructKind, cue.BottomKind:
-		if candidates = append(candidates, valuePos(v)); v.Source() == nil {
-			for _, f := range fieldsOfCUE(v) {
-				candidates = append(candidates, labelPos(f.value), f.value.Pos())
+	case cue.StructKind, cue.ListKind, cue.BottomKind:
+		if v.Source() == nil {
+			if op, parts := v.Expr(); op == cue.AndOp {
+				for _, part := range parts {
+					candidates = append(candidates, valuePos(part))
+				}
 			}
 		}
-	case cue.ListKind:
-		candidates = append(candidates, valuePos(v))
 	default:
-		candidates = append(candidates, valuePos(v.Eval()), valuePos(v))
+		candidates = append(candidates, valuePos(v.Eval()))
 	}
-	for _, p := range append(candidates, v.Pos()) {
+	for _, p := range append(candidates, valuePos(v), v.Pos()) {
 		if at, ok := w.flat(p); ok {
 			return at
 		}
