@@ -54,7 +54,7 @@ func (cmd bootstrapCmd) Run(c console) error {
 		CAFile: cmd.XdsCA, CertFile: cmd.XdsCert, KeyFile: cmd.XdsKey, TokenFile: cmd.XdsTokenFile,
 	})
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	_, err = fmt.Fprintf(c.out, "%s\n", out)
 	return err

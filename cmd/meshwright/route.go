@@ -33,11 +33,15 @@ func (cmd routeCmd) Run(ctx context.Context, c console) error {
 		}
 		header.Add(name, strings.TrimSpace(value))
 	}
+	req := translate.Request{Host: cmd.To, Method: cmd.Method, Path: cmd.URL, Header: header}
+	if err := req.Validate(); err != nil {
+		return usageError{err}
+	}
 	spec, err := cmd.spec(ctx, c)
 	if err != nil {
 		return err
 	}
-	e, err := translate.Explain(spec, from, translate.Request{Host: cmd.To, Method: cmd.Method, Path: cmd.URL, Header: header})
+	e, err := translate.New(translate.Inputs{Spec: spec}, nil).Explain(from, req)
 	if err != nil {
 		return err
 	}

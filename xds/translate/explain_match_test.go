@@ -37,7 +37,7 @@ func TestMatchingAgreesWithEnvoy(t *testing.T) {
 	r := dice{rand.New(rand.NewPCG(1, 2))}
 	nodes := []string{"node-0", "node-1", "node-2"}
 	table := r.table(nodes)
-	port := serveTable(t, table, nodes)
+	port := serveTables(t, nodes, table)[0]
 	agreed := map[bool]int{}
 	for range 6000 {
 		req := r.request()
@@ -88,7 +88,7 @@ func (r dice) table(clusters []string) *routev3.RouteConfiguration {
 				Name:                 name,
 				Match:                r.match(),
 				Action:               &routev3.Route_Route{Route: &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: of(r, clusters...)}}},
-				ResponseHeadersToAdd: []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "x-route", Value: name}}},
+				ResponseHeadersToAdd: showing(name),
 			})
 		}
 		table.VirtualHosts = append(table.VirtualHosts, vh)
@@ -208,9 +208,9 @@ func (r dice) request() request {
 	return q
 }
 
-// serveTable runs a real Envoy with the routes on the port that it returns;
-// each cluster is a server that answers with the cluster's name.
-func serveTable(t *testing.T, table *routev3.RouteConfiguration, clusters []string) (port uint32) {
+// serveTables runs a real Envoy with a listener for each table, on the ports
+// that it returns; each cluster is a server that answers with its name.
+func serveTables(t *testing.T, clusters []string, tables ...*routev3.RouteConfiguration) (ports []uint32) {
 	t.Helper()
 	any := func(m proto.Message) *anypb.Any {
 		a, err := anypb.New(m)
@@ -219,39 +219,45 @@ func serveTable(t *testing.T, table *routev3.RouteConfiguration, clusters []stri
 		}
 		return a
 	}
-	b := &bootstrapv3.Bootstrap{StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
+	static := &bootstrapv3.Bootstrap_StaticResources{}
 	for _, name := range clusters {
-		b.StaticResources.Clusters = append(b.StaticResources.Clusters, echo(t, name))
+		static.Clusters = append(static.Clusters, echo(t, name))
 	}
-	port = freePort(t)
-	b.StaticResources.Listeners = []*listenerv3.Listener{{
-		Name: "in", Address: local(port),
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name: "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: any(&hcmv3.HttpConnectionManager{
-				StatPrefix:     "in",
-				RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: table},
-				HttpFilters: []*hcmv3.HttpFilter{{
-					Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: any(&routerv3.Router{})},
-				}},
-			})},
-		}}}},
-	}}
-	config, err := protojson.Marshal(b)
+	for _, table := range tables {
+		port := freePort(t)
+		ports = append(ports, port)
+		static.Listeners = append(static.Listeners, &listenerv3.Listener{
+			Name: table.Name, Address: local(port),
+			FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
+				Name: "envoy.filters.network.http_connection_manager",
+				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: any(&hcmv3.HttpConnectionManager{
+					StatPrefix:     "in",
+					RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: table},
+					HttpFilters: []*hcmv3.HttpFilter{{
+						Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: any(&routerv3.Router{})},
+					}},
+				})},
+			}}}},
+		})
+	}
+	config, err := protojson.Marshal(&bootstrapv3.Bootstrap{StaticResources: static})
 	if err != nil {
 		t.Fatal(err)
 	}
 	startEnvoy(t, config)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			_ = conn.Close()
-			return port
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("Envoy does not listen")
+	for _, port := range ports {
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if err == nil {
+				_ = conn.Close()
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("Envoy does not listen")
+			}
 		}
 	}
+	return ports
 }
 
 // echo is a cluster whose one server answers with its name.
@@ -267,6 +273,11 @@ func echo(t *testing.T, name string) *clusterv3.Cluster {
 			}}},
 		}}},
 	}
+}
+
+// showing is a header by which a response says which route it took.
+func showing(route string) []*corev3.HeaderValueOption {
+	return []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "x-route", Value: route}}}
 }
 
 // ask sends a request through Envoy and returns the names of the route that it

@@ -1,0 +1,157 @@
+package translate
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/meshwright/meshwright/schema"
+)
+
+// This file leads from what an Envoy has back to the spec: what things are
+// called there, and what to change in it.
+
+// addrPort is a port on every address.
+func addrPort(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.IPv4Unspecified(), port) }
+
+// nodeOf returns whose cluster it is. A name may say for which backend.
+func (x *explainer) nodeOf(cluster string) (*schema.VirtualNode, *schema.NodeListener) {
+	for _, n := range x.spec.VirtualNodes {
+		for i := range n.Spec.Listeners {
+			l := &n.Spec.Listeners[i]
+			if cluster == egressClusterName(n, l, "") || slices.ContainsFunc(x.backends, func(b schema.BackendLink) bool {
+				return cluster == egressClusterName(n, l, b.Service.AWSName)
+			}) {
+				return n, l
+			}
+		}
+	}
+	return nil, nil
+}
+
+// serviceOf returns the virtual service of a virtual host.
+func (x *explainer) serviceOf(vh *routev3.VirtualHost) *schema.VirtualService {
+	for _, b := range x.backends {
+		if vh != nil && vh.Name == virtualHostName(b.Service) {
+			return b.Service
+		}
+	}
+	return nil
+}
+
+// tcpAnswer returns the backend that has the port for TCP: the first, as
+// [place] keeps it.
+func (x *explainer) tcpAnswer() *answer {
+	b := &builder{spec: x.spec}
+	for _, link := range x.backends {
+		for _, a := range b.answers(link) {
+			if a.port == x.Port && a.protocol == schema.ProtocolTCP && len(a.routes) > 0 {
+				return &a
+			}
+		}
+	}
+	return nil
+}
+
+// provided says which virtual service the request is for, and whose routes it
+// takes.
+func (x *explainer) provided(v *schema.VirtualService) {
+	x.Service = v.Ref.String()
+	if _, router := x.spec.ProviderOf(v); router != nil {
+		x.Router = router.Ref.String()
+	}
+}
+
+// named returns the virtual service of the mesh that the host names, backend
+// or not.
+func (x *explainer) named() *schema.VirtualService {
+	var found *schema.VirtualService
+	for _, v := range x.spec.VirtualServices {
+		host := strings.ToLower(x.host)
+		if v.Mesh != x.node.Mesh || strings.ToLower(v.AWSName) != host && !slices.Contains(shortForms(v), host) {
+			continue
+		}
+		if found == nil || v.Ref.Compare(found.Ref) < 0 {
+			found = v
+		}
+	}
+	return found
+}
+
+// portsOf returns the ports on which a virtual service answers.
+func (x *explainer) portsOf(v *schema.VirtualService) []uint32 {
+	var ports []uint32
+	for _, a := range (&builder{spec: x.spec}).answers(schema.BackendLink{Service: v}) {
+		ports = append(ports, a.port)
+	}
+	return ports
+}
+
+// usualPort is the first on which a virtual service of the host's name
+// answers, else HTTP's.
+func (x *explainer) usualPort() uint32 {
+	if v := x.named(); v != nil {
+		if ports := x.portsOf(v); len(ports) > 0 {
+			return ports[0]
+		}
+	}
+	return 80
+}
+
+// unmatched: no virtual host, or none of its routes, takes the request.
+func (x *explainer) unmatched(vh *routev3.VirtualHost) {
+	x.Outcome, x.Status = Answered, 404
+	if vh == nil {
+		x.Why = x.missing()
+		return
+	}
+	switch matches := routesOf(vh); {
+	case len(matches) == 0:
+		x.Why = fmt.Sprintf("%s has no route on port %d; give its provider one.", x.Service, x.Port)
+	default:
+		x.Why = fmt.Sprintf("No route of %s takes the request; they ask for: %s.", x.Router, strings.Join(matches, "; "))
+	}
+}
+
+// routesOf describes the routes in the order in which they are tried.
+func routesOf(vh *routev3.VirtualHost) []string {
+	var out []string
+	for _, r := range vh.Routes {
+		out = append(out, r.Name+" ("+describeMatch(r.Match)+")")
+	}
+	return out
+}
+
+// refused: no filter chain takes connections to the port.
+func (x *explainer) refused() {
+	x.Outcome, x.Why = Refused, x.missing()
+}
+
+// missing says why the proxy knows nothing of a host, and what to do.
+func (x *explainer) missing() string {
+	v := x.named()
+	switch {
+	case v == nil:
+		return fmt.Sprintf("No virtual service of mesh %s is named %s, and the mesh's egressFilter is DROP_ALL; "+
+			"define one and make it a backend of %s, or set ALLOW_ALL.", x.node.Mesh, x.host, x.node.Ref)
+	case !slices.ContainsFunc(x.backends, func(b schema.BackendLink) bool { return b.Service == v }):
+		return fmt.Sprintf("%s declares no backend %s; add it to spec.backends.", x.node.Ref, v.AWSName)
+	}
+	ports := x.portsOf(v)
+	switch {
+	case len(ports) == 0:
+		return fmt.Sprintf("%s has no provider that listens; give it a virtual node or a virtual router.", v.Ref)
+	case !slices.Contains(ports, x.Port):
+		return fmt.Sprintf("%s does not answer on port %d but on %s; call that.", v.Ref, x.Port, strings.Trim(strings.Join(strings.Fields(fmt.Sprint(ports)), ", "), "[]"))
+	}
+	return fmt.Sprintf("%s shares port %d or its name with another backend of %s, which is served in its place; give it its own.", v.Ref, x.Port, x.node.Ref)
+}
+
+// passed: the mesh lets through what is no backend's.
+func (x *explainer) passed() {
+	x.Outcome = Passed
+	x.Why = fmt.Sprintf("%s is no backend of %s; the mesh's egressFilter is ALLOW_ALL, so it is reached at the address that the application dialled, without routes, retries or limits of the mesh.", x.host, x.node.Ref)
+}
