@@ -65,31 +65,33 @@ func (c *Child) Evaluate(ctx context.Context, request []byte) ([]byte, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case answer.full:
-		return answer.Bytes(), schema.Stopped(fmt.Sprintf("it gives more than %d MB", answerBytes>>20))
+		return answer.data, schema.Stopped(fmt.Sprintf("it gives more than %d MB", answerBytes>>20))
 	case bounded.Err() != nil:
-		return answer.Bytes(), schema.Stopped(fmt.Sprintf("it takes more than %v", timeout))
+		return answer.data, schema.Stopped(fmt.Sprintf("it takes more than %v", timeout))
 	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
-		return answer.Bytes(), schema.Stopped(fmt.Sprintf("it takes more than %v of processor time, or was killed (%v)", cpuTime, exit))
+		return answer.data, schema.Stopped(fmt.Sprintf("it takes more than %v of processor time, or was killed (%v)", cpuTime, exit))
 	case errors.As(err, &exit):
-		return answer.Bytes(), words.stopped(exit)
+		return answer.data, words.stopped(exit)
 	}
-	return answer.Bytes(), err
+	return answer.data, err
 }
 
-// limited is a buffer that ends the evaluation when it is full.
+// limited keeps what is written, and ends the evaluation when that is too
+// much. (A bytes.Buffer within would bring its ReadFrom, which knows no limit.)
 type limited struct {
-	bytes.Buffer
+	data   []byte
 	cancel func()
 	full   bool
 }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > answerBytes {
+	if len(l.data)+len(p) > answerBytes {
 		l.full = true
 		l.cancel()
 		return 0, io.ErrShortWrite
 	}
-	return l.Buffer.Write(p)
+	l.data = append(l.data, p...)
+	return len(p), nil
 }
 
 // tail keeps the beginning of what a child says when it dies; the stacks of
