@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/meshwright/meshwright/reconciler"
 	"github.com/meshwright/meshwright/xds"
@@ -78,11 +79,23 @@ func rows[T any](w io.Writer, body []byte, header string, row func(T) []any) err
 	for _, v := range list {
 		cells := make([]string, 0, 8)
 		for _, cell := range row(v) {
-			cells = append(cells, strings.Join(strings.Fields(fmt.Sprint(cell)), " "))
+			cells = append(cells, oneLine(fmt.Sprint(cell)))
 		}
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	return nil
+}
+
+// oneLine keeps what strangers wrote (a commit's title, a proxy's message) in
+// its cell: no tabs, line breaks or control characters of terminals.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
 }
 
 func short(commit string) string { return commit[:min(len(commit), 7)] }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
+	"github.com/meshwright/meshwright/xds"
+)
+
+func TestGetTables(t *testing.T) {
+	const good, bad = "4be1c0d9b2f4dd36ed0b4f2b5d8c2f1a90e6a7c1", "9a31f02cc7d5a4b3e2f1009f8e7d6c5b4a392817"
+	ui := xds.Identity{Mesh: "yelb", Kind: schema.KindVirtualNode, Name: "ui"}
+	answers := map[string]any{
+		"proxies": []xds.Proxy{
+			{ID: "ui-1", Identity: ui, Protocol: "delta", Desired: good, Applied: good},
+			{ID: "ui-2", Identity: ui, Protocol: "sotw", Explicit: true, Desired: good, Applied: bad, Types: map[xds.Type]xds.TypeStatus{
+				xds.Listener: {NACK: &xds.NACK{Commit: good, Message: "no such\nfilter"}}}},
+			{ID: "ui-3", Identity: ui, Protocol: "delta", Note: "no VirtualNode for it"},
+		},
+		"commits": []reconciler.CommitView{
+			{Commit: bad, Title: "101 %\x1b[31m\tto v2", Result: reconciler.Bad, Applied: &reconciler.AppliedView{State: sources.Failure, Description: "refused"},
+				Diagnostics: schema.Diagnostics{{Severity: schema.Error, Pos: schema.Pos{File: "a.yaml", Line: 3, Col: 4}, What: "101 is out of range"}}},
+			{Commit: good, Title: "half to v2", Result: reconciler.Good, Serving: true, Applied: &reconciler.AppliedView{State: sources.Success, Description: "5/5 proxies in 31 ms"}},
+		},
+		"resources": []reconciler.ResourceView{{
+			Ref:  schema.Ref{Kind: schema.KindVirtualNode, Key: schema.Key{Namespace: "yelb", Name: "ui"}},
+			Mesh: "yelb", AWSName: "ui_yelb", Pos: schema.Pos{File: "ui.yaml", Line: 1, Col: 1}}},
+	}
+	want := map[string]string{
+		"proxies": `
+PROXY   STANDS FOR                 CAPTURE       XDS     DESIRED   APPLIED   NOTE
+ui-1    mesh/yelb/virtualNode/ui   transparent   delta   4be1c0d   4be1c0d
+ui-2    mesh/yelb/virtualNode/ui   explicit      sotw    4be1c0d   9a31f02   refuses listeners of 4be1c0d: no such filter
+ui-3    mesh/yelb/virtualNode/ui   transparent   delta                       no VirtualNode for it
+`,
+		"commits": `
+COMMIT              TITLE              CHECK   APPLIED                FIRST MISTAKE
+9a31f02             101 % [31m to v2   bad     refused                a.yaml:3:4: error: 101 is out of range
+4be1c0d (serving)   half to v2         good    5/5 proxies in 31 ms
+`,
+		"resources": `
+RESOURCE              MESH   APP MESH NAME   DEFINED AT
+VirtualNode/yelb/ui   yelb   ui_yelb         ui.yaml:1:1
+`,
+	}
+	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("name") != "any name" {
+			http.Error(w, "another question", http.StatusBadRequest)
+			return
+		}
+		json.NewEncoder(w).Encode(answers[strings.TrimPrefix(r.URL.Path, "/api/v1/")])
+	}))
+	defer daemon.Close()
+	for what := range want {
+		t.Run(what, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			if code := run([]string{"get", what, "any name", "--server", daemon.URL + "/"}, console{out: &out, err: &errs}); code != 0 {
+				t.Fatalf("exit code %d: %s", code, &errs)
+			}
+			lines := strings.Split(out.String(), "\n")
+			for i := range lines {
+				lines[i] = strings.TrimRight(lines[i], " ")
+			}
+			if diff := cmp.Diff(want[what], "\n"+strings.Join(lines, "\n")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			out.Reset()
+			if code := run([]string{"get", what, "any name", "--server", daemon.URL, "-o", "json"}, console{out: &out, err: &errs}); code != 0 || !json.Valid(out.Bytes()) {
+				t.Errorf("-o json: exit code %d: %s", code, &out)
+			}
+		})
+	}
+	var out, errs bytes.Buffer
+	if code := run([]string{"get", "proxies", "--server", daemon.URL}, console{out: &out, err: &errs}); code != 1 || !strings.Contains(errs.String(), "answered 400 Bad Request: another question") {
+		t.Errorf("a daemon that refuses: exit code %d: %s", code, &errs)
+	}
+	if code := run([]string{"get", "pods"}, console{out: &out, err: &errs}); code != 2 {
+		t.Errorf("get pods: exit code %d", code)
+	}
+}
