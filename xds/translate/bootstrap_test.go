@@ -194,9 +194,12 @@ func TestEnvoyConnects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			startEnvoy(t, b)
+			log := startEnvoy(t, b)
 			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 				if p := s.Proxies(); len(p) == 1 && p[0].Identity == ui && p[0].Applied == "c1" {
+					if warnings := log(); warnings != "" {
+						t.Errorf("Envoy warns:\n%s", warnings)
+					}
 					return
 				} else if time.Now().After(deadline) {
 					t.Fatalf("no proxy has taken the state: %+v", p)

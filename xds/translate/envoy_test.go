@@ -47,26 +47,29 @@ func validate(t testing.TB, bootstrap []byte) (log string) {
 	return string(trimOK(out))
 }
 
-// startEnvoy runs a real Envoy for the length of the test.
-func startEnvoy(t testing.TB, bootstrap []byte) {
+// startEnvoy runs a real Envoy for the length of the test; log returns what it
+// has warned of so far.
+func startEnvoy(t testing.TB, bootstrap []byte) (log func() string) {
 	t.Helper()
-	log, err := os.Create(filepath.Join(t.TempDir(), "envoy.log"))
+	file, err := os.Create(filepath.Join(t.TempDir(), "envoy.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	log = func() string { b, _ := os.ReadFile(file.Name()); return string(b) }
 	cmd := exec.Command(envoyPath(t), "-c", bootstrapFile(t, bootstrap), "--concurrency", "1", "-l", "warning", "--use-dynamic-base-id")
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = file, file
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		_ = log.Close()
-		if b, _ := os.ReadFile(log.Name()); t.Failed() {
-			t.Logf("envoy:\n%s", b)
+		_ = file.Close()
+		if t.Failed() {
+			t.Logf("envoy:\n%s", log())
 		}
 	})
+	return log
 }
 
 func bootstrapFile(t testing.TB, bootstrap []byte) string {
