@@ -34,8 +34,10 @@ type world struct {
 	proxies fakeProxies
 	forge   fakeForge
 	disk    fakeDisk
-	loads   []string // specs loaded, by any daemon
-	mu      sync.Mutex
+
+	mu    sync.Mutex // guards:
+	loads []string   // specs loaded, by any daemon
+	last  *daemon
 }
 
 func newWorld() *world {
@@ -71,7 +73,18 @@ func (w *world) config() (reconciler.Config, chan struct{}) {
 func (w *world) start(t *testing.T) *daemon {
 	t.Helper()
 	cfg, wake := w.config()
-	return run(t, cfg, wake)
+	d := run(t, cfg, wake)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = d
+	return d
+}
+
+// running is the daemon that was started last; also for who is not the test.
+func (w *world) running() *daemon {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last
 }
 
 func run(t *testing.T, cfg reconciler.Config, wake chan struct{}) *daemon {
@@ -394,6 +407,13 @@ func (f *fakeForge) Statuses(_ context.Context, commit string) (map[string]sourc
 		return nil, f.down
 	}
 	return maps.Clone(f.standing[commit]), nil
+}
+
+// lines are what was written and not taken.
+func (f *fakeForge) lines() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.log)
 }
 
 // take returns what was written since the last take.

@@ -61,7 +61,7 @@ func (h *history) play(steps int) {
 	}
 	h.finish()
 	if h.t.Failed() {
-		h.t.Logf("history:\n%s\nwritten:\n%s", strings.Join(h.ops, "\n"), strings.Join(h.w.forge.log, "\n"))
+		h.t.Logf("history:\n%s\nwritten:\n%s", strings.Join(h.ops, "\n"), strings.Join(h.w.forge.lines(), "\n"))
 	}
 }
 
@@ -139,7 +139,7 @@ func (h *history) step() {
 			f.after = func() {
 				f.after = nil
 				w.disk.set(func(d *fakeDisk) { d.dead = true })
-				h.d.stop()
+				w.running().stop()
 			}
 		})
 	default:
@@ -207,7 +207,7 @@ func (h *history) check() {
 		h.t.Errorf("the view says serving %.7s, ready %t, source %+v", v.Serving, v.Ready, v.Source)
 	}
 	last := map[string]string{}
-	for _, line := range h.w.forge.log {
+	for _, line := range h.w.forge.lines() {
 		to, what, _ := strings.Cut(line, ": ")
 		i := strings.LastIndex(to, " ")
 		to, what = to[:i], to[i+1:]+": "+what
