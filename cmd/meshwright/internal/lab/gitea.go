@@ -26,7 +26,8 @@ type Gitea struct {
 }
 
 // giteaConfig is app.ini: one machine, no mail, no strangers, no look at the
-// network; webhooks may go to loopback, and go at once.
+// network; webhooks may go to loopback, and go at once: its default queue looks for
+// work every two seconds.
 const giteaConfig = `
 APP_NAME = lab
 RUN_MODE = prod
@@ -49,6 +50,8 @@ PASSWORD_HASH_ALGO = pbkdf2_v2
 DISABLE_REGISTRATION = true
 [webhook]
 ALLOWED_HOST_LIST = loopback
+[queue]
+TYPE = channel
 [actions]
 ENABLED = false
 [cron]
