@@ -109,7 +109,7 @@ func (l *Loader) evaluate(ctx context.Context, files []*file) (*parsed, error) {
 		}
 	}
 	all := merge(packages, results)
-	next.opaque = slices.ContainsFunc(all.diags, func(d Diagnostic) bool { return d.Code.hides() })
+	next.opaque = slices.ContainsFunc(all.diags, func(d Diagnostic) bool { return d.Severity == Error && d.Code.hides() })
 	l.cue = next
 	return all, nil
 }

@@ -91,7 +91,8 @@ func TestCodesAreShownAndDocumented(t *testing.T) {
 	}
 	last := Code("")
 	for _, doc := range Codes() {
-		if !strings.Contains(shown.String()+string(shape), "["+string(doc.Code)+"]") {
+		theirs := strings.HasPrefix(string(doc.Code), "MW3") // the translator finds and shows these
+		if !theirs && !strings.Contains(shown.String()+string(shape), "["+string(doc.Code)+"]") {
 			t.Errorf("no case shows %s (%s)", doc.Code, doc.Summary)
 		}
 		if !strings.Contains(string(docs), "| "+string(doc.Code)+" | "+doc.Summary+" |") {

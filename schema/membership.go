@@ -62,12 +62,12 @@ func (t *linker) meshOf(d *document) string {
 		mesh = t.selectMesh(d)
 		m.of[d.ref.Namespace] = mesh
 	}
-	ref := meshRef(d.res)
-	if ref != nil {
+	if ref := meshRef(d.res); ref != nil {
 		named := t.byRef[Ref{KindMesh, Key{Name: ref.Name}}]
 		switch {
 		case named == nil:
 			t.dangling(d, "spec.meshRef", Ref{KindMesh, Key{Name: ref.Name}})
+			return ""
 		case mesh == nil && !m.known(d.ref.Namespace):
 			mesh = named
 		case mesh != nil && mesh != named:
@@ -76,9 +76,9 @@ func (t *linker) meshOf(d *document) string {
 		}
 	}
 	switch {
-	case mesh == nil && ref == nil:
+	case mesh == nil:
 		t.homeless(d)
-	case mesh != nil && mesh.res != nil:
+	case mesh.res != nil:
 		return mesh.res.meta().AWSName
 	}
 	return ""
