@@ -72,6 +72,10 @@ const (
 	CodeGatewayRef Code = "MW2009"
 )
 
+// CodeUnsupported: a field is good and set, and has no effect here. The
+// translator finds these; the schema only names the code.
+const CodeUnsupported Code = "MW3001"
+
 // CodeDoc says in one line what a code means.
 type CodeDoc struct {
 	Code    Code
@@ -107,6 +111,7 @@ var codeDocs = []CodeDoc{
 	{CodeNoGateway, "no virtual gateway selects a gateway route"},
 	{CodeTwoGateways, "two virtual gateways select a gateway route"},
 	{CodeGatewayRef, "virtualGatewayRef names a gateway that does not select the route"},
+	{CodeUnsupported, "a field has no effect here (a warning)"},
 }
 
 // Codes lists every code of a diagnostic, in order.

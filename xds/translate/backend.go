@@ -192,13 +192,17 @@ func (b *builder) cluster(link schema.BackendLink, t target) string {
 		}
 		inputs += " " + string(policy)
 	}
+	if u.untrusted() {
+		b.notice("Virtual node %s is not reached: its certificate is to be checked against AWS Certificate Manager, which nothing stands in for yet; use a file or sds.", t.node.AWSName)
+	}
 	name := egressClusterName(t.node, t.listener, "")
 	if first, ok := b.clients[name]; ok && first != inputs {
 		name = egressClusterName(t.node, t.listener, link.Service.AWSName)
 	} else {
 		b.clients[name] = inputs
 	}
-	b.addDerived(xds.Cluster, name, inputs, func() proto.Message { return b.egressCluster(name, u) })
+	b.addClientSecrets(u)
+	b.addDerived(xds.Cluster, name, inputs, func() proto.Message { return egressCluster(name, u, b.mesh) })
 	return name
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // egressCluster is a node's listener as its clients see it.
-func (b *builder) egressCluster(name string, u upstream) *clusterv3.Cluster {
+func egressCluster(name string, u upstream, mesh *schema.Mesh) *clusterv3.Cluster {
 	l := u.listener
 	c := &clusterv3.Cluster{
 		Name:             name,
@@ -28,18 +28,18 @@ func (b *builder) egressCluster(name string, u upstream) *clusterv3.Cluster {
 		HealthChecks:     healthChecks(u.node, l),
 		OutlierDetection: outlierDetection(l.OutlierDetection),
 	}
-	b.discover(c, u)
+	discover(c, u, mesh)
 	speak(c, l.PortMapping.Protocol)
-	c.TransportSocket = b.clientTLS(u)
+	c.TransportSocket = clientTLS(u)
 	return c
 }
 
 // discover says where the endpoints come from. DNS is asked by the proxy
 // itself, every five seconds. Without a
 // source there are no endpoints, and requests get a 503.
-func (b *builder) discover(c *clusterv3.Cluster, u upstream) {
+func discover(c *clusterv3.Cluster, u upstream, mesh *schema.Mesh) {
 	dns := dnsOf(u.node)
-	if dns == nil {
+	if dns == nil || u.untrusted() {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 		c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: c.Name}
 		return
@@ -49,7 +49,7 @@ func (b *builder) discover(c *clusterv3.Cluster, u upstream) {
 		kind = clusterv3.Cluster_STRICT_DNS
 	}
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: kind}
-	c.DnsLookupFamily = lookupFamily(b.mesh)
+	c.DnsLookupFamily = lookupFamily(mesh)
 	var check *endpointv3.Endpoint_HealthCheckConfig
 	if h := u.listener.HealthCheck; h != nil && h.Port != 0 && h.Port != u.listener.PortMapping.Port {
 		check = &endpointv3.Endpoint_HealthCheckConfig{PortValue: h.Port}

@@ -1,10 +1,13 @@
 package translate
 
 import (
+	"cmp"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
@@ -20,7 +23,8 @@ type httpListener struct {
 	stats   string
 	routes  string // name of the RouteConfiguration, which comes by RDS
 	codec   hcmv3.HttpConnectionManager_CodecType
-	edge    bool // requests come from outside of the mesh
+	edge    bool                // requests come from outside of the mesh
+	health  *schema.HealthCheck // of the proxy itself, which answers it
 	logging *schema.Logging
 }
 
@@ -48,10 +52,25 @@ func httpFilters(l httpListener) []*listenerv3.Filter {
 	if l.codec != hcmv3.HttpConnectionManager_HTTP2 {
 		m.HttpProtocolOptions = &corev3.Http1ProtocolOptions{AcceptHttp_10: true}
 	}
+	if h := l.health; h != nil && (h.Protocol == schema.ProtocolHTTP || h.Protocol == schema.ProtocolHTTP2) {
+		m.HttpFilters = append([]*hcmv3.HttpFilter{healthFilter(cmp.Or(h.Path, "/"))}, m.HttpFilters...)
+	}
 	if l.edge {
 		m.UseRemoteAddress = wrapperspb.Bool(true)
 	}
 	return []*listenerv3.Filter{filter("envoy.filters.network.http_connection_manager", m)}
+}
+
+// healthFilter answers health checks of the proxy itself on a path: 200 while
+// it takes traffic, 503 while it drains.
+func healthFilter(path string) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{
+		Name: "envoy.filters.http.health_check",
+		ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(&healthcheckv3.HealthCheck{
+			PassThroughMode: wrapperspb.Bool(false),
+			Headers:         []*routev3.HeaderMatcher{exactHeader(":path", path)},
+		})},
+	}
 }
 
 // codecOf is what a listener of a protocol speaks.

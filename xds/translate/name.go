@@ -62,3 +62,18 @@ func addressRouteName(addr netip.AddrPort) string {
 
 // virtualHostName names a virtual service on one of its ports.
 func virtualHostName(v *schema.VirtualService) string { return v.Mesh + "_" + v.AWSName }
+
+// gatewayRouteName is the routes of a gateway's listener.
+func gatewayRouteName(p schema.PortMapping) string { return ingressRouteName(p) }
+
+// certificateName and trustName are secrets that hold paths on the proxy's
+// disk; each path has one.
+func certificateName(f *schema.FileCertificate) string {
+	return "certificate:" + f.CertificateChain + ":" + f.PrivateKey
+}
+
+func trustName(f *schema.FileTrust) string { return "trust:" + f.CertificateChain }
+
+// localSDSCluster is the cluster of a proxy's bootstrap that leads to its own
+// SDS server, by the name that App Mesh's Envoy gave it.
+const localSDSCluster = "static_cluster_sds_unix_socket"

@@ -30,16 +30,27 @@ func (b *builder) node(n *schema.VirtualNode) {
 // each port.
 func (b *builder) inbound(n *schema.VirtualNode) {
 	var redirected []*listenerv3.FilterChain
+	var plainly []uint32 // ports where no inspector is to wait
+	seen := map[uint32]bool{}
+	inspect := false
 	for i := range n.Spec.Listeners {
 		l := &n.Spec.Listeners[i]
 		b.ingressCluster(n, l)
-		chains := b.secured(l.TLS, b.ingressFilters(n, l))
+		chains := b.secured(l.PortMapping, l.TLS, b.ingressFilters(n, l))
+		if seen[l.PortMapping.Port] || len(chains) == 0 {
+			continue
+		}
+		seen[l.PortMapping.Port] = true
 		if b.capture.Explicit {
 			addr := b.capture.Address(xds.RoleListen, port(l), netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(l.PortMapping.Port)))
 			if app := b.appAddress(l); app.Port() == addr.Port() && (addr.Addr().IsUnspecified() || addr == app) {
 				b.notice("Port %d: the proxy listens on %s and expects the application on %s; give one of them another address (listen or app).", l.PortMapping.Port, addr, app)
 			}
-			b.listener(ingressListenerName(addr), addr, corev3.TrafficDirection_INBOUND, chains)
+			var filters []*listenerv3.ListenerFilter
+			if permissive(l.TLS) {
+				filters = append(filters, tlsInspector(nil))
+			}
+			b.listener(ingressListenerName(addr), addr, corev3.TrafficDirection_INBOUND, chains, filters...)
 			continue
 		}
 		for _, c := range chains {
@@ -47,14 +58,25 @@ func (b *builder) inbound(n *schema.VirtualNode) {
 				c.FilterChainMatch = &listenerv3.FilterChainMatch{}
 			}
 			c.Name = fmt.Sprintf("%s_%d", l.PortMapping.Protocol, l.PortMapping.Port)
+			if c.TransportSocket != nil {
+				c.Name += "_tls"
+			}
 			c.FilterChainMatch.DestinationPort = u32(l.PortMapping.Port)
 		}
 		redirected = append(redirected, chains...)
+		if permissive(l.TLS) {
+			inspect = true
+		} else {
+			plainly = append(plainly, l.PortMapping.Port)
+		}
 	}
 	if len(redirected) == 0 {
 		return
 	}
 	filters := []*listenerv3.ListenerFilter{originalDst()}
+	if inspect {
+		filters = append(filters, tlsInspector(plainly))
+	}
 	addr := b.captured(ingressPort)
 	b.listener(ingressListenerName(namedAs(addr)), addr, corev3.TrafficDirection_INBOUND, redirected, filters...)
 }

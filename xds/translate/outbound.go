@@ -61,13 +61,21 @@ func (b *builder) transparentOutbound(n *schema.VirtualNode) {
 		}
 	}
 	names := hostnames(links, n.Ref.Namespace)
+	known := slices.Sorted(maps.Keys(ports))
+	web := slices.DeleteFunc(slices.Clone(known), func(p uint32) bool { return len(ports[p].http) == 0 })
 	var chains []*listenerv3.FilterChain
-	for _, p := range slices.Sorted(maps.Keys(ports)) {
+	for _, p := range known {
 		filters := b.outboundTCP(n, ports[p].tcp)
 		name := fmt.Sprintf("tcp_%d", p)
 		if http := ports[p].http; len(http) > 0 {
 			name = fmt.Sprintf("http_%d", p)
-			filters = b.outboundHTTP(n, egressRouteName(p), func(v *schema.VirtualService) []string { return withPort(names[v], p) }, http)
+			filters = b.outboundHTTP(n, egressRouteName(p), http, func(v *schema.VirtualService) []string {
+				domains := withPort(names[v], fmt.Sprint(p))
+				if len(web) == 1 {
+					domains = append(domains, suffixed(names[v], ":*")...)
+				}
+				return domains
+			})
 		}
 		if len(filters) > 0 {
 			chains = append(chains, &listenerv3.FilterChain{
@@ -84,15 +92,20 @@ func (b *builder) transparentOutbound(n *schema.VirtualNode) {
 		})
 	} else {
 		// On other ports nothing but HTTP to a backend's name can be meant;
-		// App Mesh knew backends by name on any port.
+		// App Mesh knew backends by name on any port. The routes are those of
+		// the only port, if there is just one: a change is sent once.
+		routes := anyPortRouteName
+		if len(web) == 1 {
+			routes = egressRouteName(web[0])
+		} else {
+			b.routes(routes, b.virtualHosts(oneEach(all), func(v *schema.VirtualService) []string { return withPort(names[v], "*") })...)
+		}
 		chains = append(chains, &listenerv3.FilterChain{
 			Name:             "http_any",
 			FilterChainMatch: &listenerv3.FilterChainMatch{ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}},
-			Filters: b.outboundHTTP(n, anyPortRouteName, func(v *schema.VirtualService) []string {
-				return append(slices.Clone(names[v]), suffixed(names[v], ":*")...)
-			}, oneEach(all)),
+			Filters:          outboundHTTPFilters(n, routes),
 		})
-		listenerFilters = append(listenerFilters, httpInspector(slices.Sorted(maps.Keys(ports))))
+		listenerFilters = append(listenerFilters, httpInspector(known))
 	}
 	addr := b.captured(egressPort)
 	b.listener(egressListenerName(namedAs(addr)), addr, corev3.TrafficDirection_OUTBOUND, chains, listenerFilters...)
@@ -121,12 +134,12 @@ func (b *builder) explicitOutbound(n *schema.VirtualNode) {
 		p := places[addr]
 		filters := b.outboundTCP(n, p.tcp)
 		if len(p.http) > 0 {
-			filters = b.outboundHTTP(n, addressRouteName(addr), func(v *schema.VirtualService) []string {
+			filters = b.outboundHTTP(n, addressRouteName(addr), p.http, func(v *schema.VirtualService) []string {
 				if len(p.http) == 1 {
 					return []string{"*"} // the address says it all
 				}
-				return append(slices.Clone(names[v]), suffixed(names[v], ":*")...)
-			}, p.http)
+				return withPort(names[v], "*")
+			})
 		}
 		if len(filters) > 0 {
 			b.listener(egressListenerName(addr), addr, corev3.TrafficDirection_OUTBOUND, []*listenerv3.FilterChain{{Filters: filters}})
@@ -134,14 +147,19 @@ func (b *builder) explicitOutbound(n *schema.VirtualNode) {
 	}
 }
 
-// outboundHTTP routes requests to backends by authority. The application may
-// speak HTTP/1 or HTTP/2 to its proxy, whatever the backend does.
-func (b *builder) outboundHTTP(n *schema.VirtualNode, routes string, domains func(*schema.VirtualService) []string, backends []answer) []*listenerv3.Filter {
-	hosts := b.virtualHosts(domains, backends)
+// outboundHTTP routes requests to backends by authority.
+func (b *builder) outboundHTTP(n *schema.VirtualNode, routes string, backends []answer, domains func(*schema.VirtualService) []string) []*listenerv3.Filter {
+	hosts := b.virtualHosts(backends, domains)
 	if b.mesh.AllowAll() && !b.capture.Explicit {
 		hosts = append(hosts, b.anyHost())
 	}
 	b.routes(routes, hosts...)
+	return outboundHTTPFilters(n, routes)
+}
+
+// outboundHTTPFilters take requests of the application, which may speak HTTP/1
+// or HTTP/2 to its proxy, whatever the backend does.
+func outboundHTTPFilters(n *schema.VirtualNode, routes string) []*listenerv3.Filter {
 	return httpFilters(httpListener{stats: egressStats, routes: routes, codec: hcmv3.HttpConnectionManager_AUTO, logging: n.Spec.Logging})
 }
 
@@ -241,9 +259,9 @@ func shortForms(v *schema.VirtualService) []string {
 	return slices.DeleteFunc(forms, func(f string) bool { return f == name })
 }
 
-// withPort returns the names without and with a port.
-func withPort(names []string, port uint32) []string {
-	return append(slices.Clone(names), suffixed(names, fmt.Sprintf(":%d", port))...)
+// withPort returns the names without and with a port; * is any.
+func withPort(names []string, port string) []string {
+	return append(slices.Clone(names), suffixed(names, ":"+port)...)
 }
 
 func suffixed(names []string, suffix string) []string {

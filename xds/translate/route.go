@@ -23,7 +23,7 @@ func (b *builder) routes(name string, hosts ...*routev3.VirtualHost) {
 // virtualHosts makes a virtual host for each backend, with the routes of its
 // provider. A backend without a domain, since another has its name, is left
 // out.
-func (b *builder) virtualHosts(domains func(*schema.VirtualService) []string, backends []answer) []*routev3.VirtualHost {
+func (b *builder) virtualHosts(backends []answer, domains func(*schema.VirtualService) []string) []*routev3.VirtualHost {
 	var hosts []*routev3.VirtualHost
 	for _, a := range backends {
 		names := domains(a.link.Service)

@@ -1,11 +1,22 @@
 package translate_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"io/fs"
+	"math/big"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/schema"
@@ -54,9 +65,15 @@ func TestCases(t *testing.T) {
 					}
 					c.Golden(t, section, notices.String()+string(body))
 					check(t, res)
+					if c.Options["envoy"] == "no" {
+						return // it needs what the case cannot give it
+					}
 					static, err := translate.Static(res)
 					if err != nil {
 						t.Fatal(err)
+					}
+					if dir := c.Options["certificates"]; dir != "" {
+						static = bytes.ReplaceAll(static, []byte(`"`+dir), []byte(`"`+certificates(t)))
 					}
 					if log := validate(t, static); log != "" {
 						t.Errorf("Envoy warns:\n%s", log)
@@ -65,6 +82,38 @@ func TestCases(t *testing.T) {
 			}
 		})
 	}
+}
+
+// certificates makes a folder with a certificate, its key and its authority.
+func certificates(t testing.TB) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop"}, DNSNames: []string{"shop"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	chain, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, block := range map[string]*pem.Block{
+		"chain.pem": {Type: "CERTIFICATE", Bytes: chain},
+		"ca.pem":    {Type: "CERTIFICATE", Bytes: chain},
+		"key.pem":   {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // identity finds the virtual node or gateway of an App Mesh name.

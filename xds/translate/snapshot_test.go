@@ -1,0 +1,273 @@
+package translate_test
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/translate"
+)
+
+// ring makes a mesh of n nodes, each a service behind a router that splits
+// between it and the next, and each calling the next ten.
+func ring(n int) fstest.MapFS {
+	files := fstest.MapFS{"mesh.yaml": {Data: []byte("{apiVersion: appmesh.k8s.aws/v1beta2, kind: Mesh, metadata: {name: shop}, spec: {namespaceSelector: {}}}\n")}}
+	for i := range n {
+		var backends strings.Builder
+		for j := 1; j <= 10; j++ {
+			fmt.Fprintf(&backends, "  - virtualService: {virtualServiceRef: {name: s%d}}\n", (i+j)%n)
+		}
+		files[fmt.Sprintf("node%d.yaml", i)] = &fstest.MapFile{Data: []byte(fmt.Sprintf(`apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualNode
+metadata: {name: n%[1]d, namespace: shop}
+spec:
+  listeners: [{portMapping: {port: 8080, protocol: http}}]
+  serviceDiscovery: {dns: {hostname: n%[1]d.example.com}}
+  backends:
+%[2]s---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualService
+metadata: {name: s%[1]d, namespace: shop}
+spec: {provider: {virtualRouter: {virtualRouterRef: {name: r%[1]d}}}}
+`, i, backends.String()))}
+		files[fmt.Sprintf("router%d.yaml", i)] = router(n, i, 50, 50)
+	}
+	return files
+}
+
+func router(n, i, weight, other int) *fstest.MapFile {
+	return &fstest.MapFile{Data: []byte(fmt.Sprintf(`apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualRouter
+metadata: {name: r%[1]d, namespace: shop}
+spec:
+  listeners: [{portMapping: {port: 8080, protocol: http}}]
+  routes:
+  - name: all
+    httpRoute:
+      match: {prefix: /}
+      action:
+        weightedTargets:
+        - {virtualNodeRef: {name: n%[1]d}, weight: %[3]d}
+        - {virtualNodeRef: {name: n%[2]d}, weight: %[4]d}
+`, i, (i+1)%n, weight, other))}
+}
+
+// loader loads one version of a repository after another.
+type loader struct{ *schema.Loader }
+
+func newLoader() loader { return loader{schema.NewLoader(schema.Config{})} }
+
+func (l loader) load(t testing.TB, files fs.FS) *schema.Spec {
+	t.Helper()
+	r, err := l.Load(t.Context(), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Spec
+}
+
+// resources builds everything that a snapshot has.
+func resources(t testing.TB, s *translate.Snapshot, spec *schema.Spec) map[xds.Identity]*xds.Resources {
+	t.Helper()
+	all := map[xds.Identity]*xds.Resources{}
+	for _, id := range identities(spec) {
+		res, err := s.Resources(xds.Profile{Identity: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[id] = res
+	}
+	return all
+}
+
+// A changed weight makes anew one RouteConfiguration of each node that calls
+// the router's service, and nothing else: everything that is the same is the
+// same pointer.
+func TestChangeOfOneWeight(t *testing.T) {
+	const n = 1000
+	l, files := newLoader(), ring(n)
+	spec := l.load(t, files)
+	first := translate.New(translate.Inputs{Commit: "1", Spec: spec}, nil)
+	before := resources(t, first, spec)
+
+	files["router500.yaml"] = router(n, 500, 49, 51)
+	spec = l.load(t, files)
+	second := translate.New(translate.Inputs{Commit: "2", Spec: spec}, first)
+	after := resources(t, second, spec)
+
+	var changed []string
+	for id, res := range after {
+		if res == before[id] {
+			continue
+		}
+		changed = append(changed, id.Name)
+		for typ := range res {
+			for _, r := range res[typ] {
+				old := before[id].Get(xds.Type(typ), r.Name)
+				if r != old && (r.Type != xds.Route || r.Name != "rds_egress_http_8080") {
+					t.Errorf("%s: %s %s was made anew", id, r.Type, r.Name)
+				} else if r != old && r.Version == old.Version {
+					t.Errorf("%s: %s %s is the same and was made anew", id, r.Type, r.Name)
+				}
+			}
+		}
+	}
+	slices.Sort(changed)
+	var callers []string
+	for i := 490; i < 500; i++ {
+		callers = append(callers, fmt.Sprintf("n%d_shop", i))
+	}
+	if !slices.Equal(changed, callers) {
+		t.Errorf("changed are %v, want the callers of s500: %v", changed, callers)
+	}
+	if second.Commit() != "2" {
+		t.Errorf("the commit is %s", second.Commit())
+	}
+}
+
+// Resources of one content are one, whoever has them.
+func TestClustersAreShared(t *testing.T) {
+	spec := load(t, ring(40))
+	s := translate.New(translate.Inputs{Spec: spec}, nil)
+	pointers := map[string]*xds.Resource{}
+	for id, res := range resources(t, s, spec) {
+		for _, r := range res[xds.Cluster] {
+			if first := pointers[r.Name]; first != nil && first != r {
+				t.Errorf("%s has a cluster %s of its own", id, r.Name)
+			}
+			pointers[r.Name] = r
+		}
+	}
+}
+
+// The same input gives the same bytes, in whatever order it is asked for, and
+// by whomever at the same time.
+func TestDeterminism(t *testing.T) {
+	files := ring(40)
+	var want map[xds.Identity]string
+	for range 4 {
+		spec := load(t, files)
+		s := translate.New(translate.Inputs{Spec: spec}, nil)
+		ids := identities(spec)
+		rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+		var asking sync.WaitGroup
+		for range 4 {
+			asking.Go(func() {
+				for _, id := range ids {
+					_, _ = s.Resources(xds.Profile{Identity: id})
+				}
+			})
+		}
+		asking.Wait()
+		got := map[xds.Identity]string{}
+		for id, res := range resources(t, s, spec) {
+			got[id] = fingerprint(res)
+		}
+		if want != nil && !maps.Equal(got, want) {
+			t.Fatal("two builds differ")
+		}
+		want = got
+	}
+}
+
+func fingerprint(r *xds.Resources) string {
+	var b strings.Builder
+	for typ := range r {
+		for _, res := range r[typ] {
+			fmt.Fprintf(&b, "%s %s %s %x\n", res.Type, res.Name, res.Version, res.Body.Value)
+		}
+	}
+	return b.String()
+}
+
+// After any history of edits a snapshot holds what one made from nothing
+// would, and takes over every proxy that did not change.
+func TestHistories(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(seed, 0))
+			const n = 12
+			l, files := newLoader(), ring(n)
+			var prev *translate.Snapshot
+			had := map[xds.Identity]*xds.Resources{}
+			edits := 0
+			for range 25 {
+				good := maps.Clone(files)
+				edit(rnd, n, files)
+				spec := l.load(t, files)
+				if spec == nil { // the edit broke the repository
+					files = good
+					continue
+				}
+				edits++
+				next := translate.New(translate.Inputs{Spec: spec}, prev)
+				got := resources(t, next, spec)
+				fresh := resources(t, translate.New(translate.Inputs{Spec: spec}, nil), spec)
+				for id, res := range got {
+					if fingerprint(res) != fingerprint(fresh[id]) {
+						t.Fatalf("%s differs from a build from nothing", id)
+					}
+					for typ := range res {
+						for _, r := range res[typ] {
+							if old := had[id]; old != nil {
+								if was := old.Get(r.Type, r.Name); was != nil && was.Version == r.Version && was != r {
+									t.Fatalf("%s: %s %s is the same and was made anew", id, r.Type, r.Name)
+								}
+							}
+						}
+					}
+				}
+				prev, had = next, got
+			}
+			if edits < 15 {
+				t.Errorf("only %d edits were good", edits)
+			}
+		})
+	}
+}
+
+// edit changes a repository of ring at random.
+func edit(rnd *rand.Rand, n int, files fstest.MapFS) {
+	i := rnd.IntN(n)
+	replace := func(name, old, now string) {
+		if f := files[name]; f != nil {
+			files[name] = &fstest.MapFile{Data: []byte(strings.Replace(string(f.Data), old, now, 1))}
+		}
+	}
+	node := fmt.Sprintf("node%d.yaml", i)
+	switch rnd.IntN(9) {
+	case 0, 1:
+		files[fmt.Sprintf("router%d.yaml", i)] = router(n, i, rnd.IntN(100), 1+rnd.IntN(100))
+	case 2:
+		replace(node, "example.com", "example.org")
+	case 3:
+		replace(node, "protocol: http}", "protocol: http2}")
+	case 4:
+		replace(node, "- virtualService: {virtualServiceRef: {name: s", "- virtualService: {virtualServiceRef: {name: t")
+	case 5:
+		replace(node, "{virtualRouter: {virtualRouterRef: {name: r", "{virtualNode: {virtualNodeRef: {name: n")
+	case 6:
+		replace("mesh.yaml", "namespaceSelector: {}", "namespaceSelector: {}, egressFilter: {type: ALLOW_ALL}")
+	case 7:
+		files["group.yaml"] = &fstest.MapFile{Data: []byte(fmt.Sprintf("{apiVersion: appmesh.k8s.aws/v1beta2, kind: BackendGroup, metadata: {name: g, namespace: shop}, spec: {virtualservices: [{name: s%d}]}}\n", i))}
+		replace(node, "  backends:", "  backendGroups: [{name: g}]\n  backends:")
+	case 8:
+		replace(node, "{name: n"+fmt.Sprint(i)+", namespace: shop}", "{name: n"+fmt.Sprint(i)+", namespace: shop, labels: {a: b}}")
+	}
+}
+
+func TestUnknownIdentity(t *testing.T) {
+	s := translate.New(translate.Inputs{}, nil)
+	id := xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "nobody"}
+	if _, err := s.Resources(xds.Profile{Identity: id}); err != (xds.UnknownIdentity{Identity: id}) {
+		t.Errorf("the error is %v", err)
+	}
+}
