@@ -54,8 +54,7 @@ func (c *localConn) fetch(ctx context.Context, into *store, want, _ plumbing.Has
 	if err != nil || len(hashes) == 0 {
 		return err
 	}
-	_, err = into.pipePack(c.objects, hashes)
-	return err
+	return into.pipePack(c.objects, hashes)
 }
 
 // missing lists the objects that want reaches and has does not know.

@@ -26,21 +26,12 @@ const cacheSize = 16 * cache.MiByte
 
 var errTooLarge = errors.New("larger than 32 MiB")
 
-// database is where objects are: go-git's storage of any repository, or the
-// packs of our own store. Neither is safe for concurrent use.
-type database interface {
-	HasEncodedObject(plumbing.Hash) error
-	EncodedObjectSize(plumbing.Hash) (int64, error)
-	EncodedObject(plumbing.ObjectType, plumbing.Hash) (plumbing.EncodedObject, error)
-	Close() error
-}
-
-// objects reads the objects of one repository. It is safe for concurrent use:
-// each access holds mu and takes the whole object out, for go-git's large
-// objects are read from the pack only when somebody reads them.
+// objects reads the objects of one repository. It is safe for concurrent use,
+// which go-git's storage is not: each access holds mu and takes the whole object
+// out, for large objects are read from the pack only when somebody reads them.
 type objects struct {
 	mu sync.Mutex
-	db database
+	db *filesystem.Storage
 }
 
 // openStorage opens the git directory of any repository.

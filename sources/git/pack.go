@@ -9,9 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
@@ -22,70 +23,30 @@ import (
 // opening a store reads the index of each.
 const maxPacks = 32
 
-// addPack puts a pack into the store, whole or not at all, and returns its path
-// without an extension. Nothing is synced: a pack that a power cut leaves
-// half-written is found when it is read, and can be fetched again.
-func (s *store) addPack(r io.Reader) (path string, err error) {
-	dir := filepath.Join(s.dir, "objects", "pack")
-	pack, err := os.CreateTemp(dir, "tmp_pack_")
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w: %w", errBroken, err)
+// addPack puts a pack into the store, whole or not at all. Nothing is synced: a
+// pack that a power cut leaves half-written is found when it is read, and can be
+// fetched again.
+func (s *store) addPack(r io.Reader) error {
+	// go-git would make the folder anew, with nothing else in it.
+	if _, err := os.Stat(filepath.Join(s.dir, "objects", "pack")); err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
 	}
+	s.mu.Lock()
+	w, err := s.db.PackfileWriter()
+	s.mu.Unlock()
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer func() {
-		pack.Close()
-		os.Remove(pack.Name()) // no longer there when all went well
-	}()
-	if _, err := io.Copy(pack, r); err != nil {
-		return "", err
+	_, err = io.Copy(w, r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Close renames the pack into place and makes it known to readers. It also
+	// ends the reader behind a pack that was cut, which then fails.
+	if err = cmp.Or(err, w.Close()); err != nil {
+		s.sweep()
+		return fmt.Errorf("pack: %w", err)
 	}
-	index, err := indexPack(pack)
-	if err != nil {
-		return "", fmt.Errorf("pack: %w", err)
-	}
-	if n, _ := index.Count(); n == 0 {
-		return "", nil
-	}
-	idx, err := os.CreateTemp(dir, "tmp_idx_")
-	if err != nil {
-		return "", err
-	}
-	defer func() {
-		idx.Close()
-		os.Remove(idx.Name())
-	}()
-	w := bufio.NewWriter(idx)
-	if _, err := idxfile.NewEncoder(w).Encode(index); err != nil {
-		return "", err
-	}
-	if err := errors.Join(w.Flush(), idx.Close(), pack.Close()); err != nil {
-		return "", err
-	}
-	// The pack comes last: packs are found by their .pack file.
-	path = filepath.Join(dir, "pack-"+plumbing.Hash(index.PackfileChecksum).String())
-	if err := errors.Join(os.Rename(idx.Name(), path+".idx"), os.Rename(pack.Name(), path+".pack")); err != nil {
-		return "", err
-	}
-	return path, s.reopen()
-}
-
-// indexPack reads a pack through, checks its checksum, and says where each
-// object is.
-func indexPack(pack *os.File) (*idxfile.MemoryIndex, error) {
-	if _, err := pack.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	w := new(idxfile.Writer)
-	p, err := packfile.NewParser(packfile.NewScanner(pack), w)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := p.Parse(); err != nil {
-		return nil, err
-	}
-	return w.Index()
+	return nil
 }
 
 // writePack writes objects as a pack, each of them whole: no deltas, so the
@@ -134,8 +95,8 @@ func packHeader(t plumbing.ObjectType, size int) []byte {
 	return b
 }
 
-// pipePack writes objects of another repository on this machine into the store.
-func (s *store) pipePack(from *objects, hashes []plumbing.Hash) (path string, err error) {
+// pipePack writes objects that are on this machine into the store.
+func (s *store) pipePack(from *objects, hashes []plumbing.Hash) error {
 	r, w := io.Pipe()
 	done := make(chan struct{})
 	go func() {
@@ -143,19 +104,78 @@ func (s *store) pipePack(from *objects, hashes []plumbing.Hash) (path string, er
 		b := bufio.NewWriterSize(w, 64<<10)
 		w.CloseWithError(cmp.Or(writePack(b, from, hashes), b.Flush()))
 	}()
-	path, err = s.addPack(r)
+	err := s.addPack(r)
 	r.CloseWithError(err) // frees the writer when the store gave up before it
 	<-done
-	return path, err
+	return err
+}
+
+// packFile is a pack on disk.
+type packFile struct {
+	path string // without extension
+	size int64  // bytes
+}
+
+// packFiles returns the store's packs, smallest first.
+func (s *store) packFiles() ([]packFile, error) {
+	dir := filepath.Join(s.dir, "objects", "pack")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var packs []packFile
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), ".pack")
+		if !ok {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil, err
+		}
+		packs = append(packs, packFile{filepath.Join(dir, name), info.Size()})
+	}
+	slices.SortFunc(packs, func(a, b packFile) int {
+		return cmp.Or(cmp.Compare(a.size, b.size), cmp.Compare(a.path, b.path))
+	})
+	return packs, nil
+}
+
+// hashes returns the objects of a pack.
+func (p packFile) hashes() ([]plumbing.Hash, error) {
+	f, err := os.Open(p.path + ".idx")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	index := idxfile.NewMemoryIndex()
+	if err := idxfile.NewDecoder(f).Decode(index); err != nil {
+		return nil, err
+	}
+	entries, err := index.Entries()
+	if err != nil {
+		return nil, err
+	}
+	var out []plumbing.Hash
+	for {
+		e, err := entries.Next()
+		if err == io.EOF {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e.Hash)
+	}
 }
 
 // compact merges the small packs when there are too many, so that each object
 // is written again about as often as the store doubles. The merged pack is in
 // place before the old ones go.
 func (s *store) compact() error {
-	packs := s.packs.sizes()
-	if len(packs) <= maxPacks {
-		return nil
+	packs, err := s.packFiles()
+	if err != nil || len(packs) <= maxPacks {
+		return err
 	}
 	n, sum := 2, packs[0].size+packs[1].size
 	for n < len(packs) && packs[n].size <= sum {
@@ -165,31 +185,28 @@ func (s *store) compact() error {
 	var hashes []plumbing.Hash
 	seen := map[plumbing.Hash]bool{}
 	for _, p := range packs[:n] {
-		entries, err := p.index.Entries()
+		of, err := p.hashes()
 		if err != nil {
 			return err
 		}
-		for e, err := entries.Next(); err != io.EOF; e, err = entries.Next() {
-			if err != nil {
-				return err
-			}
-			if !seen[e.Hash] {
-				seen[e.Hash] = true
-				hashes = append(hashes, e.Hash)
+		for _, h := range of {
+			if !seen[h] {
+				seen[h] = true
+				hashes = append(hashes, h)
 			}
 		}
 	}
-	merged, err := s.pipePack(s.objects, hashes)
-	if err != nil {
+	if err := s.pipePack(s.objects, hashes); err != nil {
+		return err
+	}
+	if now, err := s.packFiles(); err != nil || len(now) == len(packs) { // one of them had all of it
 		return err
 	}
 	for _, p := range packs[:n] {
-		if p.path == merged { // the others were part of it
-			continue
-		}
 		if err := errors.Join(os.Remove(p.path+".pack"), os.Remove(p.path+".idx")); err != nil {
 			return err
 		}
 	}
-	return s.reopen()
+	s.reopen()
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -113,7 +114,7 @@ func (c *smartConn) fetch(ctx context.Context, into *store, want, have plumbing.
 		return err
 	}
 	defer resp.Close()
-	_, err = into.addPack(c.demux(req, resp))
+	err = into.addPack(c.demux(req, resp))
 	// A cut connection is told apart from a bad pack by the context's error.
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -135,15 +136,25 @@ func (c *smartConn) demux(req *packp.UploadPackRequest, r io.Reader) io.Reader {
 func (c *smartConn) Close() error { return c.session.Close() }
 
 // explain says in words what go-git's transport errors mean to the person who
-// configured the remote.
+// configured the remote. go-git adds the page that the server sent; that goes.
 func explain(err error) error {
-	switch {
-	case errors.Is(err, transport.ErrAuthenticationRequired):
-		return fmt.Errorf("%w: give a token or a key that may read the repository", err)
-	case errors.Is(err, transport.ErrAuthorizationFailed):
-		return fmt.Errorf("%w: the token or key may not read the repository", err)
-	case errors.Is(err, transport.ErrRepositoryNotFound):
-		return fmt.Errorf("%w: check the URL, and that the token or key may read it", err)
+	for _, e := range []struct {
+		is     error
+		advice string
+	}{
+		{transport.ErrAuthenticationRequired, "give a token or a key that holds and may read the repository"},
+		{transport.ErrAuthorizationFailed, "the token or key may not read the repository"},
+		{transport.ErrRepositoryNotFound, "check the URL, and that the token or key may read it"},
+	} {
+		if errors.Is(err, e.is) {
+			return fmt.Errorf("%w: %s", e.is, e.advice)
+		}
 	}
 	return err
 }
+
+// oneLine is an error whose text is one line, whatever a server has put in it.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+func (e oneLine) Unwrap() error { return e.error }

@@ -173,7 +173,7 @@ func (r *Repo) failed(ctx context.Context, what string, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return fmt.Errorf("%s from %s: %w", what, r.name, explain(err))
+	return oneLine{fmt.Errorf("%s from %s: %w", what, r.name, explain(err))}
 }
 
 func (r *Repo) fetch(ctx context.Context) (*sources.Revision, error) {

@@ -61,6 +61,9 @@ func (r sshRemote) dial(ctx context.Context) (_ *sshSession, err error) {
 	}()
 	c, channels, requests, err := ssh.NewClientConn(tcp, host, config)
 	if err != nil {
+		if strings.Contains(err.Error(), "unable to authenticate") {
+			err = fmt.Errorf("%w: the host does not know the key; add the key there, with read access", err)
+		}
 		return nil, err
 	}
 	run, err := ssh.NewClient(c, channels, requests).NewSession()

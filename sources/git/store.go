@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
@@ -22,22 +23,21 @@ var errBroken = errors.New("the store is broken")
 // store is a bare git repository on disk that holds one branch.
 type store struct {
 	*objects
-	packs *packs // the database of objects
 	dir   string
 	owner string // content of the marker: the remote it is a copy of
 	ref   plumbing.ReferenceName
 }
 
 func newStore(dir, owner string, ref plumbing.ReferenceName) *store {
-	p := newPacks(filepath.Join(dir, "objects", "pack"))
-	return &store{objects: &objects{db: p}, packs: p, dir: dir, owner: owner, ref: ref}
+	return &store{objects: &objects{db: openStorage(osfs.New(dir))}, dir: dir, owner: owner, ref: ref}
 }
 
-// reopen looks at the disk anew: packs have come or gone.
-func (s *store) reopen() error {
+// reopen looks at the disk anew: packs have gone.
+func (s *store) reopen() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.packs.rescan()
+	s.db.Close()
+	s.db = openStorage(osfs.New(s.dir))
 }
 
 // openStore opens the store at dir, which need not be there yet. It refuses a
@@ -57,6 +57,8 @@ func openStore(dir, owner string, ref plumbing.ReferenceName) (*store, error) {
 	if _, err := os.Stat(filepath.Join(dir, marker)); err != nil && len(entries) > 0 {
 		return nil, fmt.Errorf("%s is not empty and no store of meshwright; name another directory, or remove it", dir)
 	}
+	os.RemoveAll(s.dir + ".new")
+	os.RemoveAll(s.dir + ".old")
 	s.sweep()
 	return s, nil
 }
@@ -72,10 +74,9 @@ func (s *store) recover() error {
 	return nil
 }
 
-// sweep removes what a killed daemon left: packs that were being written.
+// sweep removes packs that were being written when the daemon was killed or the
+// connection was cut.
 func (s *store) sweep() {
-	os.RemoveAll(s.dir + ".new")
-	os.RemoveAll(s.dir + ".old")
 	dir := filepath.Join(s.dir, "objects", "pack")
 	files, _ := os.ReadDir(dir)
 	for _, f := range files {
@@ -117,7 +118,6 @@ func createStore(dir, owner string, ref plumbing.ReferenceName) (*store, error) 
 // that file systems handed out before read from the fresh one.
 func (s *store) replace(fresh *store) error {
 	fresh.close()
-	s.close()
 	old := s.dir + ".old"
 	if err := os.RemoveAll(old); err != nil {
 		return err
@@ -128,6 +128,7 @@ func (s *store) replace(fresh *store) error {
 	if err := os.Rename(fresh.dir, s.dir); err != nil {
 		return errors.Join(err, s.recover())
 	}
+	s.reopen()
 	return os.RemoveAll(old)
 }
 
