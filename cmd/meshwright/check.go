@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/meshwright/meshwright/schema"
-	"github.com/meshwright/meshwright/xds/translate"
 )
 
 type checkCmd struct {
@@ -20,9 +19,6 @@ func (cmd checkCmd) Run(ctx context.Context, c console) error {
 	r, err := cmd.load(ctx)
 	if err != nil {
 		return err
-	}
-	if r.Spec != nil {
-		r.Diagnostics = append(r.Diagnostics, translate.Unsupported(r.Spec)...).Sorted()
 	}
 	if err := formats[cmd.Format](c.out, r); err != nil {
 		return err

@@ -27,6 +27,7 @@ type commands struct {
 	Serve     serveCmd     `cmd:"" help:"Run the daemon: watch a repository, serve xDS, write back what is observed."`
 	Get       getCmd       `cmd:"" help:"Ask a running daemon about its proxies, commits or resources."`
 	Schema    schemaCmd    `cmd:"" help:"Export the schema of the specs."`
+	Import    importCmd    `cmd:"" help:"Turn App Mesh objects of AWS (API answers, CloudFormation, Terraform) into specs."`
 	Demo      demoCmd      `cmd:"" help:"Run the whole story on this machine with real Envoys."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 	EvalCUE   evalCUECmd   `cmd:"" name:"eval-cue" hidden:"" help:"Evaluate CUE files from standard input (the sandbox child of check and serve)."`
@@ -79,6 +80,7 @@ func run(args []string, c console) (code int) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	kctx.Bind(c)
 	switch err := kctx.Run(); {

@@ -70,7 +70,7 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 
 	// What decides: the reconciler's loop.
 	r, err := reconciler.New(reconciler.Config{
-		Branch: repo, Load: newLoader().Load, LoadPull: newLoader().Load, Translate: desired, Proxies: proxies, Forge: forge,
+		Branch: repo, Load: newLoad(), LoadPull: newLoad(), Translate: desired, Proxies: proxies, Forge: forge,
 		Store: state, Wake: wake.C(), Path: cmd.folder(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Link: cmd.link(), Logger: log, Metrics: metrics,
 	})
 	if err != nil {
@@ -79,7 +79,6 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	hook, err := openWebhook(cmd, func(event string) {
 		log.Debug("webhook received", "type", event)
 		r.Poke()
-		wake.Poke()
 	})
 	if err != nil {
 		return err

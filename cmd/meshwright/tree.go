@@ -7,11 +7,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"testing/fstest"
 
+	"github.com/meshwright/meshwright/reconciler"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/schema/cueeval"
 	"github.com/meshwright/meshwright/sources/git"
+	"github.com/meshwright/meshwright/xds/translate"
 )
 
 // tree is the spec that an offline command works on: a directory, a file, or
@@ -52,7 +55,7 @@ func (t tree) load(ctx context.Context) (*schema.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newLoader().Load(ctx, files)
+	r, err := newLoad()(ctx, files)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +77,23 @@ func (t tree) spec(ctx context.Context, c console) (*schema.Spec, error) {
 		return nil, errFailed
 	}
 	return r.Spec, nil
+}
+
+// newLoad returns what every command and the daemon load specs with: the rules
+// of the schema, and those of what the translator cannot do.
+func newLoad() reconciler.Load {
+	loader := newLoader()
+	return func(ctx context.Context, files fs.FS) (*schema.Result, error) {
+		r, err := loader.Load(ctx, files)
+		if err != nil || r.Spec == nil {
+			return r, err
+		}
+		r.Diagnostics = slices.Concat(r.Diagnostics, translate.Unsupported(r.Spec)).Sorted()
+		if len(r.Diagnostics.Errors()) > 0 {
+			r.Spec = nil
+		}
+		return r, nil
+	}
 }
 
 // newLoader returns a loader that evaluates CUE in a bounded child process:

@@ -71,8 +71,13 @@ func ready(w http.ResponseWriter, v *reconciler.View) {
 		return
 	}
 	why := "no good spec yet"
+	for _, c := range v.Commits {
+		if errs := c.Diagnostics.Errors(); c.Commit == v.Head && len(errs) > 0 {
+			why += fmt.Sprintf("; %.7s was refused: %s", c.Commit, errs[0])
+		}
+	}
 	if v.Source.Error != "" {
-		why = v.Source.Error
+		why += "; " + v.Source.Error
 	}
 	http.Error(w, why, http.StatusServiceUnavailable)
 }

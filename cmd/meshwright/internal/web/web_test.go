@@ -196,8 +196,9 @@ func TestReady(t *testing.T) {
 		body string
 	}{
 		{"before_the_first_look", reconciler.View{}, 503, "no good spec yet\n"},
-		{"only_bad_commits", reconciler.View{Head: refused, Source: reconciler.SourceView{OK: true}}, 503, "no good spec yet\n"},
-		{"host_not_reached", reconciler.View{Source: reconciler.SourceView{Error: "no route to host"}}, 503, "no route to host\n"},
+		{"only_bad_commits", reconciler.View{Head: refused, Commits: busy().Commits, Source: reconciler.SourceView{OK: true}}, 503,
+			"no good spec yet; 9a31f02 was refused: " + busy().Commits[0].Diagnostics[0].String() + "\n"},
+		{"host_not_reached", reconciler.View{Source: reconciler.SourceView{Error: "no route to host"}}, 503, "no good spec yet; no route to host\n"},
 		{"serving", reconciler.View{Ready: true, Serving: serving, Source: reconciler.SourceView{OK: true}}, 200, "serving " + serving + "\n"},
 		{"serving_while_the_host_is_away", reconciler.View{Ready: true, Serving: serving, Source: reconciler.SourceView{Error: "no route to host"}}, 200, "serving " + serving + "\n"},
 	} {
