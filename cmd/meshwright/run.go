@@ -101,9 +101,11 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	group.Go(func() error { return r.Run(ctx) })
 	group.Go(func() error { return serveHTTP(ctx, pages, httpListener) })
 	group.Go(func() error { return announce(ctx, r, out, xdsListener.Addr(), httpListener.Addr()) })
-	err = group.Wait()
-	log.Info("stopped", "err", err)
-	return err
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
 }
 
 // desired is the whole of the pure middle: spec → desired state.
