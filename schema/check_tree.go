@@ -32,107 +32,6 @@ func sharedNames(t *linker, report func(res Resource, path, what, fix string)) {
 	}
 }
 
-// podOwner is a node or gateway that says by labels which pods it stands for.
-type podOwner struct {
-	res  Resource
-	need []SelectorRequirement
-}
-
-// sharedPods: a pod has one proxy, which stands for one node or gateway. Only
-// what is sure is told: every pod of one is the other's too.
-//
-// Each owner is looked up by one label that its pods must have, the rarest, so
-// that the cost stays in proportion to the owners.
-func sharedPods(t *linker, report func(res Resource, path, what, fix string)) {
-	type label struct{ namespace, key, value string }
-	labelOf := func(o podOwner, r SelectorRequirement) (label, bool) {
-		ok := r.Operator == "In" && len(r.Values) == 1
-		if !ok {
-			return label{}, false
-		}
-		return label{o.res.meta().Ref.Namespace, r.Key, r.Values[0]}, true
-	}
-	var owners []podOwner
-	often := map[label]int{}
-	for _, d := range t.docs {
-		var s *Selector
-		switch r := d.res.(type) {
-		case *VirtualNode:
-			s = r.Spec.PodSelector
-		case *VirtualGateway:
-			s = r.Spec.PodSelector
-		}
-		if s == nil {
-			continue
-		}
-		o := podOwner{d.res, s.requirements()}
-		owners = append(owners, o)
-		for _, r := range o.need {
-			if l, ok := labelOf(o, r); ok {
-				often[l]++
-			}
-		}
-	}
-	byLabel := map[label][]podOwner{} // of no label: under the namespace alone
-	for _, o := range owners {
-		rarest := label{namespace: o.res.meta().Ref.Namespace}
-		for _, r := range o.need {
-			if l, ok := labelOf(o, r); ok && (rarest.key == "" || often[l] < often[rarest] || often[l] == often[rarest] && l.key < rarest.key) {
-				rarest = l
-			}
-		}
-		byLabel[rarest] = append(byLabel[rarest], o)
-	}
-	told := map[[2]Ref]bool{}
-	for _, narrow := range slices.Backward(owners) { // of equal ones the later is told of
-		at := []label{{namespace: narrow.res.meta().Ref.Namespace}}
-		for _, r := range narrow.need {
-			if l, ok := labelOf(narrow, r); ok {
-				at = append(at, l)
-			}
-		}
-	search:
-		for _, l := range at {
-			for _, wide := range byLabel[l] {
-				a, b := narrow.res.meta().Ref, wide.res.meta().Ref
-				if a != b && !told[[2]Ref{b, a}] && implies(narrow.need, wide.need) {
-					told[[2]Ref{a, b}] = true
-					report(narrow.res, "spec.podSelector", "every pod that it selects is one of "+b.String()+" too", "add a label to both that tells their pods apart")
-					break search
-				}
-			}
-		}
-	}
-}
-
-// backendPath is a service that a node may call, and where the node says so.
-type backendPath struct {
-	service *VirtualService
-	path    string
-}
-
-// backendPaths lists what a node names one by one, or by a group other than *.
-func (s *Spec) backendPaths(n *VirtualNode) []backendPath {
-	var all []backendPath
-	for i, b := range n.Spec.Backends {
-		if v := s.backend(n, b); v != nil {
-			all = append(all, backendPath{v, fmt.Sprintf("spec.backends[%d]", i)})
-		}
-	}
-	for i, ref := range n.Spec.BackendGroups {
-		g := s.BackendGroups[ref.In(n.Ref.Namespace)]
-		if g == nil {
-			continue
-		}
-		for _, member := range g.Spec.VirtualServices {
-			if v := s.VirtualServices[member.In(g.Ref.Namespace)]; v != nil {
-				all = append(all, backendPath{v, fmt.Sprintf("spec.backendGroups[%d]", i)})
-			}
-		}
-	}
-	return all
-}
-
 // sharedTCPPorts: of a captured TCP connection nothing but the port tells which
 // backend is meant.
 func sharedTCPPorts(t *linker, report func(res Resource, path, what, fix string)) {
@@ -156,67 +55,81 @@ func sharedTCPPorts(t *linker, report func(res Resource, path, what, fix string)
 	for _, services := range inMesh {
 		slices.SortFunc(services, func(a, b *VirtualService) int { return a.Ref.Compare(b.Ref) })
 	}
+	inGroup := map[*BackendGroup][]*VirtualService{}
+	for _, g := range t.spec.BackendGroups {
+		for _, member := range g.Spec.VirtualServices {
+			if v := t.spec.VirtualServices[member.In(g.Ref.Namespace)]; v != nil && ports[v] != nil {
+				inGroup[g] = append(inGroup[g], v)
+			}
+		}
+	}
 	for _, n := range t.spec.VirtualNodes {
-		backends := t.spec.backendPaths(n)
-		for i, g := range n.Spec.BackendGroups {
-			if g.Name == "*" {
-				for _, v := range inMesh[n.Mesh] {
-					backends = append(backends, backendPath{v, fmt.Sprintf("spec.backendGroups[%d]", i)})
+		taken := map[uint32]*VirtualService{}
+		try := func(path string, services ...*VirtualService) {
+			for _, v := range services {
+				for _, port := range ports[v] {
+					first := taken[port]
+					if first == nil {
+						taken[port] = v
+					} else if first != v {
+						report(n, path, fmt.Sprintf("%s and %s are both TCP on port %d, and captured connections are told apart by nothing else", first.Ref, v.Ref, port),
+							"give one another port, or let the proxy capture explicitly")
+						return // one for each place is enough
+					}
 				}
 			}
 		}
-		taken := map[uint32]*VirtualService{}
-		for _, b := range backends {
-			for _, port := range ports[b.service] {
-				switch first := taken[port]; first {
-				case nil:
-					taken[port] = b.service
-				case b.service:
-				default:
-					report(n, b.path, fmt.Sprintf("%s and %s are both TCP on port %d, and captured connections are told apart by nothing else", first.Ref, b.service.Ref, port),
-						"give one another port, or let the proxy capture explicitly")
-				}
+		for i, b := range n.Spec.Backends {
+			if v := t.spec.backend(n, b); ports[v] != nil {
+				try(fmt.Sprintf("spec.backends[%d]", i), v)
+			}
+		}
+		for i, ref := range n.Spec.BackendGroups {
+			path := fmt.Sprintf("spec.backendGroups[%d]", i)
+			if ref.Name == "*" {
+				try(path, inMesh[n.Mesh]...)
+			} else {
+				try(path, inGroup[t.spec.BackendGroups[ref.In(n.Ref.Namespace)]]...)
 			}
 		}
 	}
 }
 
-// policyPorts: a client policy names ports of the backends that it is for.
+// policyPorts: a client policy names ports of the backends that it is for. What
+// groups hold is not looked at: too much may be in them, and come and go.
 func policyPorts(t *linker, report func(res Resource, path, what, fix string)) {
-	try := func(res Resource, p *ClientPolicy, path, what string, backends []*VirtualService) {
+	known := map[*VirtualService][]PortMapping{}
+	try := func(res Resource, p *ClientPolicy, path, none string, backends ...*VirtualService) {
 		if p == nil || p.TLS == nil || len(p.TLS.Ports) == 0 || len(backends) == 0 {
 			return
 		}
 		var ports []PortMapping
 		for _, v := range backends {
-			of, ok := t.spec.portsOf(v)
-			if !ok {
-				return
+			if _, ok := known[v]; !ok && v != nil {
+				known[v] = t.spec.portsOf(v)
 			}
-			ports = append(ports, of...)
+			if known[v] == nil {
+				return // why not, is told elsewhere
+			}
+			ports = append(ports, known[v]...)
 		}
-		slices.SortFunc(ports, func(a, b PortMapping) int {
-			return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
-		})
-		ports = slices.Compact(ports)
+		ports = sortedPorts(ports)
 		for i, port := range p.TLS.Ports {
 			if !slices.ContainsFunc(ports, func(l PortMapping) bool { return l.Port == port }) {
-				report(res, fmt.Sprintf("%s.clientPolicy.tls.ports[%d]", path, i), fmt.Sprintf("%s port %d; there is %s", what, port, spellPorts(ports)), "write a port of the backend, or leave ports out for all")
+				report(res, fmt.Sprintf("%s.clientPolicy.tls.ports[%d]", path, i), fmt.Sprintf("%s port %d; there is %s", none, port, spellPorts(ports)), "write a port of the backend, or leave ports out for all")
 			}
 		}
 	}
 	for _, n := range t.spec.VirtualNodes {
+		var backends []*VirtualService
 		for i, b := range n.Spec.Backends {
-			if v := t.spec.backend(n, b); v != nil && b.VirtualService.ClientPolicy != nil {
-				try(n, b.VirtualService.ClientPolicy, fmt.Sprintf("spec.backends[%d].virtualService", i), v.Ref.String()+" has no", []*VirtualService{v})
+			v := t.spec.backend(n, b)
+			if backends = append(backends, v); v != nil && b.VirtualService.ClientPolicy != nil {
+				try(n, b.VirtualService.ClientPolicy, fmt.Sprintf("spec.backends[%d].virtualService", i), v.Ref.String()+" has no", v)
 			}
 		}
-		if d := n.Spec.BackendDefaults; d != nil && d.ClientPolicy != nil && d.ClientPolicy.TLS != nil && len(d.ClientPolicy.TLS.Ports) > 0 {
-			var backends []*VirtualService
-			for _, b := range t.spec.BackendsOf(n) {
-				backends = append(backends, b.Service)
-			}
-			try(n, d.ClientPolicy, "spec.backendDefaults", "no backend has", backends)
+		if d := n.Spec.BackendDefaults; d != nil && len(n.Spec.BackendGroups) == 0 {
+			try(n, d.ClientPolicy, "spec.backendDefaults", "no backend has", backends...)
 		}
 	}
 	for _, g := range t.spec.VirtualGateways {
@@ -224,35 +137,41 @@ func policyPorts(t *linker, report func(res Resource, path, what, fix string)) {
 			var backends []*VirtualService
 			for _, r := range t.spec.GatewayRoutesOf(g) {
 				for _, target := range r.Targets() {
-					if v := t.spec.TargetService(r, target); v != nil {
-						backends = append(backends, v)
-					}
+					backends = append(backends, t.spec.TargetService(r, target))
 				}
 			}
-			try(g, d.ClientPolicy, "spec.backendDefaults", "no backend has", backends)
+			try(g, d.ClientPolicy, "spec.backendDefaults", "no backend has", backends...)
 		}
 	}
 }
 
 // portsOf returns the ports of a virtual service: those of its router and of
-// the nodes behind it. false: not all are known.
-func (s *Spec) portsOf(v *VirtualService) ([]PortMapping, bool) {
+// the nodes behind it; nil where those are not all known.
+func (s *Spec) portsOf(v *VirtualService) []PortMapping {
 	node, router := s.ProviderOf(v)
-	switch {
-	case node != nil:
-		return listenersOf(node), true
-	case router == nil:
-		return nil, v.Spec.Provider == nil
+	if node != nil {
+		return sortedPorts(listenersOf(node))
+	}
+	if router == nil {
+		return nil
 	}
 	ports := listenersOf(router)
 	for i := range router.Spec.Routes {
 		for _, target := range router.Spec.Routes[i].Targets() {
 			n := s.TargetNode(router, target)
 			if n == nil {
-				return nil, false
+				return nil
 			}
 			ports = append(ports, listenersOf(n)...)
 		}
 	}
-	return ports, true
+	return sortedPorts(ports)
+}
+
+// sortedPorts sorts ports, each once.
+func sortedPorts(ports []PortMapping) []PortMapping {
+	slices.SortFunc(ports, func(a, b PortMapping) int {
+		return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return slices.Compact(ports)
 }

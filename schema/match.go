@@ -60,7 +60,10 @@ func (m match) at(priority *uint32) match {
 }
 
 func (m *match) http(h *HTTPMatch) {
-	m.port, m.prefix = h.Port, h.Prefix
+	m.port = h.Port
+	if h.Prefix != "/" { // which is any path
+		m.prefix = h.Prefix
+	}
 	if h.Path != nil {
 		m.exact, m.regex = h.Path.Exact, h.Path.Regex
 	}
@@ -136,7 +139,7 @@ func (m *match) coversPath(o *match) bool {
 		return m.exact == o.exact
 	case m.regex != "":
 		return m.regex == o.regex
-	case m.prefix == "" || m.prefix == "/":
+	case m.prefix == "":
 		return true
 	}
 	return o.prefix != "" && strings.HasPrefix(o.prefix, m.prefix) || o.exact != "" && strings.HasPrefix(o.exact, m.prefix)
