@@ -219,6 +219,12 @@ func TestCommitThatTheAPIDoesNotKnow(t *testing.T) {
 		if got, err := c.Statuses(t.Context(), gone); err != nil || len(got) != 0 {
 			t.Errorf("statuses of a commit that is gone: %v, %v", got, err)
 		}
+		h.front = func(*http.Request) (*http.Response, error) { // Gitea 1.26
+			return answer(500, `{"message": "GetCommit[`+gone+`]: object does not exist [id: `+gone+`, rel_path: ]"}`), nil
+		}
+		if err := c.SetStatus(t.Context(), gone, "meshwright/check", good); !errors.As(err, &permanent) {
+			t.Errorf("gone from Gitea: %v; want Permanent", err)
+		}
 	})
 }
 

@@ -43,7 +43,7 @@ func (c *Client) SetStatus(ctx context.Context, commit, context string, s source
 	}
 	err := write()
 	for _, pause := range unknownFor {
-		if !is(err, http.StatusUnprocessableEntity) || !strings.Contains(err.Error(), "No commit found") {
+		if !unknownCommit(err) {
 			break
 		}
 		select {
@@ -55,7 +55,7 @@ func (c *Client) SetStatus(ctx context.Context, commit, context string, s source
 	}
 	// What is wrong with the token or the repository is not wrong with the
 	// status: somebody mends it, and then the status is wanted.
-	if is(err, http.StatusBadRequest, http.StatusUnprocessableEntity) {
+	if is(err, http.StatusBadRequest, http.StatusUnprocessableEntity) || unknownCommit(err) {
 		return &sources.Permanent{Err: err}
 	}
 	if login := out.GetCreator().GetLogin(); err == nil && login != "" {
@@ -64,6 +64,13 @@ func (c *Client) SetStatus(ctx context.Context, commit, context string, s source
 		c.mu.Unlock()
 	}
 	return err
+}
+
+// unknownCommit reports whether the host says that it does not have the commit:
+// GitHub with a 422, Gitea with a 500.
+func unknownCommit(err error) bool {
+	return is(err, http.StatusUnprocessableEntity) && strings.Contains(err.Error(), "No commit found") ||
+		is(err, http.StatusInternalServerError) && strings.Contains(err.Error(), "object does not exist")
 }
 
 // Statuses returns what stands beside a commit by context: the newest of those
@@ -75,8 +82,8 @@ func (c *Client) Statuses(ctx context.Context, commit string) (map[string]source
 		return nil, fmt.Errorf("whose is the token: %w", err)
 	}
 	pages, err := list[commitStatus](ctx, c, c.repo+"/commits/"+url.PathEscape(commit)+"/statuses?per_page=100", nil)
-	if is(err, http.StatusUnprocessableEntity) { // no such commit, so nothing beside it
-		return nil, nil
+	if unknownCommit(err) {
+		return nil, nil // nothing stands beside it
 	}
 	if err != nil {
 		return nil, err
