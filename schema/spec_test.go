@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/meshwright/meshwright/fixtures"
 	. "github.com/meshwright/meshwright/schema"
 )
 
@@ -123,6 +124,52 @@ func TestDependents(t *testing.T) {
 	}
 }
 
+// Dependents is the way back of Refers: a proxy's node or gateway depends on
+// what it leads to, down to the nodes that it may call.
+func TestDependentsAgreesWithRefers(t *testing.T) {
+	pairs := 0
+	agree := func(s *Spec) {
+		byRef := map[Ref]Resource{}
+		for ref, r := range s.All() {
+			byRef[ref] = r
+		}
+		for top := range byRef {
+			if top.Kind != KindVirtualNode && top.Kind != KindVirtualGateway {
+				continue
+			}
+			down := map[Ref]bool{}
+			var walk func(Ref)
+			walk = func(at Ref) {
+				for _, to := range s.Refers(byRef[at]) {
+					if !down[to] {
+						if down[to] = true; to.Kind != KindVirtualNode && to.Kind != KindVirtualGateway {
+							walk(to)
+						}
+					}
+				}
+			}
+			walk(top)
+			down[top] = true
+			for ref := range byRef {
+				if got := s.Dependents([]Ref{ref})[top]; got != down[ref] {
+					t.Errorf("%s depends on %s: Dependents says %v, Refers %v", top, ref, got, down[ref])
+				} else if got {
+					pairs++
+				}
+			}
+		}
+	}
+	agree(good(t, NewLoader(Config{}), shop(t)))
+	for _, c := range fixtures.Archives(t, "specs/*.txtar") {
+		if r := load(t, NewLoader(Config{}), c.Files); r.Spec != nil {
+			agree(r.Spec)
+		}
+	}
+	if pairs < 100 {
+		t.Errorf("only %d pairs", pairs)
+	}
+}
+
 // What a gateway takes, and what a group has, the spec before the change knows.
 func TestDependentsOfRemoved(t *testing.T) {
 	l := NewLoader(Config{})
@@ -190,6 +237,21 @@ func TestReload(t *testing.T) {
 	again := good(t, l, tree("two", nodeDoc("web", "")))
 	if len(Diff(two, again)) != 0 {
 		t.Errorf("after a bad commit: got %v", Diff(two, again))
+	}
+}
+
+// A loader that has seen other trees gives what a new one does.
+func TestLoaderRemembersRightly(t *testing.T) {
+	l := NewLoader(Config{})
+	archives := fixtures.Archives(t, "specs/*.txtar")
+	for _, c := range slices.Concat(archives, archives[:3], archives[2:9]) {
+		got, want := load(t, l, c.Files), load(t, NewLoader(Config{}), c.Files)
+		if diff := cmp.Diff(diagnostics(want.Diagnostics)+resources(want), diagnostics(got.Diagnostics)+resources(got)); diff != "" {
+			t.Errorf("%s (-new +old):\n%s", c.Name, diff)
+		}
+		if changes := Diff(want.Spec, got.Spec); len(changes) > 0 {
+			t.Errorf("%s: digests differ: %v", c.Name, changes)
+		}
 	}
 }
 
