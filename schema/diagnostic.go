@@ -67,12 +67,13 @@ func (ds Diagnostics) Errors() Diagnostics {
 	return out
 }
 
-// Sorted returns the findings by position, then path, code and text, without
-// repetitions.
+// Sorted returns the findings by position, then path, code and the rest,
+// without repetitions.
 func (ds Diagnostics) Sorted() Diagnostics {
 	out := slices.Clone(ds)
 	slices.SortFunc(out, func(a, b Diagnostic) int {
-		return cmp.Or(a.Pos.Compare(b.Pos), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Code, b.Code), cmp.Compare(a.What, b.What))
+		return cmp.Or(a.Pos.Compare(b.Pos), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Code, b.Code), cmp.Compare(a.What, b.What),
+			a.Resource.Compare(b.Resource), cmp.Compare(a.Fix, b.Fix), cmp.Compare(a.Severity, b.Severity))
 	})
 	return slices.Compact(out)
 }
