@@ -33,7 +33,8 @@ type Branch interface {
 // Proxies serves the desired state; xds/ads has it.
 type Proxies interface {
 	// Publish makes a state the one that proxies should have. When it returns,
-	// Progress speaks of that state, and knows which proxies it touches.
+	// Progress speaks of that state, and knows which proxies it touches. A state
+	// of the commit before goes on with its progress.
 	Publish(xds.State)
 	Proxies() []xds.Proxy
 	Progress() xds.Progress
@@ -69,7 +70,11 @@ type Config struct {
 	// Translate makes a spec the state that proxies get; it keeps what prev
 	// (nil at first) has for profiles that the change does not touch.
 	Translate func(commit string, spec *schema.Spec, prev xds.State) xds.State
-	Proxies   Proxies
+	// Moved says that something has changed that Translate reads besides the
+	// spec (endpoints, certificates): what is served is translated and published
+	// anew. It should have capacity 1 and coalesce; nil: there is nothing else.
+	Moved   <-chan struct{}
+	Proxies Proxies
 	// Forge takes the statuses; nil: nothing is written back.
 	Forge Forge
 	// Store holds the progress, under the key "state".

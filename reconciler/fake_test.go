@@ -281,8 +281,12 @@ func (p *fakeProxies) Publish(s xds.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next := s.(fakeState)
+	again := p.state != nil && p.state.commit == next.commit
 	p.state = &next
 	p.served = append(p.served, next.commit)
+	if again {
+		return // its progress goes on
+	}
 	p.progress = xds.Progress{Commit: next.commit}
 	if next.text != p.held {
 		p.progress.Touched = p.envoys

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -25,8 +26,9 @@ type Reconciler struct {
 
 	// Of the loop.
 	state     State
-	published string    // commit
-	current   xds.State // of that commit; nil at first
+	published string       // commit
+	spec      *schema.Spec // of that commit
+	current   xds.State    // of that commit; nil at first
 	resources []ResourceView
 }
 
@@ -110,6 +112,8 @@ func (r *Reconciler) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.wake:
+		case <-r.cfg.Moved:
+			r.refresh()
 		case <-r.cfg.Proxies.Changed():
 		case <-alarm:
 		}
@@ -131,10 +135,21 @@ func (r *Reconciler) look() Seen {
 	return seen
 }
 
+// refresh publishes what is served anew, after something besides the spec has
+// changed. It is no news of the commit.
+func (r *Reconciler) refresh() {
+	if r.spec == nil {
+		return
+	}
+	r.current = r.cfg.Translate(r.published, r.spec, r.current)
+	r.cfg.Proxies.Publish(r.current)
+}
+
 // act carries out what was decided and saved.
 func (r *Reconciler) act(do Actions) {
 	if p := do.Publish; p != nil {
 		begin := r.cfg.Now()
+		r.spec = p.Spec
 		r.current = r.cfg.Translate(p.Revision.Commit, p.Spec, r.current)
 		r.cfg.Proxies.Publish(r.current)
 		took := r.cfg.Now().Sub(begin)

@@ -74,6 +74,33 @@ func TestGoodThenBadThenFixed(t *testing.T) {
 	})
 }
 
+// TestMoved: other endpoints or certificates are published for what is served,
+// and nobody is told of a new commit.
+func TestMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		first := w.branch.push("good one")
+		cfg, wake := w.config()
+		moved := make(chan struct{}, 1)
+		cfg.Moved = moved
+		d := run(t, cfg, wake)
+		defer d.end(t)
+		after(time.Minute)
+		w.forge.take()
+		moved <- struct{}{}
+		after(time.Minute)
+		w.branch.push("bad weight is 101")
+		d.ring()
+		after(time.Minute)
+		w.forge.take()
+		moved <- struct{}{}
+		after(time.Minute)
+		expect(t, "published", w.proxies.served, first, first, first)
+		expect(t, "statuses", w.forge.take())
+		serving(t, w, first)
+	})
+}
+
 func TestSameTreeIsNotLoadedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()

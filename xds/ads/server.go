@@ -129,7 +129,8 @@ func (s *Server) Run(ctx context.Context) error {
 // Publish makes a state the desired one. Streams whose resources it changes
 // are woken; for the others only the commit moves on. What it costs follows
 // the distinct profiles that are connected, and those the state has to
-// translate for; it waits for no proxy.
+// translate for; it waits for no proxy. A state of the same commit as before
+// (other endpoints or certificates) is no new change: Progress goes on.
 func (s *Server) Publish(state xds.State) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
@@ -145,7 +146,11 @@ func (s *Server) Publish(state xds.State) {
 	}
 	same := map[[2]*xds.Resources]bool{}
 	s.mu.Lock()
-	s.state, s.published = state, now
+	again := s.state != nil && s.state.Commit() == state.Commit()
+	s.state = state
+	if !again {
+		s.published = now
+	}
 	s.states++
 	for c := range s.conns {
 		o, ok := profiles[c.profile]
@@ -153,7 +158,7 @@ func (s *Server) Publish(state xds.State) {
 			o = ask(state, c.profile)
 			profiles[c.profile] = o
 		}
-		s.give(c, state.Commit(), o, now, same)
+		s.give(c, state.Commit(), o, now, again, same)
 	}
 	s.mu.Unlock()
 	s.signal()
@@ -173,7 +178,7 @@ func ask(state xds.State, p xds.Profile) offer {
 // give sets what a connection should have. A proxy that the state cannot serve
 // keeps what it has: an Envoy with traffic is never wiped because of a spec
 // that forgot it.
-func (s *Server) give(c *conn, commit string, o offer, now time.Time, same map[[2]*xds.Resources]bool) {
+func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool, same map[[2]*xds.Resources]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if o.err != nil {
@@ -200,8 +205,10 @@ func (s *Server) give(c *conn, commit string, o offer, now time.Time, same map[[
 	}
 	// A proxy that is not yet where the state before wanted it counts for this
 	// one too: the new commit is not applied before it is.
-	c.touched = changed || c.stream.want != nil && c.stream.making()
-	c.since, c.done = now, time.Time{}
+	if !again {
+		c.touched = changed || c.stream.want != nil && c.stream.making()
+		c.since, c.done = now, time.Time{}
+	}
 	c.stream.target(commit, o.resources, changed)
 	if changed {
 		c.poke()
@@ -224,7 +231,7 @@ func (s *Server) enter(c *conn) {
 		if entered = s.states == states; entered {
 			s.conns[c] = struct{}{}
 			if state != nil {
-				s.give(c, state.Commit(), o, s.now(), map[[2]*xds.Resources]bool{})
+				s.give(c, state.Commit(), o, s.now(), false, map[[2]*xds.Resources]bool{})
 				c.mu.Lock()
 				c.touched = false // until it shows that it has something older
 				c.mu.Unlock()

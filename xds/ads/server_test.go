@@ -279,6 +279,28 @@ func TestOnlyTouchedProxiesHear(t *testing.T) {
 	}
 }
 
+// TestSameCommitAgain: other endpoints or certificates are sent, and are no
+// news of the commit.
+func TestSameCommitAgain(t *testing.T) {
+	s, address, _ := local(t, Config{})
+	s.Publish(one("c1", resources(a1)))
+	p := connect(t, dial(t, address), "web-1", nil, false)
+	p.ask(xds.Cluster)
+	p.receive("+a", "")
+	p.ask(xds.Listener)
+	p.receive("", "")
+	s.Publish(one("c2", resources(a2)))
+	p.receive("+a", "")
+	before := done(t, s, "c2", 1)
+	s.Publish(one("c2", resources(a1)))
+	if r := p.receive("+a", ""); r.GetControlPlane().GetIdentifier() != "c2" {
+		t.Errorf("control plane %v", r.GetControlPlane())
+	}
+	if diff := cmp.Diff(before, done(t, s, "c2", 1)); before.Touched != 1 || diff != "" {
+		t.Errorf("progress (-before +after):\n%s", diff)
+	}
+}
+
 func TestSlowReadersDelayNobody(t *testing.T) {
 	s, address, _ := local(t, Config{})
 	big := func(version string) *xds.Resources {
