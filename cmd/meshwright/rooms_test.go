@@ -19,6 +19,7 @@ const module = "github.com/meshwright/meshwright/"
 // CONTRIBUTING.md. Do not change it to make a build pass: move the code.
 var rooms = map[string][]string{
 	"schema":                       {},
+	"schema/awsapi":                {"schema"},
 	"schema/cueeval":               {"schema"},
 	"xds":                          {"schema"},
 	"xds/translate":                {"schema", "xds"},
@@ -34,14 +35,14 @@ var rooms = map[string][]string{
 	"cmd/meshwright/internal/demo": {"fixtures/app-mesh-examples", "cmd/meshwright/internal/lab"},
 	"cmd/meshwright/internal/web":  {"schema", "xds", "reconciler"},
 	"cmd/meshwright": {
-		"schema", "schema/cueeval", "xds", "xds/ads", "xds/translate", "sources", "sources/git", "sources/github",
+		"schema", "schema/awsapi", "schema/cueeval", "xds", "xds/ads", "xds/translate", "sources", "sources/git", "sources/github",
 		"reconciler", "reconciler/report", "reconciler/store", "cmd/meshwright/internal/demo", "cmd/meshwright/internal/web",
 	},
 }
 
 // pure names the packages and files that must not wait, listen, read the clock
 // or touch the disk: the same arguments give the same result.
-var pure = []string{"schema", "xds", "xds/translate", "reconciler/report", "reconciler/decide.go"}
+var pure = []string{"schema", "schema/awsapi", "xds", "xds/translate", "reconciler/report", "reconciler/decide.go"}
 
 // impure are the imports by which a pure file would break its promise.
 var impure = []string{"net", "net/http", "os", "os/exec", "math/rand", "math/rand/v2", "log", "log/slog", "google.golang.org/grpc", "github.com/prometheus/client_golang/prometheus"}
