@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -111,7 +113,7 @@ func combinePrefix(out, inner *routev3.RouteMatch, rw rewriting) (*routev3.Route
 // anything is left.
 func intersect(out, inner *routev3.RouteMatch) bool {
 	a, b := out, inner
-	if b.GetPath() != "" || a.GetSafeRegex() == nil && b.GetSafeRegex() != nil {
+	if b.GetPath() != "" || a.GetPath() == "" && a.GetSafeRegex() == nil && b.GetSafeRegex() != nil {
 		a, b = b, a // a: exact before regex before prefix
 	}
 	path := a.PathSpecifier
@@ -122,7 +124,7 @@ func intersect(out, inner *routev3.RouteMatch) bool {
 		}
 	case a.GetSafeRegex() != nil && b.GetSafeRegex() != nil:
 		out.Headers = append(out.Headers, stringHeader(":path", &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_SafeRegex{
-			SafeRegex: &matcherv3.RegexMatcher{Regex: "(?:" + b.GetSafeRegex().Regex + `)(?:\?.*)?`},
+			SafeRegex: &matcherv3.RegexMatcher{Regex: "(?:" + beforeQuery(b.GetSafeRegex().Regex) + `)(?:\?.*)?`},
 		}}))
 	case a.GetSafeRegex() != nil:
 		if b.GetPrefix() != "/" {
@@ -180,6 +182,49 @@ func cutLiteral(expr, literal string) (string, bool) {
 		b.WriteString("(?:" + p.String() + ")")
 	}
 	return b.String(), true
+}
+
+// beforeQuery is a regular expression that matches the same paths and never
+// reaches into a query behind them: nothing in it matches a question mark.
+func beforeQuery(expr string) string {
+	re, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return expr
+	}
+	var exclude func(*syntax.Regexp)
+	exclude = func(re *syntax.Regexp) {
+		switch re.Op {
+		case syntax.OpAnyChar:
+			re.Op, re.Rune = syntax.OpCharClass, []rune{0, '?' - 1, '?' + 1, utf8.MaxRune}
+		case syntax.OpAnyCharNotNL:
+			re.Op, re.Rune = syntax.OpCharClass, []rune{0, '\n' - 1, '\n' + 1, '?' - 1, '?' + 1, utf8.MaxRune}
+		case syntax.OpCharClass:
+			var kept []rune
+			for i := 0; i < len(re.Rune); i += 2 {
+				switch lo, hi := re.Rune[i], re.Rune[i+1]; {
+				case lo > '?' || hi < '?':
+					kept = append(kept, lo, hi)
+				default:
+					if lo < '?' {
+						kept = append(kept, lo, '?'-1)
+					}
+					if hi > '?' {
+						kept = append(kept, '?'+1, hi)
+					}
+				}
+			}
+			re.Rune = kept
+		case syntax.OpLiteral:
+			if slices.Contains(re.Rune, '?') {
+				re.Op, re.Rune = syntax.OpNoMatch, nil
+			}
+		}
+		for _, sub := range re.Sub {
+			exclude(sub)
+		}
+	}
+	exclude(re)
+	return re.String()
 }
 
 // substitute replaces what a pattern matches by a text.
