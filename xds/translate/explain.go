@@ -49,8 +49,11 @@ type Explanation struct {
 	Status  uint32  `json:"status,omitempty"` // of the proxy's own answer
 	Why     string  `json:"why,omitempty"`    // and what to do, where the request is not routed
 
-	Service     string   `json:"virtualService,omitempty"` // kind/namespace/name
-	Router      string   `json:"virtualRouter,omitempty"`  // empty where a virtual node provides the service
+	GatewayRoute string `json:"gatewayRoute,omitempty"` // kind/namespace/name, as are the next
+	Rewritten    string `json:"rewritten,omitempty"`    // host and path as the target gets them, where they change
+
+	Service     string   `json:"virtualService,omitempty"`
+	Router      string   `json:"virtualRouter,omitempty"` // empty where a virtual node provides the service
 	Route       string   `json:"route,omitempty"`
 	Match       string   `json:"match,omitempty"` // what the route asks for
 	Targets     []Target `json:"targets"`
@@ -80,18 +83,12 @@ type Target struct {
 	Cluster string  `json:"cluster"`
 }
 
-// Explain says which route a request from a virtual node's application takes,
-// and which virtual nodes get which share. It walks the resources that the
-// proxy is served (under transparent capture), as Envoy does; what they are
-// called in the spec it finds by the names that name.go gives.
+// Explain says which route a request takes, and which virtual nodes get which
+// share: a request from a virtual node's application (under transparent
+// capture), or one that comes to a virtual gateway. It walks the resources that
+// the proxy is served, as Envoy does; what they are called in the spec it finds
+// by the names that name.go gives.
 func (s *Snapshot) Explain(from xds.Identity, req Request) (*Explanation, error) {
-	spec := s.in.Spec
-	node := spec.VirtualNodeNamed(from.Mesh, from.Name)
-	if from.Kind != schema.KindVirtualNode {
-		return nil, fmt.Errorf("%s: only requests from virtual nodes are explained, as yet", from)
-	} else if node == nil {
-		return nil, xds.UnknownIdentity{Identity: from}
-	}
 	res, err := s.Resources(xds.Profile{Identity: from})
 	if err != nil {
 		return nil, err
@@ -102,7 +99,14 @@ func (s *Snapshot) Explain(from xds.Identity, req Request) (*Explanation, error)
 	host, port, _ := splitHostPort(req.Host)
 	x := &explainer{
 		Explanation: Explanation{From: from, Protocol: "http", Method: cmp.Or(req.Method, "GET"), Path: cmp.Or(req.Path, "/"), Targets: []Target{}},
-		spec:        spec, node: node, res: res, host: host, backends: spec.BackendsOf(node),
+		spec:        s.in.Spec, res: res, host: host,
+	}
+	if from.Kind == schema.KindVirtualGateway {
+		x.gateway = x.spec.VirtualGatewayNamed(from.Mesh, from.Name)
+		x.owner, x.backends = x.gateway.Ref, x.targetsOf(x.gateway)
+	} else {
+		n := x.spec.VirtualNodeNamed(from.Mesh, from.Name)
+		x.owner, x.backends = n.Ref, x.spec.BackendsOf(n)
 	}
 	if port == 0 {
 		port = x.usualPort()
@@ -127,17 +131,17 @@ func (s *Snapshot) Explain(from xds.Identity, req Request) (*Explanation, error)
 type explainer struct {
 	Explanation
 	spec     *schema.Spec
-	node     *schema.VirtualNode
-	backends []schema.BackendLink
+	owner    schema.Ref             // whose proxy it is
+	gateway  *schema.VirtualGateway // if it is one's
+	backends []schema.BackendLink   // what the proxy leads to
 	res      *xds.Resources
 	host     string // the authority's
 }
 
-// walk goes from the listener that takes what the application sends out to
-// the clusters.
+// walk goes from the listener to the clusters.
 func (x *explainer) walk(header map[string][]string) error {
-	l := &listenerv3.Listener{}
-	if err := read(x.res, xds.Listener, egressListenerName(namedAs(addrPort(egressPort))), l); err != nil {
+	l, err := x.listener()
+	if err != nil {
 		return err
 	}
 	chain := chainOf(l, x.Port)
@@ -157,12 +161,31 @@ func (x *explainer) walk(header map[string][]string) error {
 			if err := x.http(m, header); err != nil {
 				return err
 			}
-			if x.Status == 404 && chain.FilterChainMatch.GetDestinationPort() == nil {
+			if x.Status == 404 && x.gateway == nil && chain.FilterChainMatch.GetDestinationPort() == nil {
 				x.Why += " What is not HTTP is refused."
 			}
 		}
 	}
 	return nil
+}
+
+// listener returns the listener that takes the request: a gateway's on the
+// port, or the one that iptables redirects to.
+func (x *explainer) listener() (*listenerv3.Listener, error) {
+	want := uint32(egressPort)
+	if x.gateway != nil {
+		want = x.Port
+	}
+	for _, r := range x.res[xds.Listener] {
+		l := &listenerv3.Listener{}
+		if err := r.Body.UnmarshalTo(l); err != nil {
+			return nil, err
+		}
+		if l.GetAddress().GetSocketAddress().GetPortValue() == want {
+			return l, nil
+		}
+	}
+	return &listenerv3.Listener{}, nil
 }
 
 // chainOf returns the filter chain that takes HTTP/1.1 to a port: of those for
@@ -223,7 +246,9 @@ func (x *explainer) http(m *hcmv3.HttpConnectionManager, header map[string][]str
 	if err != nil {
 		return err
 	}
-	if service := x.serviceOf(vh); service != nil {
+	if x.gateway != nil {
+		x.entered(r.GetName())
+	} else if service := x.serviceOf(vh); service != nil {
 		x.provided(service)
 	}
 	switch action := r.GetAction().(type) {
@@ -231,8 +256,7 @@ func (x *explainer) http(m *hcmv3.HttpConnectionManager, header map[string][]str
 		x.unmatched(vh)
 		return nil
 	case *routev3.Route_DirectResponse:
-		x.Outcome, x.Status = Answered, action.DirectResponse.Status
-		x.Why = "No target of the route has a weight above 0; give one a weight."
+		x.answered(action.DirectResponse.Status)
 	case *routev3.Route_Route:
 		shares := []weighted{{action.Route.GetCluster(), 1}}
 		if split := action.Route.GetWeightedClusters(); split != nil {
@@ -245,16 +269,22 @@ func (x *explainer) http(m *hcmv3.HttpConnectionManager, header map[string][]str
 		x.Timeout = limit(action.Route.GetTimeout().AsDuration())
 		x.IdleTimeout = limit(action.Route.GetIdleTimeout().AsDuration())
 		x.Retries = describeRetries(action.Route.RetryPolicy)
+		if x.Rewritten, err = rewritten(r, x.Authority, x.Path); err != nil {
+			return err
+		}
 	default:
 		return fmt.Errorf("route %s of %s: its action %T cannot be explained", r.Name, vh.Name, action)
 	}
-	x.Route, x.Match = r.Name, describeMatch(r.Match)
+	x.Match = describeMatch(r.Match)
+	if x.gateway == nil {
+		x.Route = r.Name
+	}
 	return nil
 }
 
 // to fills in the targets.
 func (x *explainer) to(shares []weighted) {
-	if len(shares) == 1 && shares[0].cluster == passthroughName(x.node.Mesh) {
+	if len(shares) == 1 && shares[0].cluster == passthroughName(x.From.Mesh) {
 		x.passed()
 		return
 	}

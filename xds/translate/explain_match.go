@@ -225,3 +225,31 @@ func matchesRegex(m *matcherv3.RegexMatcher, value string) (bool, error) {
 	}
 	return re.MatchString(value), nil
 }
+
+// rewritten returns the host and path that a route's target gets; empty if
+// both are as they came.
+func rewritten(r *routev3.Route, host, path string) (string, error) {
+	a := r.GetRoute()
+	to, query := path, ""
+	if i := strings.IndexByte(path, '?'); i >= 0 {
+		to, query = path[:i], path[i:]
+	}
+	switch rewrite := a.GetRegexRewrite(); {
+	case rewrite != nil:
+		re, err := regexp.Compile(rewrite.Pattern.Regex)
+		if err != nil {
+			return "", err
+		}
+		to = re.ReplaceAllString(to, strings.NewReplacer("$", "$$", `\\`, `\`).Replace(rewrite.Substitution))
+	case a.PrefixRewrite != "" && r.Match.GetPath() != "":
+		to = a.PrefixRewrite
+	case a.PrefixRewrite != "":
+		to = a.PrefixRewrite + to[len(r.Match.GetPrefix()):]
+	}
+	if h := a.GetHostRewriteLiteral(); h != "" {
+		host = h
+	} else if to+query == path {
+		return "", nil
+	}
+	return host + to + query, nil
+}

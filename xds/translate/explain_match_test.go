@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -45,9 +44,9 @@ func TestMatchingAgreesWithEnvoy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		route, node := ask(t, port, req)
-		if route != want.GetName() || node != want.GetRoute().GetCluster() {
-			t.Errorf("%s: Envoy takes route %q to %q, we %q to %q:\n%v", req, route, node, want.GetName(), want.GetRoute().GetCluster(), want.GetMatch())
+		got := ask(t, port, req)
+		if got.route != want.GetName() || got.node != want.GetRoute().GetCluster() {
+			t.Errorf("%s: Envoy takes route %q to %q, we %q to %q:\n%v", req, got.route, got.node, want.GetName(), want.GetRoute().GetCluster(), want.GetMatch())
 		}
 		agreed[want != nil]++
 		if t.Failed() && agreed[true]+agreed[false] > 200 {
@@ -262,7 +261,10 @@ func serveTables(t *testing.T, clusters []string, tables ...*routev3.RouteConfig
 
 // echo is a cluster whose one server answers with its name.
 func echo(t *testing.T, name string) *clusterv3.Cluster {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("x-target", r.Host+r.RequestURI)
+		_, _ = io.WriteString(w, name)
+	}))
 	t.Cleanup(s.Close)
 	return &clusterv3.Cluster{
 		Name:                 name,
@@ -280,9 +282,13 @@ func showing(route string) []*corev3.HeaderValueOption {
 	return []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{Key: "x-route", Value: route}}}
 }
 
-// ask sends a request through Envoy and returns the names of the route that it
-// took and of the server that answered; both empty for a 404.
-func ask(t *testing.T, port uint32, q request) (route, node string) {
+// reply is what came back: the names of the route that Envoy took and of the
+// server that answered (both empty if none did), and the host and path that it
+// was asked for.
+type reply struct{ route, node, target string }
+
+// ask sends a request through Envoy.
+func ask(t *testing.T, port uint32, q request) reply {
 	t.Helper()
 	r := &http.Request{
 		Method: q.method, Host: q.host, Header: q.header,
@@ -298,11 +304,11 @@ func ask(t *testing.T, port uint32, q request) (route, node string) {
 	case err != nil:
 		t.Fatalf("%s: %v", q, err)
 	case resp.StatusCode == http.StatusNotFound:
-		return "", ""
+		body = nil // the proxy's own
 	case resp.StatusCode != http.StatusOK:
 		t.Fatalf("%s: %s: %s", q, resp.Status, body)
 	}
-	return resp.Header.Get("x-route"), strings.TrimSpace(string(body))
+	return reply{resp.Header.Get("x-route"), string(body), resp.Header.Get("x-target")}
 }
 
 func local(port uint32) *corev3.Address {

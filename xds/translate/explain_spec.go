@@ -2,7 +2,6 @@ package translate
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -13,9 +12,6 @@ import (
 
 // This file leads from what an Envoy has back to the spec: what things are
 // called there, and what to change in it.
-
-// addrPort is a port on every address.
-func addrPort(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.IPv4Unspecified(), port) }
 
 // nodeOf returns whose cluster it is. A name may say for which backend.
 func (x *explainer) nodeOf(cluster string) (*schema.VirtualNode, *schema.NodeListener) {
@@ -71,7 +67,7 @@ func (x *explainer) named() *schema.VirtualService {
 	var found *schema.VirtualService
 	for _, v := range x.spec.VirtualServices {
 		host := strings.ToLower(x.host)
-		if v.Mesh != x.node.Mesh || strings.ToLower(v.AWSName) != host && !slices.Contains(shortForms(v), host) {
+		if v.Mesh != x.From.Mesh || strings.ToLower(v.AWSName) != host && !slices.Contains(shortForms(v), host) {
 			continue
 		}
 		if found == nil || v.Ref.Compare(found.Ref) < 0 {
@@ -90,9 +86,12 @@ func (x *explainer) portsOf(v *schema.VirtualService) []uint32 {
 	return ports
 }
 
-// usualPort is the first on which a virtual service of the host's name
-// answers, else HTTP's.
+// usualPort is the gateway's first, or the first on which a virtual service of
+// the host's name answers, else HTTP's.
 func (x *explainer) usualPort() uint32 {
+	if x.gateway != nil && len(x.gateway.Spec.Listeners) > 0 {
+		return x.gateway.Spec.Listeners[0].PortMapping.Port
+	}
 	if v := x.named(); v != nil {
 		if ports := x.portsOf(v); len(ports) > 0 {
 			return ports[0]
@@ -109,6 +108,8 @@ func (x *explainer) unmatched(vh *routev3.VirtualHost) {
 		return
 	}
 	switch matches := routesOf(vh); {
+	case x.gateway != nil:
+		x.Why = fmt.Sprintf("No gateway route of %s takes the request; for this host they ask for: %s.", x.owner, strings.Join(matches, "; "))
 	case len(matches) == 0:
 		x.Why = fmt.Sprintf("%s has no route on port %d; give its provider one.", x.Service, x.Port)
 	default:
@@ -127,18 +128,23 @@ func routesOf(vh *routev3.VirtualHost) []string {
 
 // refused: no filter chain takes connections to the port.
 func (x *explainer) refused() {
-	x.Outcome, x.Why = Refused, x.missing()
+	x.Outcome = Refused
+	x.Why = x.missing()
 }
 
 // missing says why the proxy knows nothing of a host, and what to do.
 func (x *explainer) missing() string {
 	v := x.named()
 	switch {
+	case x.gateway != nil && x.Outcome == Refused:
+		return fmt.Sprintf("%s does not listen on port %d; add it to spec.listeners.", x.owner, x.Port)
+	case x.gateway != nil:
+		return fmt.Sprintf("No gateway route of %s is for the host %s; add one, or one without a hostname.", x.owner, x.host)
 	case v == nil:
 		return fmt.Sprintf("No virtual service of mesh %s is named %s, and the mesh's egressFilter is DROP_ALL; "+
-			"define one and make it a backend of %s, or set ALLOW_ALL.", x.node.Mesh, x.host, x.node.Ref)
+			"define one and make it a backend of %s, or set ALLOW_ALL.", x.From.Mesh, x.host, x.owner)
 	case !slices.ContainsFunc(x.backends, func(b schema.BackendLink) bool { return b.Service == v }):
-		return fmt.Sprintf("%s declares no backend %s; add it to spec.backends.", x.node.Ref, v.AWSName)
+		return fmt.Sprintf("%s declares no backend %s; add it to spec.backends.", x.owner, v.AWSName)
 	}
 	ports := x.portsOf(v)
 	switch {
@@ -147,11 +153,66 @@ func (x *explainer) missing() string {
 	case !slices.Contains(ports, x.Port):
 		return fmt.Sprintf("%s does not answer on port %d but on %s; call that.", v.Ref, x.Port, strings.Trim(strings.Join(strings.Fields(fmt.Sprint(ports)), ", "), "[]"))
 	}
-	return fmt.Sprintf("%s shares port %d or its name with another backend of %s, which is served in its place; give it its own.", v.Ref, x.Port, x.node.Ref)
+	return fmt.Sprintf("%s shares port %d or its name with another backend of %s, which is served in its place; give it its own.", v.Ref, x.Port, x.owner)
 }
 
 // passed: the mesh lets through what is no backend's.
 func (x *explainer) passed() {
 	x.Outcome = Passed
-	x.Why = fmt.Sprintf("%s is no backend of %s; the mesh's egressFilter is ALLOW_ALL, so it is reached at the address that the application dialled, without routes, retries or limits of the mesh.", x.host, x.node.Ref)
+	x.Why = fmt.Sprintf("%s is no backend of %s; the mesh's egressFilter is ALLOW_ALL, so it is reached at the address that the application dialled, without routes, retries or limits of the mesh.", x.host, x.owner)
+}
+
+// answered: the proxy has a route without a target.
+func (x *explainer) answered(status uint32) {
+	x.Outcome, x.Status = Answered, status
+	switch {
+	case status != 404:
+		x.Why = "No target of the route has a weight above 0; give one a weight."
+	case x.Service == "":
+		x.Why = "The gateway route leads to no virtual service."
+	default:
+		x.Why = fmt.Sprintf("The gateway route takes the request, but no route behind %s does, once it is rewritten.", x.Service)
+	}
+}
+
+// targetsOf returns the virtual services that a gateway's routes lead to.
+func (x *explainer) targetsOf(g *schema.VirtualGateway) []schema.BackendLink {
+	var links []schema.BackendLink
+	for _, r := range x.spec.GatewayRoutesOf(g) {
+		for _, t := range r.Targets() {
+			if v := x.spec.TargetService(r, t); v != nil {
+				links = append(links, schema.BackendLink{Service: v})
+			}
+		}
+	}
+	return links
+}
+
+// entered finds the gateway route, and the route behind it, that an Envoy
+// route was made of.
+func (x *explainer) entered(name string) {
+	b := &builder{spec: x.spec}
+	for _, r := range x.spec.GatewayRoutesOf(x.gateway) {
+		for _, t := range r.Targets() {
+			v := x.spec.TargetService(r, t)
+			inner := []string{""}
+			if v != nil {
+				for _, a := range b.answers(schema.BackendLink{Service: v}) {
+					for _, route := range a.routes {
+						inner = append(inner, route.Name)
+					}
+				}
+			}
+			for _, i := range inner {
+				if name != throughName(r, i) {
+					continue
+				}
+				x.GatewayRoute, x.Route = r.Ref.String(), i
+				if v != nil {
+					x.provided(v)
+				}
+				return
+			}
+		}
+	}
 }

@@ -169,11 +169,11 @@ func TestExplainRefuses(t *testing.T) {
 		req  translate.Request
 		want string
 	}{
-		"no_such_node":  {xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "nobody"}, translate.Request{Host: "a"}, "no VirtualNode"},
-		"a_gateway":     {xds.Identity{Mesh: "shop", Kind: schema.KindVirtualGateway, Name: "in"}, translate.Request{Host: "a"}, "virtual nodes"},
-		"no_host":       {web, translate.Request{Host: ":80"}, "no host"},
-		"no_such_port":  {web, translate.Request{Host: "a:http"}, "1 to 65535"},
-		"relative_path": {web, translate.Request{Host: "a", Path: "b"}, "first /"},
+		"no_such_node":    {xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "nobody"}, translate.Request{Host: "a"}, "no VirtualNode"},
+		"no_such_gateway": {xds.Identity{Mesh: "shop", Kind: schema.KindVirtualGateway, Name: "in"}, translate.Request{Host: "a"}, "no VirtualGateway"},
+		"no_host":         {web, translate.Request{Host: ":80"}, "no host"},
+		"no_such_port":    {web, translate.Request{Host: "a:http"}, "1 to 65535"},
+		"relative_path":   {web, translate.Request{Host: "a", Path: "b"}, "first /"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := state.Explain(row.from, row.req); err == nil || !strings.Contains(err.Error(), row.want) {
@@ -187,12 +187,100 @@ func TestExplainRefuses(t *testing.T) {
 // with the routes that a proxy is served sends each request by the route, and
 // to one of the nodes, that Explain names.
 func TestExplainAgreesWithEnvoy(t *testing.T) {
-	envoyPath(t)
 	r := dice{rand.New(rand.NewPCG(3, 4))}
 	const services = 20
 	state := translate.New(translate.Inputs{Spec: load(t, r.mesh(services))}, nil)
 	client := xds.Identity{Mesh: "m", Kind: schema.KindVirtualNode, Name: "client_ns"}
-	res, err := state.Resources(xds.Profile{Identity: client})
+	ports := serveProxy(t, state, client, "rds_egress_http_80", "rds_egress_http_81", "rds_egress_http_82")
+	routed := 0
+	for range 2000 {
+		q, i := r.request(), r.IntN(len(meshPorts))
+		q.host = fmt.Sprintf("svc-%d", r.IntN(services+1))
+		e := explain(t, state, client, meshPorts[i], q)
+		agree(t, q, ask(t, ports[i], q), e, e.Route)
+		if e.Outcome == translate.Routed {
+			routed++
+		}
+	}
+	if routed < 300 || routed > 1700 {
+		t.Errorf("%d of 2000 requests were routed: the mesh is no test", routed)
+	}
+}
+
+// TestExplainGatewayAgreesWithEnvoy: so do requests that come to a gateway,
+// which are rewritten as Explain says; and the routes behind the gateway route
+// are those that the rewritten request takes inside the mesh.
+func TestExplainGatewayAgreesWithEnvoy(t *testing.T) {
+	r := dice{rand.New(rand.NewPCG(5, 6))}
+	state := translate.New(translate.Inputs{Spec: load(t, r.mesh(20))}, nil)
+	client := xds.Identity{Mesh: "m", Kind: schema.KindVirtualNode, Name: "client_ns"}
+	edge := xds.Identity{Mesh: "m", Kind: schema.KindVirtualGateway, Name: "edge_ns"}
+	ports := serveProxy(t, state, edge, "rds_ingress_http_80", "rds_ingress_http2_81", "rds_ingress_grpc_82")
+	routed, rewritten := 0, 0
+	for range 2000 {
+		q, i := r.request(), r.IntN(len(meshPorts))
+		if q.method = http.MethodGet; r.IntN(3) == 0 {
+			q.host = of(r, "a.example", "b.example", "x.b.example")
+		}
+		e := explain(t, state, edge, meshPorts[i], q)
+		got := ask(t, ports[i], q)
+		name := strings.TrimPrefix(e.GatewayRoute, "GatewayRoute/ns/")
+		if name != "" {
+			name += "_ns"
+		}
+		if e.Route != "" {
+			name += "/" + e.Route
+		}
+		agree(t, q, got, e, name)
+		if e.Outcome != translate.Routed {
+			continue
+		}
+		routed++
+		path := q.target()
+		if e.Rewritten != "" {
+			rewritten++
+			if got.target != e.Rewritten {
+				t.Fatalf("%s: Envoy asks for %s; we say\n%s", q, got.target, e)
+			}
+			path = e.Rewritten[strings.IndexByte(e.Rewritten, '/'):]
+		}
+		inside := q
+		inside.host = strings.TrimPrefix(e.Service, "VirtualService/ns/")
+		inside.path, inside.query, _ = strings.Cut(path, "?")
+		if in := explain(t, state, client, meshPorts[i], inside); in.Route != e.Route || !cmp.Equal(in.Targets, e.Targets) {
+			t.Fatalf("%s: inside the mesh\n%s\nbut through the gateway\n%s", q, in, e)
+		}
+	}
+	if routed < 200 || routed > 1700 || rewritten < 100 {
+		t.Errorf("%d of 2000 requests were routed, %d rewritten: the mesh is no test", routed, rewritten)
+	}
+}
+
+func explain(t *testing.T, state *translate.Snapshot, from xds.Identity, port uint32, q request) *translate.Explanation {
+	t.Helper()
+	header := q.header.Clone()
+	header.Set("Host", q.host)
+	e, err := state.Explain(from, translate.Request{Host: fmt.Sprintf("dialled:%d", port), Method: q.method, Path: q.target(), Header: header})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func agree(t *testing.T, q request, got reply, e *translate.Explanation, route string) {
+	t.Helper()
+	reached := slices.ContainsFunc(e.Targets, func(t translate.Target) bool { return t.Weight > 0 && t.Cluster == got.node })
+	if got.route != route || reached != (got.node != "") || (e.Outcome == translate.Routed) != reached {
+		t.Fatalf("%s: Envoy takes route %q to %q; we say\n%s", q, got.route, got.node, e)
+	}
+}
+
+// serveProxy runs a real Envoy with the named route configurations of a proxy,
+// each on the port that it returns, and an answering server for each cluster.
+func serveProxy(t *testing.T, state *translate.Snapshot, id xds.Identity, names ...string) []uint32 {
+	t.Helper()
+	envoyPath(t)
+	res, err := state.Resources(xds.Profile{Identity: id})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,10 +288,10 @@ func TestExplainAgreesWithEnvoy(t *testing.T) {
 	for _, c := range res[xds.Cluster] {
 		clusters = append(clusters, c.Name)
 	}
-	tables := make([]*routev3.RouteConfiguration, len(meshPorts))
-	for i, p := range meshPorts {
+	tables := make([]*routev3.RouteConfiguration, len(names))
+	for i, name := range names {
 		tables[i] = &routev3.RouteConfiguration{}
-		if err := res.Get(xds.Route, fmt.Sprintf("rds_egress_http_%d", p)).Body.UnmarshalTo(tables[i]); err != nil {
+		if err := res.Get(xds.Route, name).Body.UnmarshalTo(tables[i]); err != nil {
 			t.Fatal(err)
 		}
 		for _, vh := range tables[i].VirtualHosts {
@@ -212,31 +300,7 @@ func TestExplainAgreesWithEnvoy(t *testing.T) {
 			}
 		}
 	}
-	ports := serveTables(t, clusters, tables...)
-	routed := 0
-	for range 3000 {
-		q, i := r.request(), r.IntN(len(meshPorts))
-		q.host = fmt.Sprintf("svc-%d", r.IntN(services+1))
-		header := q.header.Clone()
-		header.Set("Host", q.host)
-		e, err := state.Explain(client, translate.Request{
-			Host: fmt.Sprintf("%s:%d", q.host, meshPorts[i]), Method: q.method, Path: q.target(), Header: header,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		route, node := ask(t, ports[i], q)
-		got := slices.ContainsFunc(e.Targets, func(t translate.Target) bool { return t.Weight > 0 && t.Cluster == node })
-		if route != e.Route || got != (node != "") || (e.Outcome == translate.Routed) != got {
-			t.Fatalf("%s: Envoy takes route %q to %q; we say\n%s", q, route, node, e)
-		}
-		if got {
-			routed++
-		}
-	}
-	if routed < 500 || routed > 2500 {
-		t.Errorf("%d of 3000 requests were routed: the mesh is no test", routed)
-	}
+	return serveTables(t, clusters, tables...)
 }
 
 // meshPorts are those of the services of [dice.mesh]: HTTP, HTTP/2, gRPC.
@@ -283,7 +347,62 @@ func (r dice) mesh(services int) fstest.MapFS {
 		client.Backends = append(client.Backends, schema.Backend{VirtualService: schema.BackendService{VirtualServiceRef: ref}})
 	}
 	write(schema.KindVirtualNode, "client", client)
+	gateway := &schema.VirtualGatewaySpec{NamespaceSelector: &schema.Selector{}}
+	for _, l := range client.Listeners {
+		gateway.Listeners = append(gateway.Listeners, schema.GatewayListener{PortMapping: l.PortMapping})
+	}
+	write(schema.KindVirtualGateway, "edge", gateway)
+	for i := range 3 * services {
+		write(schema.KindGatewayRoute, fmt.Sprintf("gr-%d", i), r.gatewayRoute(fmt.Sprintf("svc-%d", r.IntN(services))))
+	}
 	return files("mesh.yaml", docs.String())
+}
+
+// gatewayRoute leads to a service, by HTTP/1, HTTP/2 or gRPC, rewritten in any
+// way.
+func (r dice) gatewayRoute(service string) *schema.GatewayRouteSpec {
+	g := &schema.GatewayRouteSpec{}
+	if r.IntN(2) == 0 {
+		p := uint32(r.IntN(3))
+		g.Priority = &p
+	}
+	inner := r.route("")
+	action := schema.GatewayAction{Target: schema.GatewayTarget{VirtualService: schema.GatewayTargetService{VirtualServiceRef: &schema.Reference{Name: service}}}}
+	rewrite := &schema.GatewayRewrite{}
+	if r.IntN(4) == 0 {
+		rewrite.Hostname = &schema.HostnameRewrite{DefaultTargetHostname: "DISABLED"}
+	}
+	host := of(r, nil, nil, &schema.HostnameMatch{Exact: "a.example"}, &schema.HostnameMatch{Suffix: ".example"}, &schema.HostnameMatch{Suffix: ".b.example"})
+	if inner.GRPCRoute != nil {
+		inner.GRPCRoute.Match.Hostname, inner.GRPCRoute.Match.MethodName = host, ""
+		if host == nil {
+			inner.GRPCRoute.Match.ServiceName = "a" // App Mesh wants one of the two
+		}
+		action.Target.Port = meshPorts[2]
+		if rewrite.Hostname != nil {
+			action.Rewrite = rewrite
+		}
+		g.GRPCRoute = &schema.GatewayGRPCRoute{Match: inner.GRPCRoute.Match, Action: action}
+		return g
+	}
+	http := &schema.GatewayHTTPRoute{Match: httpOf(inner).Match}
+	action.Target.Port = http.Match.Port
+	http.Match.Hostname, http.Match.Scheme = host, ""
+	switch {
+	case http.Match.Path != nil && r.IntN(3) == 0:
+		rewrite.Path = &schema.PathRewrite{Exact: of(r, "/a", "/b", "/a/b")}
+	case http.Match.Path == nil:
+		http.Match.Prefix = of(r, "/", "/", "/a/", "/a/b/", "/b/")
+		rewrite.Prefix = of(r, nil, &schema.PrefixRewrite{DefaultPrefix: "DISABLED"}, &schema.PrefixRewrite{Value: "/b/"}, &schema.PrefixRewrite{Value: "/a/"})
+	}
+	if *rewrite != (schema.GatewayRewrite{}) {
+		action.Rewrite = rewrite
+	}
+	http.Action = action
+	if g.HTTPRoute = http; inner.HTTP2Route != nil {
+		g.HTTPRoute, g.HTTP2Route = nil, http
+	}
+	return g
 }
 
 func (r dice) route(name string) schema.Route {
@@ -346,4 +465,11 @@ func (r dice) headerMatches() []schema.HeaderMatch {
 		all = append(all, h)
 	}
 	return all
+}
+
+func httpOf(r schema.Route) *schema.HTTPRoute {
+	if r.HTTPRoute != nil {
+		return r.HTTPRoute
+	}
+	return r.HTTP2Route
 }

@@ -18,20 +18,13 @@ func (e *Explanation) String() string {
 	} else {
 		fmt.Fprintf(&b, "%s %s%s from %s", e.Method, e.Authority, e.Path, e.From)
 	}
-	if e.Service != "" {
-		fmt.Fprintf(&b, "\n→ %s", e.Service)
-	}
-	if e.Router != "" {
-		b.WriteString(" → ")
-		if e.Route != "" {
-			fmt.Fprintf(&b, "route %s of ", e.Route)
-		}
-		b.WriteString(e.Router)
-	}
-	if e.Match != "" {
-		fmt.Fprintf(&b, " (%s)", e.Match)
-	}
 	b.WriteByte('\n')
+	if way := e.way(); way != "" {
+		fmt.Fprintln(&b, way)
+	}
+	if e.Rewritten != "" {
+		fmt.Fprintf(&b, "  rewritten to %s\n", e.Rewritten)
+	}
 	for _, t := range e.Targets {
 		fmt.Fprintf(&b, "%7s %%  %s (%s:%d)\n", percent(t.Percent), t.Node, t.AWSName, t.Port)
 	}
@@ -56,6 +49,24 @@ func (e *Explanation) String() string {
 		fmt.Fprintf(&b, " %s\n", e.Why)
 	}
 	return b.String()
+}
+
+// way is what the request passes, from the first that knows it to the route.
+func (e *Explanation) way() string {
+	route := e.Router
+	if route != "" && e.Route != "" {
+		route = "route " + e.Route + " of " + e.Router
+	}
+	var steps []string
+	for _, step := range []string{e.GatewayRoute, e.Service, route} {
+		if step != "" {
+			steps = append(steps, "→ "+step)
+		}
+	}
+	if e.Match != "" {
+		steps = append(steps, "("+e.Match+")")
+	}
+	return strings.Join(steps, " ")
 }
 
 // percent has one digit after the point where it needs one.

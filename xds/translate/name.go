@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/meshwright/meshwright/schema"
 )
@@ -65,6 +66,12 @@ func virtualHostName(v *schema.VirtualService) string { return v.Mesh + "_" + v.
 
 // gatewayRouteName is the routes of a gateway's listener.
 func gatewayRouteName(p schema.PortMapping) string { return ingressRouteName(p) }
+
+// throughName is a gateway route, and the route behind it that a request takes
+// next; App Mesh had no name for the two.
+func throughName(r *schema.GatewayRoute, inner string) string {
+	return strings.TrimSuffix(r.AWSName+"/"+inner, "/")
+}
 
 // certificateName and trustName are secrets that hold paths on the proxy's
 // disk; each path has one.
