@@ -19,6 +19,10 @@ import (
 // cue.mod.
 var schemaImport, _, _ = strings.Cut(modulePath, "@")
 
+// renewal is after how many packages the evaluator is made anew, for it keeps
+// all that it ever evaluated.
+const renewal = 50
+
 // EvaluateCUE is what an [Evaluator] runs: it reads a request of the loader
 // and writes an answer for each package in it. It knows no file but those of
 // the request: no registry, no environment, no disk is within its reach, for
@@ -35,7 +39,10 @@ func EvaluateCUE(in io.Reader, out io.Writer) error {
 	}
 	e := newCUEEvaluation(newCUETree(files))
 	enc := gob.NewEncoder(out)
-	for _, name := range r.Packages {
+	for i, name := range r.Packages {
+		if i > 0 && i%renewal == 0 {
+			e = newCUEEvaluation(e.tree)
+		}
 		if err := enc.Encode(e.evaluate(name)); err != nil {
 			return fmt.Errorf("write answer: %w", err)
 		}

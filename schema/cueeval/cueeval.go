@@ -20,12 +20,8 @@ import (
 	"github.com/meshwright/meshwright/schema"
 )
 
-// What one evaluation may use. A tree of 1,000 resources takes about a second
-// and 200 MB.
 const (
-	wallTime    = 10 * time.Second
-	cpuTime     = 20 * time.Second // of all its threads
-	memory      = 1 << 30          // bytes beyond what the program itself maps
+	quiet       = 30 * time.Second // without an answer, on a busy machine
 	answerBytes = 64 << 20
 )
 
@@ -34,7 +30,9 @@ type Child struct {
 	// Exe and Args start a program that calls [Serve].
 	Exe  string
 	Args []string
-	// Timeout ends an evaluation; zero means 10 s.
+	// Timeout is how long the child may go without a package being done; zero
+	// means 30 s. It is the last resort: what a package takes is measured in
+	// processor time, so that a busy machine refuses nothing that is good.
 	Timeout time.Duration
 }
 
@@ -42,11 +40,13 @@ type Child struct {
 func (c *Child) Evaluate(ctx context.Context, request []byte) ([]byte, error) {
 	timeout := c.Timeout
 	if timeout == 0 {
-		timeout = wallTime
+		timeout = quiet
 	}
-	bounded, cancel := context.WithTimeout(ctx, timeout)
+	bounded, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answer := limited{cancel: cancel}
+	watchdog := time.AfterFunc(timeout, cancel)
+	defer watchdog.Stop()
+	answer := limited{cancel: cancel, progress: func() { watchdog.Reset(timeout) }}
 	var words tail
 	cmd := exec.CommandContext(bounded, c.Exe, c.Args...)
 	cmd.Env = []string{} // nothing of the daemon's: it holds credentials
@@ -68,8 +68,6 @@ func (c *Child) Evaluate(ctx context.Context, request []byte) ([]byte, error) {
 		return answer.data, schema.Stopped(fmt.Sprintf("it gives more than %d MB", answerBytes>>20))
 	case bounded.Err() != nil:
 		return answer.data, schema.Stopped(fmt.Sprintf("it takes more than %v", timeout))
-	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
-		return answer.data, schema.Stopped(fmt.Sprintf("it takes more than %v of processor time, or was killed (%v)", cpuTime, exit))
 	case errors.As(err, &exit):
 		return answer.data, words.stopped(exit)
 	}
@@ -79,9 +77,9 @@ func (c *Child) Evaluate(ctx context.Context, request []byte) ([]byte, error) {
 // limited keeps what is written, and ends the evaluation when that is too
 // much. (A bytes.Buffer within would bring its ReadFrom, which knows no limit.)
 type limited struct {
-	data   []byte
-	cancel func()
-	full   bool
+	data             []byte
+	cancel, progress func()
+	full             bool
 }
 
 func (l *limited) Write(p []byte) (int, error) {
@@ -90,6 +88,7 @@ func (l *limited) Write(p []byte) (int, error) {
 		l.cancel()
 		return 0, io.ErrShortWrite
 	}
+	l.progress()
 	l.data = append(l.data, p...)
 	return len(p), nil
 }
@@ -105,21 +104,17 @@ func (t *tail) Write(p []byte) (int, error) {
 
 // stopped reads the last words of a child.
 func (t *tail) stopped(exit *exec.ExitError) error {
-	switch {
-	case bytes.Contains(t.text, []byte("out of memory")) || bytes.Contains(t.text, []byte("cannot allocate memory")):
-		return schema.Stopped(fmt.Sprintf("it takes more than %d MB of memory", memory>>20))
-	case bytes.Contains(t.text, []byte("stack")):
-		return schema.Stopped("it is nested too deeply")
-	}
+	says := func(words string) bool { return bytes.Contains(t.text, []byte(words)) }
 	line, _, _ := bytes.Cut(t.text, []byte("\n"))
-	return schema.Stopped(fmt.Sprintf("the evaluator broke down (%v: %s)", exit, line))
-}
-
-// Serve is the child's side: it takes the bounds upon itself, before it reads
-// anything that could be hostile, and answers one request.
-func Serve(in io.Reader, out io.Writer) error {
-	if err := bound(); err != nil {
-		return fmt.Errorf("bound the evaluation: %w", err)
+	switch {
+	case says(tooLong):
+		return schema.Stopped(line)
+	case says("out of memory") || says("cannot allocate memory"):
+		return schema.Stopped("it takes too much memory")
+	case says("stack overflow") || says("stack exceeds"):
+		return schema.Stopped("it is nested too deeply")
+	case exit.Sys().(syscall.WaitStatus).Signaled():
+		return schema.Stopped(fmt.Sprintf("it was killed (%v), for its time or the memory of this machine", exit))
 	}
-	return schema.EvaluateCUE(in, out)
+	return schema.Stopped(fmt.Sprintf("the evaluator broke down (%v: %s)", exit, line))
 }
