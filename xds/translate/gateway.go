@@ -2,13 +2,9 @@ package translate
 
 import (
 	"cmp"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -23,24 +19,11 @@ func (b *builder) gateway(g *schema.VirtualGateway) {
 	for i := range g.Spec.Listeners {
 		l := &g.Spec.Listeners[i]
 		p := l.PortMapping
-		addr := b.capture.Address(xds.RoleListen, strconv.Itoa(int(p.Port)), netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(p.Port)))
 		routes := gatewayRouteName(p)
-		if b.have[resourceName{xds.Route, routes}] {
-			b.notice("Port %d is listed twice; only the first listener is served.", p.Port)
-			continue
-		}
 		b.gatewayRoutes(routes, g, p)
-		chains := b.secured(p, l.TLS, httpFilters(httpListener{
+		b.inboundListener(b.listenAddress(p), l.TLS, b.secured(p, l.TLS, httpFilters(httpListener{
 			stats: ingressStats, routes: routes, codec: codecOf(p.Protocol), edge: true, health: l.HealthCheck, logging: g.Spec.Logging,
-		}))
-		if len(chains) == 0 {
-			continue
-		}
-		var filters []*listenerv3.ListenerFilter
-		if permissive(l.TLS) {
-			filters = append(filters, tlsInspector(nil))
-		}
-		b.listener(ingressListenerName(addr), addr, corev3.TrafficDirection_INBOUND, chains, filters...)
+		})))
 	}
 }
 
@@ -164,7 +147,7 @@ func (b *builder) through(e entrance, policy *schema.ClientPolicy, p schema.Port
 				if match == nil {
 					continue
 				}
-				made := &routev3.Route{Name: strings.TrimSuffix(name+"/"+inner.Name, "/"), Match: match, Action: inner.Action}
+				made := &routev3.Route{Name: throughName(e.GatewayRoute, inner.Name), Match: match, Action: inner.Action}
 				if action := inner.GetRoute(); action != nil {
 					action := proto.CloneOf(action)
 					set(action)

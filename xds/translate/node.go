@@ -17,78 +17,85 @@ import (
 // node builds the proxy of a virtual node: what comes in for its application,
 // and what the application may call.
 func (b *builder) node(n *schema.VirtualNode) {
-	b.inbound(n)
 	if b.capture.Explicit {
+		b.explicitInbound(n)
 		b.explicitOutbound(n)
 	} else {
+		b.transparentInbound(n)
 		b.transparentOutbound(n)
 	}
 }
 
-// inbound takes traffic for the application's ports: one listener with a
-// filter chain for each port that iptables redirected from, or a listener for
-// each port.
-func (b *builder) inbound(n *schema.VirtualNode) {
-	var redirected []*listenerv3.FilterChain
-	var plainly []uint32 // ports where no inspector is to wait
-	seen := map[uint32]bool{}
+// transparentInbound takes what iptables redirects: one listener, with filter
+// chains for each port that a connection was dialled to.
+func (b *builder) transparentInbound(n *schema.VirtualNode) {
+	var chains []*listenerv3.FilterChain
+	var others []uint32 // ports that are not permissive
 	inspect := false
 	for i := range n.Spec.Listeners {
 		l := &n.Spec.Listeners[i]
-		b.ingressCluster(n, l)
-		chains := b.secured(l.PortMapping, l.TLS, b.ingressFilters(n, l))
-		if seen[l.PortMapping.Port] || len(chains) == 0 {
-			continue
+		if permissive(l.TLS) {
+			inspect = true
+		} else {
+			others = append(others, l.PortMapping.Port)
 		}
-		seen[l.PortMapping.Port] = true
-		if b.capture.Explicit {
-			addr := b.capture.Address(xds.RoleListen, port(l), netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(l.PortMapping.Port)))
-			if app := b.appAddress(l); app.Port() == addr.Port() && (addr.Addr().IsUnspecified() || addr == app) {
-				b.notice("Port %d: the proxy listens on %s and expects the application on %s; give one of them another address (listen or app).", l.PortMapping.Port, addr, app)
-			}
-			var filters []*listenerv3.ListenerFilter
-			if permissive(l.TLS) {
-				filters = append(filters, tlsInspector(nil))
-			}
-			b.listener(ingressListenerName(addr), addr, corev3.TrafficDirection_INBOUND, chains, filters...)
-			continue
-		}
-		for _, c := range chains {
+		for _, c := range b.ingressChains(n, l) {
 			if c.FilterChainMatch == nil {
 				c.FilterChainMatch = &listenerv3.FilterChainMatch{}
 			}
+			c.FilterChainMatch.DestinationPort = u32(l.PortMapping.Port)
 			c.Name = fmt.Sprintf("%s_%d", l.PortMapping.Protocol, l.PortMapping.Port)
 			if c.TransportSocket != nil {
 				c.Name += "_tls"
 			}
-			c.FilterChainMatch.DestinationPort = u32(l.PortMapping.Port)
-		}
-		redirected = append(redirected, chains...)
-		if permissive(l.TLS) {
-			inspect = true
-		} else {
-			plainly = append(plainly, l.PortMapping.Port)
+			chains = append(chains, c)
 		}
 	}
-	if len(redirected) == 0 {
+	if len(chains) == 0 {
 		return
 	}
 	filters := []*listenerv3.ListenerFilter{originalDst()}
 	if inspect {
-		filters = append(filters, tlsInspector(plainly))
+		filters = append(filters, tlsInspector(others))
 	}
 	addr := b.captured(ingressPort)
-	b.listener(ingressListenerName(namedAs(addr)), addr, corev3.TrafficDirection_INBOUND, redirected, filters...)
+	b.listener(ingressListenerName(namedAs(addr)), addr, corev3.TrafficDirection_INBOUND, chains, filters...)
 }
 
-// ingressFilters hand a port's traffic to the application.
-func (b *builder) ingressFilters(n *schema.VirtualNode, l *schema.NodeListener) []*listenerv3.Filter {
-	cluster := ingressClusterName(n, l)
-	limits := l.Timeout.For(l.PortMapping.Protocol)
-	if l.PortMapping.Protocol == schema.ProtocolTCP {
-		return tcpProxy(ingressStats, n.Spec.Logging, limits, []weighted{{cluster, 1}})
+// explicitInbound listens for each of the node's ports on an address of its
+// own.
+func (b *builder) explicitInbound(n *schema.VirtualNode) {
+	for i := range n.Spec.Listeners {
+		l := &n.Spec.Listeners[i]
+		addr := b.listenAddress(l.PortMapping)
+		if app := b.appAddress(l.PortMapping); app.Port() == addr.Port() && (addr.Addr().IsUnspecified() || addr == app) {
+			b.notice("Port %d: the proxy listens on %s and expects the application on %s; give one of them another address (listen or app).", l.PortMapping.Port, addr, app)
+		}
+		b.inboundListener(addr, l.TLS, b.ingressChains(n, l))
 	}
-	name := ingressRouteName(l.PortMapping)
+}
+
+// inboundListener listens on an address; not at all without a filter chain.
+func (b *builder) inboundListener(addr netip.AddrPort, tls *schema.ListenerTLS, chains []*listenerv3.FilterChain) {
+	if len(chains) == 0 {
+		return
+	}
+	var filters []*listenerv3.ListenerFilter
+	if permissive(tls) {
+		filters = append(filters, tlsInspector(nil))
+	}
+	b.listener(ingressListenerName(addr), addr, corev3.TrafficDirection_INBOUND, chains, filters...)
+}
+
+// ingressChains hand a port's traffic to the application.
+func (b *builder) ingressChains(n *schema.VirtualNode, l *schema.NodeListener) []*listenerv3.FilterChain {
+	p := l.PortMapping
+	cluster := b.ingressCluster(n, l)
+	limits := l.Timeout.For(p.Protocol)
+	if p.Protocol == schema.ProtocolTCP {
+		return b.secured(p, l.TLS, tcpProxy(ingressStats, n.Spec.Logging, limits, []weighted{{cluster, 1}}))
+	}
+	name := ingressRouteName(p)
 	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}
 	setTimeouts(action, limits)
 	b.routes(name, &routev3.VirtualHost{
@@ -96,26 +103,34 @@ func (b *builder) ingressFilters(n *schema.VirtualNode, l *schema.NodeListener) 
 		Domains: []string{"*"},
 		Routes:  []*routev3.Route{{Match: everything(), Action: &routev3.Route_Route{Route: action}}},
 	})
-	return httpFilters(httpListener{stats: ingressStats, routes: name, codec: codecOf(l.PortMapping.Protocol), logging: n.Spec.Logging})
+	return b.secured(p, l.TLS, httpFilters(httpListener{stats: ingressStats, routes: name, codec: codecOf(p.Protocol), logging: n.Spec.Logging}))
 }
 
-// ingressCluster is the application itself.
-func (b *builder) ingressCluster(n *schema.VirtualNode, l *schema.NodeListener) {
+// ingressCluster adds the application itself and returns its cluster's name.
+func (b *builder) ingressCluster(n *schema.VirtualNode, l *schema.NodeListener) string {
 	name := ingressClusterName(n, l)
 	c := &clusterv3.Cluster{
 		Name:                 name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		ConnectTimeout:       connectTimeout(),
-		LoadAssignment:       loadAssignment(name, socketAddress(b.appAddress(l)), nil),
+		LoadAssignment:       loadAssignment(name, socketAddress(b.appAddress(l.PortMapping)), nil),
 		CircuitBreakers:      circuitBreakers(poolLimits(l.ConnectionPool, l.PortMapping.Protocol)),
 	}
 	speak(c, l.PortMapping.Protocol)
 	b.add(xds.Cluster, name, c)
+	return name
+}
+
+// listenAddress is where explicit capture, or a gateway, takes traffic for a
+// port.
+func (b *builder) listenAddress(p schema.PortMapping) netip.AddrPort {
+	return b.capture.Address(xds.RoleListen, portName(p), netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(p.Port)))
 }
 
 // appAddress is where the application listens for a port.
-func (b *builder) appAddress(l *schema.NodeListener) netip.AddrPort {
-	return b.capture.Address(xds.RoleApp, port(l), netip.AddrPortFrom(loopback, uint16(l.PortMapping.Port)))
+func (b *builder) appAddress(p schema.PortMapping) netip.AddrPort {
+	return b.capture.Address(xds.RoleApp, portName(p), netip.AddrPortFrom(loopback, uint16(p.Port)))
 }
 
-func port(l *schema.NodeListener) string { return strconv.Itoa(int(l.PortMapping.Port)) }
+// portName is a port as the key of an address of a capture.
+func portName(p schema.PortMapping) string { return strconv.Itoa(int(p.Port)) }

@@ -132,6 +132,7 @@ func TestJSON(t *testing.T) {
 	}
 	want := map[string][]string{
 		"listeners": {"lds_egress_0.0.0.0_15001", "lds_ingress_0.0.0.0_15000"},
+		"routes":    {"rds_egress_http_4567", "rds_ingress_http_80"},
 		"clusters": {
 			"cds_egress_yelb_yelb-appserver-virtual-node-v2_http_4567", "cds_egress_yelb_yelb-appserver-virtual-node_http_4567",
 			"cds_ingress_yelb_yelb-ui-virtual-node_http_80",

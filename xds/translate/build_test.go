@@ -1,0 +1,120 @@
+package translate_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"testing"
+	"testing/fstest"
+
+	"github.com/meshwright/meshwright/fixtures"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/translate"
+)
+
+// buildAll builds everything of a spec under both captures and checks it.
+func buildAll(t testing.TB, spec *schema.Spec) {
+	t.Helper()
+	s := translate.New(translate.Inputs{Spec: spec}, nil)
+	for _, id := range identities(spec) {
+		for _, explicit := range []bool{false, true} {
+			res, err := s.Resources(xds.Profile{Identity: id, Capture: xds.NewCapture(explicit, nil)})
+			if err != nil {
+				t.Fatalf("%s: %v", id, err)
+			}
+			check(t, res)
+		}
+	}
+	translate.Unsupported(spec)
+}
+
+// Every example of App Mesh's that loads translates to resources that hold.
+func TestExamples(t *testing.T) {
+	built := 0
+	for _, name := range fixtures.Examples(t) {
+		r, err := schema.NewLoader(schema.Config{}).Load(context.Background(), fixtures.Example(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Spec == nil {
+			continue // TestExamples of schema says why
+		}
+		t.Run(name, func(t *testing.T) { buildAll(t, r.Spec) })
+		built += len(identities(r.Spec))
+	}
+	if built < 20 {
+		t.Errorf("only %d proxies were built", built)
+	}
+}
+
+// FuzzBuild: whatever loads translates without a panic to resources that pass
+// Envoy's own validation of messages and whose references resolve.
+func FuzzBuild(f *testing.F) {
+	for _, c := range fixtures.Archives(f, "specs/translate_*.txtar") {
+		for _, name := range []string{"shop.yaml", "appmesh-yelb-appserver.yaml"} {
+			if data, err := fs.ReadFile(c.Files, name); err == nil {
+				f.Add(data)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, document []byte) {
+		files := fstest.MapFS{"shop.yaml": {Data: document}}
+		r, err := schema.NewLoader(schema.Config{}).Load(context.Background(), files)
+		if err != nil || r.Spec == nil {
+			return
+		}
+		buildAll(t, r.Spec)
+	})
+}
+
+var sizes = []int{10, 100, 1000}
+
+// BenchmarkNew builds every proxy of a mesh from nothing.
+func BenchmarkNew(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("%dnodes", n), func(b *testing.B) {
+			spec := load(b, ring(n))
+			b.ReportAllocs()
+			bytes := 0
+			for b.Loop() {
+				bytes = 0
+				for _, res := range resources(b, translate.New(translate.Inputs{Spec: spec}, nil), spec) {
+					for typ := range res {
+						for _, r := range res[typ] {
+							bytes += len(r.Body.Value)
+						}
+					}
+				}
+			}
+			b.ReportMetric(float64(bytes)/float64(n), "bytes/proxy")
+		})
+	}
+}
+
+// BenchmarkChangeOneWeight makes the next snapshot after one of a mesh's
+// routers has changed, and asks it for every proxy.
+func BenchmarkChangeOneWeight(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("%dnodes", n), func(b *testing.B) {
+			l, files := newLoader(), ring(n)
+			var specs []*schema.Spec
+			for weight := range 2 {
+				files["router5.yaml"] = router(n, 5, 50+weight, 50)
+				specs = append(specs, l.load(b, files))
+			}
+			ids := identities(specs[0])
+			s := translate.New(translate.Inputs{Spec: specs[0]}, nil)
+			resources(b, s, specs[0])
+			b.ReportAllocs()
+			for i := 1; b.Loop(); i++ {
+				s = translate.New(translate.Inputs{Spec: specs[i%2]}, s)
+				for _, id := range ids {
+					if _, err := s.Resources(xds.Profile{Identity: id}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
