@@ -17,9 +17,9 @@ type bootstrapCmd struct {
 	DNSResolver  []string `name:"dns-resolver" placeholder:"IP:PORT" help:"Resolve with these DNS servers (default: the machine's)."`
 	Sotw         bool     `help:"State-of-the-world xDS instead of delta."`
 	XdsCA        string   `name:"xds-ca" placeholder:"FILE" help:"Reach the daemon by TLS and trust these authorities."`
-	XdsCert      string   `placeholder:"FILE" help:"The proxy's own certificate for the daemon (mutual TLS)."`
+	XdsCert      string   `placeholder:"FILE" help:"The proxy's own certificate for the daemon (mutual TLS); Envoy reads it when it starts."`
 	XdsKey       string   `placeholder:"FILE" help:"Its private key."`
-	XdsTokenFile string   `placeholder:"FILE" help:"A file that holds the token to show to the daemon."`
+	XdsTokenFile string   `placeholder:"FILE" help:"A file that holds the token to show to the daemon; Envoy reads it when it starts."`
 	GRPC         bool     `name:"grpc" help:"Print the bootstrap of a proxyless gRPC client."`
 }
 

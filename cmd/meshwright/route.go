@@ -12,8 +12,8 @@ import (
 
 type routeCmd struct {
 	tree
-	From   string   `required:"" placeholder:"IDENTITY" help:"The calling proxy: mesh/MESH/virtualNode/NAME."`
-	To     string   `required:"" placeholder:"HOST[:PORT]" help:"What it calls."`
+	From   string   `required:"" placeholder:"IDENTITY" help:"Whose proxy takes the request: mesh/MESH/virtualNode/NAME or mesh/MESH/virtualGateway/NAME."`
+	To     string   `required:"" placeholder:"HOST[:PORT]" help:"What the request is for."`
 	Method string   `default:"GET" help:"HTTP method."`
 	URL    string   `name:"path" default:"/" placeholder:"PATH" help:"Path and query of the request."`
 	Header []string `sep:"none" placeholder:"NAME:VALUE" help:"A header of the request; repeatable."`

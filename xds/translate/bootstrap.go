@@ -24,7 +24,9 @@ import (
 )
 
 // BootstrapConfig says how a proxy starts: who it is, and how it reaches the
-// daemon. Files are named, never read: they are the proxy's.
+// daemon. Files are named, never read: they are the proxy's. An Envoy reads them
+// when it starts, so renewed ones need a restart of it; a gRPC client reads
+// them again by itself.
 type BootstrapConfig struct {
 	Identity xds.Identity
 	NodeID   string // the proxy's own name among those of its identity; empty: the identity

@@ -12,7 +12,7 @@ import (
 )
 
 // This file is Envoy's routing, as its documentation of RouteConfiguration has
-// it and as a real Envoy does it: TestExplainAgreesWithEnvoy compares them.
+// it and as a real Envoy does it: TestMatchingAgreesWithEnvoy compares them.
 
 // call is a request as an Envoy's routes see it; names of headers are in lower
 // case.
