@@ -86,7 +86,7 @@ spec: {awsName: stock, provider: {virtualNode: {virtualNodeRef: {name: cart-v1}}
 apiVersion: appmesh.k8s.aws/v1beta2
 kind: VirtualGateway
 metadata: {name: edge, namespace: shop}
-spec: {namespaceSelector: {}, listeners: [{portMapping: {port: 8088, protocol: http}}]}
+spec: {namespaceSelector: {}, listeners: [{portMapping: {port: 8088, protocol: http}, healthCheck: {protocol: http, path: /ping, healthyThreshold: 2, unhealthyThreshold: 2, intervalMillis: 5000, timeoutMillis: 2000}}]}
 ---
 apiVersion: appmesh.k8s.aws/v1beta2
 kind: GatewayRoute
@@ -151,6 +151,10 @@ GET shop.example:8088/c/cart/1?x from mesh/shop/virtualGateway/edge_shop
    66.7 %  VirtualNode/shop/cart-v1 (cart-v1_shop:8080)
    33.3 %  VirtualNode/shop/cart-v2 (cart-v2_shop:8080)
   timeout 15s, idle timeout 5m0s, up to 2 retries on connect-failure, refused-stream, reset, unavailable, 503
+`},
+		"gateway_health": {refusing, translate.Request{Host: "10.0.0.1:8088", Path: "/ping"}, `
+GET 10.0.0.1:8088/ping from mesh/shop/virtualGateway/edge_shop
+  The proxy answers 200. It is the health check of the gateway itself, which fails while the gateway drains.
 `},
 		"gateway_without_the_host": {refusing, translate.Request{Host: "shop.test"}, `
 GET shop.test:8088/ from mesh/shop/virtualGateway/edge_shop

@@ -7,6 +7,7 @@ import (
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 
@@ -113,8 +114,14 @@ func (x *explainer) http(m *hcmv3.HttpConnectionManager, header map[string][]str
 			return err
 		}
 	}
+	c := newCall(x.Authority, x.Method, x.Path, header)
+	if ok, err := healthCheck(m, c); ok || err != nil {
+		x.Outcome, x.Status = Answered, 200
+		x.Why = "It is the health check of the gateway itself, which fails while the gateway drains."
+		return err
+	}
 	vh := virtualHost(table, x.Authority)
-	r, err := routeOf(vh, newCall(x.Authority, x.Method, x.Path, header))
+	r, err := routeOf(vh, c)
 	if err != nil {
 		return err
 	}
@@ -149,6 +156,28 @@ func (x *explainer) http(m *hcmv3.HttpConnectionManager, header map[string][]str
 		x.Route = r.Name
 	}
 	return nil
+}
+
+// healthCheck reports whether the proxy answers a request as a check of its
+// own health, before any route.
+func healthCheck(m *hcmv3.HttpConnectionManager, c call) (ok bool, err error) {
+	for _, f := range m.HttpFilters {
+		check := &healthcheckv3.HealthCheck{}
+		if !f.GetTypedConfig().MessageIs(check) {
+			continue
+		}
+		if err = f.GetTypedConfig().UnmarshalTo(check); err != nil {
+			return false, err
+		}
+		ok = !check.PassThroughMode.GetValue()
+		for _, h := range check.Headers {
+			if ok && err == nil {
+				ok, err = matchesHeader(h, c)
+			}
+		}
+		return ok, err
+	}
+	return false, nil
 }
 
 // to fills in the targets.
