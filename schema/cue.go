@@ -170,13 +170,16 @@ type cueText struct {
 // request encodes the whole tree, since any package may be imported.
 func (t *cueTree) request(packages []*cuePackage) []byte {
 	var r cueRequest
+	size := 1 << 12
 	for _, f := range t.files {
 		r.Files = append(r.Files, cueText{f.path, f.text})
+		size += len(f.path) + len(f.text) + 16
 	}
 	for _, p := range packages {
 		r.Packages = append(r.Packages, p.cueName)
 	}
 	var out bytes.Buffer
+	out.Grow(size)
 	if err := gob.NewEncoder(&out).Encode(r); err != nil {
 		panic("schema: " + err.Error()) // plain structs: cannot happen
 	}

@@ -50,7 +50,7 @@ func (e *cueEvaluation) folded(err error, code Code, locate func(path []string) 
 			one = cause // told where it is, as the imported package itself does
 		}
 		pos := e.errorPos(one)
-		d := Diagnostic{Code: code, Severity: Error, Pos: pos, Path: spellCUE(one.Path())}
+		d := Diagnostic{Code: code, Severity: Error, Pos: pos, Path: cut(spellCUE(one.Path()))}
 		if i := len(out) - 1; i >= 0 && d.Path != "" && out[i].Path == d.Path {
 			if texts = append(texts, message(one)); exact {
 				d.Pos = out[i].Pos
