@@ -28,10 +28,10 @@ func healthChecks(n *schema.VirtualNode, l *schema.NodeListener) []*corev3.Healt
 		HealthyThreshold:   u32(h.HealthyThreshold),
 		UnhealthyThreshold: u32(h.UnhealthyThreshold),
 	}
-	switch h.Protocol {
-	case schema.ProtocolTCP:
+	switch {
+	case h.Protocol == schema.ProtocolTCP || deafToGRPC(l):
 		check.HealthChecker = &corev3.HealthCheck_TcpHealthCheck_{TcpHealthCheck: &corev3.HealthCheck_TcpHealthCheck{}}
-	case schema.ProtocolGRPC:
+	case h.Protocol == schema.ProtocolGRPC:
 		check.HealthChecker = &corev3.HealthCheck_GrpcHealthCheck_{GrpcHealthCheck: &corev3.HealthCheck_GrpcHealthCheck{}}
 	default:
 		http := &corev3.HealthCheck_HttpHealthCheck{Path: cmp.Or(h.Path, "/")}
@@ -46,6 +46,13 @@ func healthChecks(n *schema.VirtualNode, l *schema.NodeListener) []*corev3.Healt
 	return []*corev3.HealthCheck{check}
 }
 
+// deafToGRPC reports whether a listener is to be checked by gRPC and does not
+// speak HTTP/2, which Envoy refuses. It is checked by TCP.
+func deafToGRPC(l *schema.NodeListener) bool {
+	p := l.PortMapping.Protocol
+	return l.HealthCheck != nil && l.HealthCheck.Protocol == schema.ProtocolGRPC && p != schema.ProtocolGRPC && p != schema.ProtocolHTTP2
+}
+
 // outlierDetection ejects endpoints after so many server errors in a row, and
 // for no other reason. Failures to connect count as server errors.
 func outlierDetection(o *schema.OutlierDetection) *clusterv3.OutlierDetection {
@@ -55,13 +62,21 @@ func outlierDetection(o *schema.OutlierDetection) *clusterv3.OutlierDetection {
 	base := o.BaseEjectionDuration.Duration()
 	return &clusterv3.OutlierDetection{
 		Consecutive_5Xx:          u32(uint32(o.MaxServerErrors)),
-		Interval:                 durationpb.New(o.Interval.Duration()),
-		BaseEjectionTime:         durationpb.New(base),
+		Interval:                 positive(o.Interval.Duration()),
+		BaseEjectionTime:         positive(base),
 		MaxEjectionTime:          durationpb.New(max(base, 300*time.Second)), // Envoy refuses less than the base
 		MaxEjectionPercent:       u32(o.MaxEjectionPercent),
 		EnforcingConsecutive_5Xx: u32(100),
 		EnforcingSuccessRate:     u32(0),
 	}
+}
+
+// positive is a duration, or Envoy's default for one of 0, which it refuses.
+func positive(d time.Duration) *durationpb.Duration {
+	if d <= 0 {
+		return nil
+	}
+	return durationpb.New(d)
 }
 
 func millis(v int64) time.Duration { return time.Duration(v) * time.Millisecond }

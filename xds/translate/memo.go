@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"weak"
@@ -46,8 +47,14 @@ func (m *memo) derived(t xds.Type, name, inputs string, body func() proto.Messag
 	return r, err
 }
 
-// made returns the resource with this content.
+// made returns the resource with this content. What Envoy would refuse at first
+// sight is an error: such a resource is never sent.
 func (m *memo) made(t xds.Type, name string, msg proto.Message) (*xds.Resource, error) {
+	if v, ok := msg.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return nil, fmt.Errorf("make %s %s: %w", t, name, err)
+		}
+	}
 	r, err := xds.NewResource(t, name, msg)
 	if err != nil {
 		return nil, err

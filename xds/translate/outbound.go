@@ -131,6 +131,11 @@ func (b *builder) explicitOutbound(n *schema.VirtualNode) {
 	names := hostnames(links, n.Ref.Namespace)
 	for _, addr := range slices.SortedFunc(maps.Keys(places), netip.AddrPort.Compare) {
 		p := places[addr]
+		for i := range n.Spec.Listeners {
+			if own := n.Spec.Listeners[i].PortMapping; b.appAddress(own) == addr {
+				b.notice("%s: a backend is offered where the application is expected for port %d; give one of them another address (backend or app).", addr, own.Port)
+			}
+		}
 		filters := b.outboundTCP(n, p.tcp)
 		if len(p.http) > 0 {
 			filters = b.outboundHTTP(n, addressRouteName(addr), p.http, func(v *schema.VirtualService) []string {

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"slices"
+
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -12,7 +14,24 @@ import (
 // routes adds a RouteConfiguration. Its clusters are sent before it, so Envoy
 // need not check them; it may not, for a cluster may come and go while routes
 // stay.
+//
+// Envoy refuses the whole if two virtual hosts have one domain: the first keeps
+// it.
 func (b *builder) routes(name string, hosts ...*routev3.VirtualHost) {
+	taken := map[string]bool{}
+	for _, h := range hosts {
+		h.Domains = slices.DeleteFunc(h.Domains, func(d string) bool {
+			again := taken[d]
+			taken[d] = true
+			return again
+		})
+	}
+	hosts = slices.DeleteFunc(hosts, func(h *routev3.VirtualHost) bool {
+		if len(h.Domains) == 0 {
+			b.notice("Virtual host %s has no name that is not another's, and gets no requests.", h.Name)
+		}
+		return len(h.Domains) == 0
+	})
 	b.add(xds.Route, name, &routev3.RouteConfiguration{
 		Name:             name,
 		VirtualHosts:     hosts,
@@ -21,17 +40,11 @@ func (b *builder) routes(name string, hosts ...*routev3.VirtualHost) {
 }
 
 // virtualHosts makes a virtual host for each backend, with the routes of its
-// provider. A backend without a domain, since another has its name, is left
-// out.
+// provider.
 func (b *builder) virtualHosts(backends []answer, domains func(*schema.VirtualService) []string) []*routev3.VirtualHost {
 	var hosts []*routev3.VirtualHost
 	for _, a := range backends {
-		names := domains(a.link.Service)
-		if len(names) == 0 {
-			b.notice("Virtual service %s is left out: another backend has the same name but for its case.", a.link.Service.AWSName)
-			continue
-		}
-		host := &routev3.VirtualHost{Name: virtualHostName(a.link.Service), Domains: names}
+		host := &routev3.VirtualHost{Name: virtualHostName(a.link.Service), Domains: domains(a.link.Service)}
 		for _, r := range a.routes {
 			host.Routes = append(host.Routes, b.httpRoute(a.link, r)...)
 		}

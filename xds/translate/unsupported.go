@@ -39,7 +39,11 @@ func (u *unsupported) node(n *schema.VirtualNode) {
 		u.warn("spec.serviceDiscovery.awsCloudMap", "AWS Cloud Map is not asked for endpoints, so that clients of this node get a 503", "use dns; a Cloud Map namespace for DNS answers as SERVICE.NAMESPACE")
 	}
 	for i := range n.Spec.Listeners {
-		u.listener(fmt.Sprintf("spec.listeners[%d].tls", i), n.Spec.Listeners[i].TLS)
+		l, path := &n.Spec.Listeners[i], fmt.Sprintf("spec.listeners[%d]", i)
+		u.listener(path+".tls", l.TLS)
+		if deafToGRPC(l) {
+			u.warn(path+".healthCheck.protocol", fmt.Sprintf("a listener on %s cannot be checked by gRPC, so that it is checked by TCP", l.PortMapping.Protocol), "use the listener's protocol")
+		}
 	}
 	for i, b := range n.Spec.Backends {
 		u.policy(fmt.Sprintf("spec.backends[%d].virtualService.clientPolicy", i), b.VirtualService.ClientPolicy)
