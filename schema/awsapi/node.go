@@ -1,7 +1,9 @@
 package awsapi
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -9,8 +11,14 @@ import (
 // A tree of yaml.Node is the one form of every value here: it keeps the order
 // of fields, the tags of CloudFormation and the comments of documents.
 
+// textNode is a text. What YAML 1.1 takes for a truth or a number, as Kubernetes
+// does, is quoted: the encoder knows YAML 1.2 only.
 func textNode(s string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	if slices.Contains([]string{"y", "n", "yes", "no", "on", "off"}, strings.ToLower(s)) || s != "" && strings.ContainsRune("+-0123456789", rune(s[0])) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
 }
 
 func intNode(i int64) *yaml.Node {
