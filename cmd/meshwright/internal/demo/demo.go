@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"time"
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
@@ -33,6 +34,8 @@ func Run(ctx context.Context, c Config) error {
 		if c.Envoy, err = lab.Tool("envoy"); err != nil {
 			return err
 		}
+	} else if _, err := exec.LookPath(c.Envoy); err != nil {
+		return fmt.Errorf("no Envoy to start: %w", err)
 	}
 	l, err := lab.New(lab.Config{Meshwright: c.Meshwright, Envoy: c.Envoy})
 	if err != nil {
