@@ -167,11 +167,22 @@ type cueText struct {
 	Text []byte
 }
 
-// request encodes the whole tree, since any package may be imported.
+// needed are the files that the values of packages depend on, by path.
+func (t *cueTree) needed(packages []*cuePackage) []*cueFile {
+	in := map[*cueFile]bool{}
+	for _, p := range packages {
+		for _, f := range p.all {
+			in[f] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(t.files), func(f *cueFile) bool { return !in[f] && !f.module() })
+}
+
+// request encodes packages and what they need.
 func (t *cueTree) request(packages []*cuePackage) []byte {
 	var r cueRequest
 	size := 1 << 12
-	for _, f := range t.files {
+	for _, f := range t.needed(packages) {
 		r.Files = append(r.Files, cueText{f.path, f.text})
 		size += len(f.path) + len(f.text) + 16
 	}
@@ -188,6 +199,7 @@ func (t *cueTree) request(packages []*cuePackage) []byte {
 
 // read decodes the answers to a request, as many as there are whole.
 func (t *cueTree) read(answer []byte, packages []*cuePackage) []*parsed {
+	files := t.needed(packages)
 	var out []*parsed
 	for d := gob.NewDecoder(bytes.NewReader(answer)); len(out) < len(packages); {
 		var a cueAnswer
@@ -197,7 +209,7 @@ func (t *cueTree) read(answer []byte, packages []*cuePackage) []*parsed {
 		p := &parsed{diags: a.Diagnostics}
 		for rest := a.Values; len(rest) > 0; {
 			var n *node
-			n, rest = unflatten(t.files, rest)
+			n, rest = unflatten(files, rest)
 			p.add(n)
 		}
 		out = append(out, p)

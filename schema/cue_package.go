@@ -27,6 +27,11 @@ type cueFile struct {
 	imports []string
 }
 
+// module reports whether the file names a module.
+func (f *cueFile) module() bool {
+	return f.path == "cue.mod/module.cue" || strings.HasSuffix(f.path, "/cue.mod/module.cue")
+}
+
 // cueName says which package: that of a name in a folder, or one file.
 type cueName struct{ Dir, Pkg, File string }
 
@@ -45,23 +50,32 @@ const maxNesting = 500
 func newCUETree(files []*file) *cueTree {
 	t := &cueTree{folders: map[string][]*cueFile{}, modules: map[string]string{}}
 	for _, f := range files {
-		c := &cueFile{path: f.path, id: f.id, text: f.text}
-		if at := tooDeep(f.path, string(f.text)); at == (Pos{}) {
-			// A mistake is reported by the evaluation, which parses all.
-			if syntax, _ := parser.ParseFile(f.path, f.text, parser.ImportsOnly); syntax != nil {
-				c.pkg = packageOf(syntax)
-				for spec := range syntax.ImportSpecs() {
-					c.imports = append(c.imports, importOf(spec))
-				}
-			}
-			if path.Base(f.path) == "module.cue" && path.Base(path.Dir(f.path)) == "cue.mod" {
-				t.modules[path.Dir(path.Dir(f.path))] = moduleOf(f.text)
-			}
+		if f.header == nil { // else it is remembered with the file
+			f.header = newCUEFile(f)
+		}
+		c := f.header
+		if c.module() {
+			t.modules[path.Dir(path.Dir(f.path))] = moduleOf(f.text)
 		}
 		t.files = append(t.files, c)
 		t.folders[path.Dir(f.path)] = append(t.folders[path.Dir(f.path)], c)
 	}
 	return t
+}
+
+func newCUEFile(f *file) *cueFile {
+	c := &cueFile{path: f.path, id: f.id, text: f.text}
+	if tooDeep(f.path, string(f.text)) != (Pos{}) {
+		return c // a mistake, reported by the evaluation
+	}
+	// So are mistakes of syntax: the evaluation parses all.
+	if syntax, _ := parser.ParseFile(f.path, f.text, parser.ImportsOnly); syntax != nil {
+		c.pkg = packageOf(syntax)
+		for spec := range syntax.ImportSpecs() {
+			c.imports = append(c.imports, importOf(spec))
+		}
+	}
+	return c
 }
 
 // packages lists the packages of the tree, those that others import first.
@@ -222,7 +236,7 @@ func importOf(spec *ast.ImportSpec) string {
 // moduleOf reads the module path, without its major version, from a module.cue.
 func moduleOf(text []byte) string {
 	const most = 64 << 10
-	if len(text) > most {
+	if len(text) > most || tooDeep("", string(text)) != (Pos{}) {
 		return ""
 	}
 	f, err := parser.ParseFile("module.cue", text)

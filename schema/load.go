@@ -62,9 +62,10 @@ type Result struct {
 // file is one file of the tree.
 type file struct {
 	path   string
-	id     BlobID  // of its content
-	text   []byte  // of CUE only
-	parsed *parsed // of YAML and JSON only
+	id     BlobID   // of its content
+	text   []byte   // of CUE only
+	header *cueFile // of CUE only
+	parsed *parsed  // of YAML and JSON only
 }
 
 // Load loads every spec file below the root of fsys. Mistakes in the files are
