@@ -17,8 +17,10 @@ type bootstrapCmd struct {
 	DNSResolver  []string `name:"dns-resolver" placeholder:"IP:PORT" help:"Resolve with these DNS servers (default: the machine's)."`
 	Sotw         bool     `help:"State-of-the-world xDS instead of delta."`
 	XdsCA        string   `name:"xds-ca" placeholder:"FILE" help:"Reach the daemon by TLS and trust these authorities."`
-	XdsCert      string   `placeholder:"FILE" help:"The proxy's own certificate for the daemon (mutual TLS); Envoy reads it when it starts."`
+	XdsCert      string   `placeholder:"FILE" help:"The proxy's own certificate for the daemon (mutual TLS); Envoy reads it when it starts, but for --xds-sds."`
 	XdsKey       string   `placeholder:"FILE" help:"Its private key."`
+	XdsSds       string   `name:"xds-sds" placeholder:"FILE" help:"Take the certificate by way of this file, so that Envoy takes renewed ones too; --sds prints what belongs into it."`
+	SDS          bool     `name:"sds" help:"Print the file of --xds-sds, not the bootstrap."`
 	XdsTokenFile string   `placeholder:"FILE" help:"A file that holds the token to show to the daemon; Envoy reads it when it starts."`
 	GRPC         bool     `name:"grpc" help:"Print the bootstrap of a proxyless gRPC client."`
 }
@@ -45,13 +47,16 @@ func (cmd bootstrapCmd) Run(c console) error {
 		resolvers = append(resolvers, r)
 	}
 	print := translate.Bootstrap
-	if cmd.GRPC {
+	switch {
+	case cmd.GRPC:
 		print = translate.GRPCBootstrap
+	case cmd.SDS:
+		print = translate.CertificateSDS
 	}
 	out, err := print(translate.BootstrapConfig{
 		Identity: id, NodeID: cmd.NodeID, Capture: capture, XDSAddress: cmd.XdsAddress, SOTW: cmd.Sotw,
 		AdminAddress: admin, DNSResolvers: resolvers,
-		CAFile: cmd.XdsCA, CertFile: cmd.XdsCert, KeyFile: cmd.XdsKey, TokenFile: cmd.XdsTokenFile,
+		CAFile: cmd.XdsCA, CertFile: cmd.XdsCert, KeyFile: cmd.XdsKey, TokenFile: cmd.XdsTokenFile, SDSFile: cmd.XdsSds,
 	})
 	if err != nil {
 		return usageError{err}

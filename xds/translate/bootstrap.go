@@ -25,8 +25,8 @@ import (
 
 // BootstrapConfig says how a proxy starts: who it is, and how it reaches the
 // daemon. Files are named, never read: they are the proxy's. An Envoy reads them
-// when it starts, so renewed ones need a restart of it; a gRPC client reads
-// them again by itself.
+// when it starts; with SDSFile it takes a renewed certificate by itself, as a
+// gRPC client does.
 type BootstrapConfig struct {
 	Identity xds.Identity
 	NodeID   string // the proxy's own name among those of its identity; empty: the identity
@@ -41,6 +41,7 @@ type BootstrapConfig struct {
 	CAFile            string // trusted for the daemon's certificate; empty: no TLS
 	CertFile, KeyFile string // the proxy's own certificate; needs CAFile
 	TokenFile         string // holds the bearer token to show to the daemon
+	SDSFile           string // holds [CertificateSDS]; empty: the certificate is read once
 }
 
 // Validate names the field that is wrong, and what to write.
@@ -51,6 +52,8 @@ func (c BootstrapConfig) Validate() error {
 		return fmt.Errorf("xds address %q: write HOST:PORT", c.XDSAddress)
 	case (c.CertFile == "") != (c.KeyFile == ""):
 		return fmt.Errorf("xds certificate and key belong together: name both files or neither")
+	case c.SDSFile != "" && c.CertFile == "":
+		return fmt.Errorf("xds sds file %s: there is no certificate to take from it; name one (xds-cert)", c.SDSFile)
 	case c.CertFile != "" && c.CAFile == "":
 		return fmt.Errorf("xds certificate %s: name the authorities of the daemon's certificate too (xds-ca)", c.CertFile)
 	}

@@ -89,6 +89,7 @@ func TestBootstrapRefuses(t *testing.T) {
 		"bare_ipv6":       {translate.BootstrapConfig{XDSAddress: "::1"}, false, "HOST:PORT"},
 		"cert_alone":      {translate.BootstrapConfig{XDSAddress: "control:1", CAFile: "ca", CertFile: "c"}, false, "belong together"},
 		"cert_without_ca": {translate.BootstrapConfig{XDSAddress: "control:1", CertFile: "c", KeyFile: "k"}, false, "xds-ca"},
+		"sds_alone":       {translate.BootstrapConfig{XDSAddress: "control:1", CAFile: "ca", SDSFile: "f"}, false, "xds-cert"},
 		"grpc_with_token": {translate.BootstrapConfig{XDSAddress: "control:1", TokenFile: "f"}, true, "no tokens"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -207,6 +208,66 @@ func TestEnvoyConnects(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEnvoyTakesRenewedCertificate: with an SDS file, an Envoy shows its new
+// certificate after it was moved into the place of the old one.
+func TestEnvoyTakesRenewedCertificate(t *testing.T) {
+	envoyPath(t)
+	server, old, renewed := authority(t), authority(t), authority(t)
+	serve := func(address, clientCA string) (*ads.Server, string, func()) {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := ads.New(ads.Config{
+			Listener: l, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+			CertFile: server.cert, KeyFile: server.key, ClientCAFile: clientCA,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Publish(nothing{})
+		return s, l.Addr().String(), runServer(t, s)
+	}
+	connected := func(s *ads.Server) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); len(s.Proxies()) == 0; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("Envoy does not connect")
+			}
+		}
+	}
+	first, address, stop := serve("127.0.0.1:0", old.ca)
+	c := translate.BootstrapConfig{
+		Identity: ui, XDSAddress: address, AdminAddress: netip.MustParseAddrPort("127.0.0.1:0"),
+		CAFile: server.ca, CertFile: old.cert, KeyFile: old.key, SDSFile: filepath.Join(t.TempDir(), "sds.json"),
+	}
+	sds, err := translate.CertificateSDS(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.SDSFile, sds, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := translate.Bootstrap(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	startEnvoy(t, b)
+	connected(first)
+	stop()
+	trusted := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.Link(renewed.ca, trusted); err != nil {
+		t.Fatal(err)
+	}
+	for _, move := range [][2]string{{renewed.key, old.key}, {renewed.cert, old.cert}} {
+		if err := os.Rename(move[0], move[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second, _, _ := serve(address, trusted)
+	connected(second)
 }
 
 // nothing is a state in which every proxy has no resources.

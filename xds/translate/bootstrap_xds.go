@@ -20,10 +20,11 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// Names of a bootstrap's own cluster and secret.
+// Names of a bootstrap's own cluster and secrets.
 const (
-	xdsCluster = "xds"
-	xdsToken   = "xds-token"
+	xdsCluster     = "xds"
+	xdsToken       = "xds-token"
+	xdsCertificate = "xds-certificate"
 )
 
 // staticResources is how an Envoy reaches the daemon: one cluster, kept alive
@@ -101,7 +102,10 @@ func xdsTLS(c BootstrapConfig, host string) *corev3.TransportSocket {
 			}},
 		}},
 	}
-	if c.CertFile != "" {
+	switch {
+	case c.SDSFile != "":
+		tls.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{certificateFromSDS(c.SDSFile)}
+	case c.CertFile != "":
 		tls.TlsCertificates = []*tlsv3.TlsCertificate{{CertificateChain: file(c.CertFile), PrivateKey: file(c.KeyFile)}}
 	}
 	return &corev3.TransportSocket{

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,17 +82,19 @@ func bootstrapFile(t testing.TB, bootstrap []byte) string {
 	return file
 }
 
-// runServer runs an ADS server for the length of the test.
-func runServer(t testing.TB, s *ads.Server) {
-	ctx, stop := context.WithCancel(context.Background())
+// runServer runs an ADS server until stop, at the latest until the test ends.
+func runServer(t testing.TB, s *ads.Server) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("ads: %v", err)
 		}
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // trimOK takes out the line by which Envoy says that all is well.
