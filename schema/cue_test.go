@@ -12,6 +12,7 @@ import (
 
 	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/parser"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -260,8 +261,12 @@ func TestModule(t *testing.T) {
 		if !strings.HasSuffix(name, ".cue") {
 			t.Errorf("%s is no CUE", name)
 		}
+		file, err := parser.ParseFile(name, text)
+		if err != nil {
+			t.Fatal(err)
+		}
 		inst := build.NewContext().NewInstance("", nil)
-		if err := inst.AddFile(name, text); err != nil {
+		if err := inst.AddSyntax(file); err != nil {
 			t.Fatal(err)
 		}
 		if v := cuecontext.New().BuildInstance(inst); v.Err() != nil {

@@ -48,7 +48,7 @@ func (l *limits) heed(resp *gh.Response, err error) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limit, at := readLimit(resp.Response, err)
+	at, limit := readLimit(resp.Response, err)
 	if limit == nil {
 		if resp.StatusCode < 400 {
 			l.strikes = 0
@@ -72,9 +72,9 @@ var (
 
 // readLimit returns which limit an answer speaks of, nil for none, and until
 // when; zero when it does not say. GitHub uses 403 and 429 for both.
-func readLimit(resp *http.Response, err error) (limit error, at time.Time) {
+func readLimit(resp *http.Response, err error) (at time.Time, limit error) {
 	if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusTooManyRequests {
-		return nil, at
+		return at, nil
 	}
 	var primary *gh.RateLimitError // also when go-github did not ask because of an earlier answer
 	var secondary *gh.AbuseRateLimitError
@@ -97,12 +97,12 @@ func readLimit(resp *http.Response, err error) (limit error, at time.Time) {
 		limit = errSecondary
 	}
 	if limit == nil {
-		return nil, at
+		return at, nil
 	}
 	if told, ok := retryAfter(resp.Header.Get("Retry-After")); ok {
 		at = told
 	}
-	return limit, at
+	return at, limit
 }
 
 // retryAfter reads the header's two forms (RFC 9110, 10.2.3).
