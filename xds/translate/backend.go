@@ -17,6 +17,7 @@ type answer struct {
 	port     uint32
 	protocol schema.Protocol
 	routes   []route
+	digest   string // of the resources that it is made from
 }
 
 // route is a route with its targets found. The implicit one of a virtual
@@ -37,17 +38,18 @@ type target struct {
 // provider's listeners: none without a provider.
 func (b *builder) answers(link schema.BackendLink) []answer {
 	node, router := b.spec.ProviderOf(link.Service)
+	digest := link.Service.Digest + " "
 	var found []answer
 	switch {
 	case node != nil:
 		for i := range node.Spec.Listeners {
 			l := &node.Spec.Listeners[i]
 			all := route{implicitRoute(l.PortMapping.Protocol), []target{{node, l, 1}}}
-			found = append(found, answer{link, l.PortMapping.Port, l.PortMapping.Protocol, []route{all}})
+			found = append(found, answer{link, l.PortMapping.Port, l.PortMapping.Protocol, []route{all}, digest + node.Digest})
 		}
 	case router != nil:
 		for _, p := range routerPorts(b.spec, router) {
-			found = append(found, answer{link, p.Port, p.Protocol, b.routesOn(router, p)})
+			found = append(found, answer{link, p.Port, p.Protocol, b.routesOn(router, p), digest + router.Digest})
 		}
 	}
 	if len(found) == 0 {

@@ -32,8 +32,8 @@ func TestCombine(t *testing.T) {
 		for _, rewrite := range rewrites {
 			for _, inner := range matches {
 				for _, path := range paths {
-					outerMatch, _ := httpMatch(&outer)
-					innerMatch, _ := httpMatch(&inner)
+					outerMatch := httpMatch(&outer)
+					innerMatch := httpMatch(&inner)
 					e := entrance{match: outerMatch, prefix: outerMatch.GetPrefix(), action: &schema.GatewayAction{Rewrite: rewrite}}
 
 					want := "none"

@@ -44,7 +44,7 @@ type entrance struct {
 func (b *builder) gatewayRoutes(name string, g *schema.VirtualGateway, p schema.PortMapping) {
 	var entrances []entrance
 	for _, r := range b.spec.GatewayRoutesOf(g) {
-		if e := b.entrance(r, p); e != nil {
+		if e := entranceOf(r, p); e != nil {
 			entrances = append(entrances, *e)
 		}
 	}
@@ -85,14 +85,13 @@ func (b *builder) gatewayRoutes(name string, g *schema.VirtualGateway, p schema.
 	})
 }
 
-// entrance reads a gateway route; nil if it does not hold on the port.
-func (b *builder) entrance(r *schema.GatewayRoute, p schema.PortMapping) *entrance {
+// entranceOf reads a gateway route; nil if it does not hold on the port.
+func entranceOf(r *schema.GatewayRoute, p schema.PortMapping) *entrance {
 	e := &entrance{GatewayRoute: r}
 	var port uint32
-	var err error
 	http := func(h *schema.GatewayHTTPRoute) {
 		e.host, e.rank, e.action, port = h.Match.Hostname, httpRank(&h.Match), &h.Action, h.Match.Port
-		e.match, err = httpMatch(&h.Match)
+		e.match = httpMatch(&h.Match)
 		e.prefix = e.match.GetPrefix()
 	}
 	switch {
@@ -103,12 +102,8 @@ func (b *builder) entrance(r *schema.GatewayRoute, p schema.PortMapping) *entran
 	case p.Protocol == schema.ProtocolGRPC && r.Spec.GRPCRoute != nil:
 		g := r.Spec.GRPCRoute
 		e.host, e.rank, e.action, port = g.Match.Hostname, grpcRank(&g.Match), &g.Action, g.Match.Port
-		e.match, err = grpcMatch(&g.Match)
+		e.match = grpcMatch(&g.Match)
 	default:
-		return nil
-	}
-	if err != nil {
-		b.notice("Gateway route %s never matches: %v.", r.AWSName, err)
 		return nil
 	}
 	if port != 0 && port != p.Port {
@@ -137,27 +132,26 @@ func (b *builder) through(e entrance, policy *schema.ClientPolicy, p schema.Port
 	}
 	var out []*routev3.Route
 	for _, r := range a.routes {
-		for _, inner := range b.httpRoute(a.link, r) {
-			for _, rw := range rewritesOf(e) {
-				match, set, err := combine(rw.match, inner.Match, rw)
-				if err != nil {
-					b.notice("Gateway route %s and route %s of %s cannot be combined: %v.", name, r.Name, service.AWSName, err)
-					continue
-				}
-				if match == nil {
-					continue
-				}
-				made := &routev3.Route{Name: throughName(e.GatewayRoute, inner.Name), Match: match, Action: inner.Action}
-				if action := inner.GetRoute(); action != nil {
-					action := proto.CloneOf(action)
-					set(action)
-					if h := e.action.Rewrite; h == nil || h.Hostname == nil || h.Hostname.DefaultTargetHostname != "DISABLED" {
-						action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: service.AWSName}
-					}
-					made.Action = &routev3.Route_Route{Route: action}
-				}
-				out = append(out, made)
+		inner := httpRoute(r, b.clusters(a.link, r.targets))
+		for _, rw := range rewritesOf(e) {
+			match, set, err := combine(rw.match, inner.Match, rw)
+			if err != nil {
+				b.notice("Gateway route %s and route %s of %s cannot be combined: %v.", name, r.Name, service.AWSName, err)
+				continue
 			}
+			if match == nil {
+				continue
+			}
+			made := &routev3.Route{Name: throughName(e.GatewayRoute, inner.Name), Match: match, Action: inner.Action}
+			if action := inner.GetRoute(); action != nil {
+				action := proto.CloneOf(action)
+				set(action)
+				if h := e.action.Rewrite; h == nil || h.Hostname == nil || h.Hostname.DefaultTargetHostname != "DISABLED" {
+					action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: service.AWSName}
+				}
+				made.Action = &routev3.Route_Route{Route: action}
+			}
+			out = append(out, made)
 		}
 	}
 	if slices.ContainsFunc(out, func(r *routev3.Route) bool { return proto.Equal(r.Match, missing.Match) }) {

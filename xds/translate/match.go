@@ -2,8 +2,6 @@ package translate
 
 import (
 	"cmp"
-	"fmt"
-	"regexp"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -13,8 +11,9 @@ import (
 )
 
 // matchOf makes the condition of an HTTP route of any type. Its port is not
-// part of it: a route on another port is in another RouteConfiguration.
-func matchOf(r *schema.Route) (*routev3.RouteMatch, error) {
+// part of it: a route on another port is in another RouteConfiguration. Regular
+// expressions are good: the loader refuses others.
+func matchOf(r *schema.Route) *routev3.RouteMatch {
 	switch {
 	case r.HTTPRoute != nil:
 		return httpMatch(&r.HTTPRoute.Match)
@@ -23,20 +22,16 @@ func matchOf(r *schema.Route) (*routev3.RouteMatch, error) {
 	case r.GRPCRoute != nil:
 		return grpcMatch(&r.GRPCRoute.Match)
 	}
-	return nil, fmt.Errorf("it has no type")
+	return everything()
 }
 
-func httpMatch(m *schema.HTTPMatch) (*routev3.RouteMatch, error) {
+func httpMatch(m *schema.HTTPMatch) *routev3.RouteMatch {
 	out := everything()
 	switch {
 	case m.Path != nil && m.Path.Exact != "":
 		out.PathSpecifier = &routev3.RouteMatch_Path{Path: m.Path.Exact}
 	case m.Path != nil && m.Path.Regex != "":
-		regex, err := safeRegex(m.Path.Regex)
-		if err != nil {
-			return nil, err
-		}
-		out.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: regex}
+		out.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: m.Path.Regex}}
 	case m.Prefix != "":
 		out.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: m.Prefix}
 	}
@@ -55,12 +50,13 @@ func httpMatch(m *schema.HTTPMatch) (*routev3.RouteMatch, error) {
 		}
 		out.QueryParameters = append(out.QueryParameters, p)
 	}
-	return out, addHeaders(out, m.Headers)
+	out.Headers = append(out.Headers, headerMatches(m.Headers)...)
+	return out
 }
 
 // grpcMatch: a method's path is /package.Service/Method, and what is no gRPC
 // request does not match.
-func grpcMatch(m *schema.GRPCMatch) (*routev3.RouteMatch, error) {
+func grpcMatch(m *schema.GRPCMatch) *routev3.RouteMatch {
 	out := everything()
 	switch {
 	case m.ServiceName != "" && m.MethodName != "":
@@ -71,21 +67,19 @@ func grpcMatch(m *schema.GRPCMatch) (*routev3.RouteMatch, error) {
 	out.Headers = append(out.Headers, stringHeader("content-type", &matcherv3.StringMatcher{
 		MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "application/grpc"},
 	}))
-	return out, addHeaders(out, m.Metadata)
+	out.Headers = append(out.Headers, headerMatches(m.Metadata)...)
+	return out
 }
 
-func addHeaders(out *routev3.RouteMatch, headers []schema.HeaderMatch) error {
+func headerMatches(headers []schema.HeaderMatch) []*routev3.HeaderMatcher {
+	var out []*routev3.HeaderMatcher
 	for _, h := range headers {
-		m, err := headerMatch(h)
-		if err != nil {
-			return fmt.Errorf("header %s: %w", h.Name, err)
-		}
-		out.Headers = append(out.Headers, m)
+		out = append(out, headerMatch(h))
 	}
-	return nil
+	return out
 }
 
-func headerMatch(h schema.HeaderMatch) (*routev3.HeaderMatcher, error) {
+func headerMatch(h schema.HeaderMatch) *routev3.HeaderMatcher {
 	v := cmp.Or(h.Match, &schema.HeaderValue{})
 	s := &matcherv3.StringMatcher{}
 	out := stringHeader(h.Name, s)
@@ -98,27 +92,13 @@ func headerMatch(h schema.HeaderMatch) (*routev3.HeaderMatcher, error) {
 	case v.Suffix != "":
 		s.MatchPattern = &matcherv3.StringMatcher_Suffix{Suffix: v.Suffix}
 	case v.Regex != "":
-		regex, err := safeRegex(v.Regex)
-		if err != nil {
-			return nil, err
-		}
-		s.MatchPattern = &matcherv3.StringMatcher_SafeRegex{SafeRegex: regex}
+		s.MatchPattern = &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: v.Regex}}
 	case v.Range != nil:
 		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_RangeMatch{RangeMatch: &typev3.Int64Range{Start: v.Range.Start, End: v.Range.End}}
 	default:
 		out.HeaderMatchSpecifier = &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}
 	}
-	return out, nil
-}
-
-// safeRegex is matched against the whole of a value. Envoy's RE2 and Go's
-// regexp take the same syntax; what neither takes Envoy would refuse with the
-// whole RouteConfiguration.
-func safeRegex(s string) (*matcherv3.RegexMatcher, error) {
-	if _, err := regexp.Compile(s); err != nil {
-		return nil, fmt.Errorf("%q is no regular expression of RE2", s)
-	}
-	return &matcherv3.RegexMatcher{Regex: s}, nil
+	return out
 }
 
 func exactHeader(name, value string) *routev3.HeaderMatcher { return stringHeader(name, exact(value)) }

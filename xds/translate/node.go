@@ -98,11 +98,11 @@ func (b *builder) ingressChains(n *schema.VirtualNode, l *schema.NodeListener) [
 	name := ingressRouteName(p)
 	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}
 	setTimeouts(action, limits)
-	b.routes(name, &routev3.VirtualHost{
+	b.add(xds.Route, name, routeConfiguration(name, &routev3.VirtualHost{
 		Name:    "ingress",
 		Domains: []string{"*"},
 		Routes:  []*routev3.Route{{Match: everything(), Action: &routev3.Route_Route{Route: action}}},
-	})
+	}))
 	return b.secured(p, l.TLS, httpFilters(httpListener{stats: ingressStats, routes: name, codec: codecOf(p.Protocol), logging: n.Spec.Logging}))
 }
 

@@ -97,7 +97,7 @@ func (b *builder) transparentOutbound(n *schema.VirtualNode) {
 		if len(web) == 1 {
 			routes = egressRouteName(web[0])
 		} else {
-			b.routes(routes, b.virtualHosts(oneEach(all), func(v *schema.VirtualService) []string { return withPort(names[v], "*") })...)
+			b.egressRoutes(routes, false, oneEach(all), func(v *schema.VirtualService) []string { return withPort(names[v], "*") })
 		}
 		chains = append(chains, &listenerv3.FilterChain{
 			Name:             "http_any",
@@ -153,11 +153,7 @@ func (b *builder) explicitOutbound(n *schema.VirtualNode) {
 
 // outboundHTTP routes requests to backends by authority.
 func (b *builder) outboundHTTP(n *schema.VirtualNode, routes string, backends []answer, domains func(*schema.VirtualService) []string) []*listenerv3.Filter {
-	hosts := b.virtualHosts(backends, domains)
-	if b.mesh.AllowAll() && !b.capture.Explicit {
-		hosts = append(hosts, b.anyHost())
-	}
-	b.routes(routes, hosts...)
+	b.egressRoutes(routes, b.mesh.AllowAll() && !b.capture.Explicit, backends, domains)
 	return outboundHTTPFilters(n, routes)
 }
 

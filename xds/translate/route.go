@@ -1,9 +1,12 @@
 package translate
 
 import (
-	"slices"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -11,66 +14,78 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
-// routes adds a RouteConfiguration. Its clusters are sent before it, so Envoy
-// need not check them; it may not, for a cluster may come and go while routes
-// stay.
+// routeConfiguration is a RouteConfiguration. Its clusters are sent before it,
+// so Envoy need not check them; it may not, for a cluster may come and go while
+// routes stay.
+func routeConfiguration(name string, hosts ...*routev3.VirtualHost) *routev3.RouteConfiguration {
+	return &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)}
+}
+
+// host is a backend as a virtual host: the names it is called by, and the
+// clusters of each of its routes.
+type host struct {
+	answer
+	domains  []string
+	clusters [][]weighted
+}
+
+// egressRoutes adds the routes to backends, a virtual host each, with the
+// routes of its provider; passing adds one for all other names. Envoy refuses
+// the whole if two virtual hosts have one domain: the first keeps it.
 //
-// Envoy refuses the whole if two virtual hosts have one domain: the first keeps
-// it.
-func (b *builder) routes(name string, hosts ...*routev3.VirtualHost) {
-	taken := map[string]bool{}
-	for _, h := range hosts {
-		h.Domains = slices.DeleteFunc(h.Domains, func(d string) bool {
-			again := taken[d]
-			taken[d] = true
-			return again
-		})
-	}
-	hosts = slices.DeleteFunc(hosts, func(h *routev3.VirtualHost) bool {
-		if len(h.Domains) == 0 {
-			b.notice("Virtual host %s has no name that is not another's, and gets no requests.", h.Name)
-		}
-		return len(h.Domains) == 0
-	})
-	b.add(xds.Route, name, &routev3.RouteConfiguration{
-		Name:             name,
-		VirtualHosts:     hosts,
-		ValidateClusters: wrapperspb.Bool(false),
-	})
-}
-
-// virtualHosts makes a virtual host for each backend, with the routes of its
-// provider.
-func (b *builder) virtualHosts(backends []answer, domains func(*schema.VirtualService) []string) []*routev3.VirtualHost {
-	var hosts []*routev3.VirtualHost
+// The messages are made once for all proxies with equal backends, and all in a
+// group named * are.
+func (b *builder) egressRoutes(name string, passing bool, backends []answer, domains func(*schema.VirtualService) []string) {
+	var hosts []host
+	inputs := sha256.New()
+	fmt.Fprintln(inputs, b.mesh.AWSName, passing)
+	taken := map[string]bool{"*": passing}
 	for _, a := range backends {
-		host := &routev3.VirtualHost{Name: virtualHostName(a.link.Service), Domains: domains(a.link.Service)}
-		for _, r := range a.routes {
-			host.Routes = append(host.Routes, b.httpRoute(a.link, r)...)
+		h := host{answer: a}
+		for _, d := range domains(a.link.Service) {
+			if !taken[d] {
+				taken[d] = true
+				h.domains = append(h.domains, d)
+			}
 		}
-		hosts = append(hosts, host)
+		if len(h.domains) == 0 {
+			b.notice("Virtual service %s gets no requests: other backends have its names.", a.link.Service.AWSName)
+			continue
+		}
+		for _, r := range a.routes {
+			h.clusters = append(h.clusters, b.clusters(a.link, r.targets))
+		}
+		fmt.Fprintf(inputs, "%s %s %d %q %v\n", a.digest, a.protocol, a.port, h.domains, h.clusters)
+		hosts = append(hosts, h)
 	}
-	return hosts
+	b.addDerived(xds.Route, name, hex.EncodeToString(inputs.Sum(nil)), func() proto.Message {
+		out := routeConfiguration(name)
+		for _, h := range hosts {
+			made := &routev3.VirtualHost{Name: virtualHostName(h.link.Service), Domains: h.domains}
+			for i, r := range h.routes {
+				made.Routes = append(made.Routes, httpRoute(r, h.clusters[i]))
+			}
+			out.VirtualHosts = append(out.VirtualHosts, made)
+		}
+		if passing {
+			out.VirtualHosts = append(out.VirtualHosts, anyHost(b.mesh))
+		}
+		return out
+	})
 }
 
-// httpRoute makes Envoy's route of one of an HTTP router's; none if its match
-// can never hold.
-func (b *builder) httpRoute(link schema.BackendLink, r route) []*routev3.Route {
-	match, err := matchOf(r.Route)
-	if err != nil {
-		b.notice("Route %s of %s never matches: %v.", r.Name, link.Service.AWSName, err)
-		return nil
-	}
-	out := &routev3.Route{Name: r.Name, Match: match}
+// httpRoute makes Envoy's route of one of an HTTP router's.
+func httpRoute(r route, clusters []weighted) *routev3.Route {
+	out := &routev3.Route{Name: r.Name, Match: matchOf(r.Route)}
 	limits, retries := policiesOf(r.Route)
 	action := &routev3.RouteAction{RetryPolicy: retryPolicy(retries)}
 	setTimeouts(action, limits)
-	if setClusters(action, b.clusters(link, r.targets)) {
+	if setClusters(action, clusters) {
 		out.Action = &routev3.Route_Route{Route: action}
 	} else {
 		out.Action = &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 503}}
 	}
-	return []*routev3.Route{out}
+	return out
 }
 
 // policiesOf returns the timeouts and retries of an HTTP route of any type.
@@ -110,12 +125,12 @@ func setClusters(a *routev3.RouteAction, to []weighted) bool {
 
 // anyHost sends requests to no backend where the application dialled them to,
 // without a limit of ours.
-func (b *builder) anyHost() *routev3.VirtualHost {
+func anyHost(m *schema.Mesh) *routev3.VirtualHost {
 	return &routev3.VirtualHost{
 		Name:    "passthrough",
 		Domains: []string{"*"},
 		Routes: []*routev3.Route{{Match: everything(), Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: passthroughName(b.mesh.AWSName)},
+			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: passthroughName(m.AWSName)},
 			Timeout:          durationpb.New(0),
 		}}}},
 	}

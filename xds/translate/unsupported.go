@@ -78,9 +78,8 @@ func (u *unsupported) rewrites(spec *schema.Spec, g *schema.VirtualGateway, r *s
 	meta := u.meta
 	defer func() { u.meta = meta }()
 	u.meta = &r.Meta
-	b := &builder{spec: spec}
 	for i := range g.Spec.Listeners {
-		e := b.entrance(r, g.Spec.Listeners[i].PortMapping)
+		e := entranceOf(r, g.Spec.Listeners[i].PortMapping)
 		if e == nil {
 			continue
 		}
@@ -93,12 +92,11 @@ func (u *unsupported) rewrites(spec *schema.Spec, g *schema.VirtualGateway, r *s
 			continue
 		}
 		for j := range router.Spec.Routes {
-			inner, err := matchOf(&router.Spec.Routes[j])
-			if err != nil || router.Spec.Routes[j].TCPRoute != nil {
+			if router.Spec.Routes[j].TCPRoute != nil {
 				continue
 			}
 			for _, rw := range rewritesOf(*e) {
-				if _, _, err := combine(rw.match, inner, rw); err != nil {
+				if _, _, err := combine(rw.match, matchOf(&router.Spec.Routes[j]), rw); err != nil {
 					u.warn("spec", fmt.Sprintf("route %s of %s gets no requests from here: %v", router.Spec.Routes[j].Name, router.Ref, err), "match it by prefix, or keep the prefix at the gateway")
 				}
 			}
