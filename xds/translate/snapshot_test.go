@@ -148,6 +148,36 @@ func TestClustersAreShared(t *testing.T) {
 	}
 }
 
+// Nodes that may all call the whole mesh have one RouteConfiguration and one
+// outbound listener between them: memory does not grow with the square.
+func TestWholeMeshIsShared(t *testing.T) {
+	const n = 60
+	files := ring(n)
+	for i := range n {
+		f := files[fmt.Sprintf("node%d.yaml", i)]
+		head, rest, _ := strings.Cut(string(f.Data), "  backends:")
+		_, tail, _ := strings.Cut(rest, "---")
+		f.Data = []byte(head + "  backendGroups: [{name: \"*\"}]\n---" + tail)
+	}
+	spec := load(t, files)
+	distinct := map[*xds.Resource]bool{}
+	for _, res := range resources(t, translate.New(translate.Inputs{Spec: spec}, nil), spec) {
+		if got := len(res[xds.Cluster]); got != n+1 {
+			t.Fatalf("%d clusters, want one for each node and the application", got)
+		}
+		for typ := range res {
+			for _, r := range res[typ] {
+				distinct[r] = true
+			}
+		}
+	}
+	// A cluster out and one in and the inbound routes for each node; two
+	// listeners and the outbound routes for all.
+	if want := 3*n + 3; len(distinct) != want {
+		t.Errorf("%d distinct resources, want %d", len(distinct), want)
+	}
+}
+
 // The same input gives the same bytes, in whatever order it is asked for, and
 // by whomever at the same time.
 func TestDeterminism(t *testing.T) {
