@@ -38,6 +38,8 @@ type BootstrapConfig struct {
 	AdminAddress netip.AddrPort   // of Envoy's admin interface; zero: 127.0.0.1:9901
 	DNSResolvers []netip.AddrPort // none: the machine's
 
+	SDSSocket string // of the SDS server on the proxy's machine, for `sds` certificates; empty: there is none
+
 	CAFile            string // trusted for the daemon's certificate; empty: no TLS
 	CertFile, KeyFile string // the proxy's own certificate; needs CAFile
 	TokenFile         string // holds the bearer token to show to the daemon

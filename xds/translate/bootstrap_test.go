@@ -149,6 +149,7 @@ func TestEnvoyTakesBootstraps(t *testing.T) {
 		"name":       {XDSAddress: "localhost:18000", DNSResolvers: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:53")}},
 		"mutual_tls": {XDSAddress: "localhost:18000", CAFile: files.ca, CertFile: files.cert, KeyFile: files.key},
 		"token":      {XDSAddress: "127.0.0.1:18000", CAFile: files.ca, TokenFile: files.token},
+		"local_sds":  {XDSAddress: "127.0.0.1:18000", SDSSocket: "/run/sds.sock"},
 		"explicit":   {XDSAddress: "127.0.0.1:18000", Capture: xds.NewCapture(true, nil)},
 	} {
 		t.Run(name, func(t *testing.T) {

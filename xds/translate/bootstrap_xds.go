@@ -7,7 +7,6 @@ import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	credentialv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/credential_injector/v3"
 	codecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -18,6 +17,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/meshwright/meshwright/schema"
 )
 
 // Names of a bootstrap's own cluster and secrets.
@@ -39,9 +40,7 @@ func staticResources(c BootstrapConfig) *bootstrapv3.Bootstrap_StaticResources {
 		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 			KeepaliveTime: wrapperspb.UInt32(30), KeepaliveInterval: wrapperspb.UInt32(5), KeepaliveProbes: wrapperspb.UInt32(3),
 		}},
-		LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: xdsCluster, Endpoints: []*endpointv3.LocalityLbEndpoints{{
-			LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(host, port)}}}},
-		}}},
+		LoadAssignment: loadAssignment(xdsCluster, address(host, port), nil),
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
 		cluster.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
@@ -64,7 +63,23 @@ func staticResources(c BootstrapConfig) *bootstrapv3.Bootstrap_StaticResources {
 	if c.CAFile != "" {
 		cluster.TransportSocket = xdsTLS(c, host)
 	}
+	if c.SDSSocket != "" {
+		static.Clusters = append(static.Clusters, localSDS(c.SDSSocket))
+	}
 	return static
+}
+
+// localSDS is the machine's own SDS server, from which `sds` certificates of
+// the spec come.
+func localSDS(socket string) *clusterv3.Cluster {
+	c := &clusterv3.Cluster{
+		Name:                 localSDSCluster,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		ConnectTimeout:       durationpb.New(time.Second),
+		LoadAssignment:       loadAssignment(localSDSCluster, &corev3.Address{Address: &corev3.Address_Pipe{Pipe: &corev3.Pipe{Path: socket}}}, nil),
+	}
+	speak(c, schema.ProtocolGRPC)
+	return c
 }
 
 // tokenFilters put the token of the secret into the daemon's requests. (The
