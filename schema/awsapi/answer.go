@@ -20,7 +20,7 @@ func (im *importer) answer(file string, n *yaml.Node) bool {
 	}
 	for i := range kinds {
 		k := &kinds[i]
-		if o := anyCase(n, k.key); anyCase(o, "meshName") != nil || anyCase(o, k.key+"Name") != nil {
+		if o := anyCase(n, k.key); anyCase(o, "meshName") != nil || anyCase(o, k.field()) != nil {
 			im.described(k, file, o)
 			found = true
 		}
@@ -31,9 +31,9 @@ func (im *importer) answer(file string, n *yaml.Node) bool {
 			case anyCase(o, "spec") != nil:
 				im.described(k, file, o)
 			default:
-				id := identity{kind: k.name, mesh: textOf(anyCase(o, "meshName")), name: textOf(anyCase(o, k.key+"Name"))}
+				id := identity{kind: k, mesh: textOf(anyCase(o, "meshName")), name: textOf(anyCase(o, k.field()))}
 				if k.parent != "" {
-					id.parent = textOf(anyCase(o, kindNamed(string(k.parent)).key+"Name"))
+					id.parent = textOf(anyCase(o, k.parentField()))
 				}
 				im.listed = append(im.listed, listed{id, file})
 			}
@@ -57,7 +57,7 @@ func kindOf(n *yaml.Node) *kind {
 		return nil
 	}
 	for i := range kinds {
-		if textOf(anyCase(n, kinds[i].key+"Name")) != "" {
+		if textOf(anyCase(n, kinds[i].field())) != "" {
 			return &kinds[i]
 		}
 	}

@@ -130,10 +130,10 @@ func (im *importer) stackResource(t *template, id string, resource *yaml.Node, t
 	}
 	named := false
 	for key := range fieldsOf(properties) {
-		named = named || plain(key) == plain(k.key+"Name")
+		named = named || plain(key) == plain(k.field())
 	}
 	if !named {
-		report(schema.Warning, label, k.key+"Name", "CloudFormation makes up a name that is not in the template; it is called "+name+" here",
+		report(schema.Warning, label, k.field(), "CloudFormation makes up a name that is not in the template; it is called "+name+" here",
 			"write the name that the stack's object has, if proxies or other stacks know it")
 	}
 	c := conformer{

@@ -19,12 +19,12 @@ var renamed = map[string]string{
 // document has in their place.
 var references = map[string]struct {
 	field string
-	to    schema.Kind
+	to    string // the API's word for its kind
 }{
-	"virtualServiceName": {"virtualServiceRef", schema.KindVirtualService},
-	"virtualNodeName":    {"virtualNodeRef", schema.KindVirtualNode},
-	"virtualRouterName":  {"virtualRouterRef", schema.KindVirtualRouter},
-	"virtualNode":        {"virtualNodeRef", schema.KindVirtualNode}, // of a weighted target
+	"virtualServiceName": {"virtualServiceRef", "virtualService"},
+	"virtualNodeName":    {"virtualNodeRef", "virtualNode"},
+	"virtualRouterName":  {"virtualRouterRef", "virtualRouter"},
+	"virtualNode":        {"virtualNodeRef", "virtualNode"}, // of a weighted target
 }
 
 // The labels by which what is written belongs together.
@@ -50,8 +50,8 @@ func (w *writer) document(o *object) *yaml.Node {
 		put(spec, "namespaceSelector", w.meshSelector(o.mesh))
 		put(spec, "gatewayRouteSelector", selector(gatewayLabel, w.names[o.identity]))
 	case schema.KindGatewayRoute:
-		gateway := identity{kind: schema.KindVirtualGateway, mesh: o.mesh, name: o.parent}
-		put(metadata, "labels", put(mapNode(), gatewayLabel, textNode(w.refer(o, gateway, "virtualGatewayName"))))
+		gateway := identity{kind: o.kind.above(), mesh: o.mesh, name: o.parent}
+		put(metadata, "labels", put(mapNode(), gatewayLabel, textNode(w.refer(o, gateway, o.kind.parentField()))))
 	}
 	body := w.spec(o, o.spec, "spec")
 	if o.kind.name == schema.KindGatewayRoute {
@@ -105,7 +105,7 @@ func (w *writer) spec(o *object, n *yaml.Node, path string) *yaml.Node {
 		ref, refers := references[key]
 		switch {
 		case refers && isScalar(value):
-			name := w.refer(o, identity{kind: ref.to, mesh: o.mesh, name: value.Value}, at)
+			name := w.refer(o, identity{kind: kindNamed(ref.to), mesh: o.mesh, name: value.Value}, at)
 			put(out, ref.field, put(mapNode(), "name", textNode(name)))
 		case renamed[key] != "":
 			put(out, renamed[key], w.spec(o, value, at))

@@ -85,7 +85,7 @@ func TestDialects(t *testing.T) {
 				t.Errorf("CloudFormation (-API +CloudFormation):\n%s", diff)
 			}
 			state := marshal(t, readBy(t, o, func(im *importer, o *yaml.Node) {
-				values := put(blocks(o), "name", get(o, k.key+"Name"))
+				values := put(blocks(o), "name", get(o, k.field()))
 				r := put(put(mapNode(), "type", textNode("aws_appmesh_"+spell(k.key, '_'))), "values", values)
 				im.modules("f", put(mapNode(), "resources", listNode(r)))
 			}))
@@ -184,10 +184,10 @@ func example(kind string) *yaml.Node {
 	k := kindNamed(kind)
 	o := put(mapNode(), "meshName", textNode("m"))
 	if k.name != schema.KindMesh {
-		put(o, kind+"Name", textNode("n"))
+		put(o, k.field(), textNode("n"))
 	}
 	if k.parent != "" {
-		put(o, kindNamed(string(k.parent)).key+"Name", textNode("p"))
+		put(o, k.parentField(), textNode("p"))
 	}
 	return put(o, "spec", mapNode())
 }

@@ -224,7 +224,7 @@ func (e *evaluator) attribute(resource, attribute string) *yaml.Node {
 	e.depth++
 	defer func() { e.depth-- }()
 	k, properties := e.resource(resource)
-	if k != nil && plain(attribute) == plain(k.key+"Name") {
+	if k != nil && plain(attribute) == plain(k.field()) {
 		return textNode(e.nameOf(resource))
 	}
 	if property := get(properties, attribute); property != nil {
@@ -251,56 +251,11 @@ func (e *evaluator) resource(id string) (*kind, *yaml.Node) {
 func (e *evaluator) nameOf(id string) string {
 	k, properties := e.resource(id)
 	for key, value := range fieldsOf(properties) {
-		if plain(key) == plain(k.key+"Name") {
+		if plain(key) == plain(k.field()) {
 			if name := e.text(value); name != "" {
 				return name
 			}
 		}
 	}
 	return id
-}
-
-// condition decides a condition of the template.
-func (e *evaluator) condition(name string) bool {
-	if holds, ok := e.decided[name]; ok {
-		return holds
-	}
-	e.decided[name] = false // a circle holds nowhere
-	if c := get(e.conditions, name); c != nil {
-		e.decided[name] = e.holds(c)
-	} else {
-		e.miss("Fn::Condition " + name)
-	}
-	return e.decided[name]
-}
-
-func (e *evaluator) holds(n *yaml.Node) bool {
-	name, arg := function(n)
-	if named := get(n, "Condition"); named != nil {
-		name, arg = "Condition", named
-	}
-	if e.steps++; e.steps > maxSteps || e.depth > maxDepth {
-		e.miss("Fn::" + name)
-		return false
-	}
-	e.depth++
-	defer func() { e.depth-- }()
-	args := itemsOf(arg)
-	switch {
-	case name == "Condition":
-		return e.condition(textOf(arg))
-	case name == "Equals" && len(args) == 2:
-		return e.text(args[0]) == e.text(args[1])
-	case name == "Not" && len(args) == 1:
-		return !e.holds(args[0])
-	case name == "And" || name == "Or":
-		all, any := true, false
-		for _, a := range args {
-			holds := e.holds(a)
-			all, any = all && holds, any || holds
-		}
-		return name == "And" && all || name == "Or" && any
-	}
-	e.miss("Fn::" + name)
-	return false
 }

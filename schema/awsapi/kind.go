@@ -5,8 +5,6 @@ import (
 	"strings"
 	"unicode"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/meshwright/meshwright/schema"
 )
 
@@ -17,7 +15,7 @@ const kindRoute schema.Kind = "Route"
 // kind is one kind of object of the API.
 type kind struct {
 	name   schema.Kind
-	key    string // what the API calls it; its name is in the field keyName
+	key    string // what the API calls it
 	parent schema.Kind
 	folder string // of its documents
 }
@@ -44,6 +42,21 @@ func kindNamed(name string) *kind {
 	return &kinds[i]
 }
 
+// field is the field that holds the name of an object.
+func (k *kind) field() string { return k.key + "Name" }
+
+// parentField is the field that holds the name of what an object belongs to;
+// empty if it belongs to its mesh alone.
+func (k *kind) parentField() string {
+	if k.parent == "" {
+		return ""
+	}
+	return k.above().field()
+}
+
+// above is the kind of what an object belongs to.
+func (k *kind) above() *kind { return kindNamed(string(k.parent)) }
+
 // plural is what the API calls a list of them.
 func (k *kind) plural() string {
 	if k.name == schema.KindMesh {
@@ -56,15 +69,16 @@ func (k *kind) plural() string {
 func (k *kind) words() string { return spell(k.key, ' ') }
 
 // describe is the command that printed an object while AWS had it.
-func (k *kind) describe(id identity) string {
+func (id identity) describe() string {
+	k := id.kind
 	s := "aws appmesh describe-" + spell(k.key, '-')
 	if k.name != schema.KindMesh {
 		s += " --mesh-name " + quoted(id.mesh)
 	}
 	if k.parent != "" {
-		s += " --" + spell(kindNamed(string(k.parent)).key, '-') + "-name " + quoted(id.parent)
+		s += " --" + spell(k.parentField(), '-') + " " + quoted(id.parent)
 	}
-	return s + " --" + spell(k.key, '-') + "-name " + quoted(id.name)
+	return s + " --" + spell(k.field(), '-') + " " + quoted(id.name)
 }
 
 // quoted is a name as a shell takes it.
@@ -88,23 +102,3 @@ func spell(name string, by rune) string {
 	}
 	return b.String()
 }
-
-// identity is how App Mesh tells objects apart.
-type identity struct {
-	kind               schema.Kind
-	mesh, parent, name string // parent: the router of a route, the gateway of a gateway route
-}
-
-// object is one object of the API, in the API's own spelling whatever the
-// dialect it was read from.
-type object struct {
-	identity
-	kind   *kind
-	spec   *yaml.Node // nil: none
-	owner  string     // of the mesh, where that is another account
-	file   string
-	origin string // where in the file: an ARN, a logical ID, an address
-}
-
-// label names an object in a note.
-func (o *object) label() string { return string(o.kind.name) + "/" + o.name }

@@ -42,9 +42,9 @@ func nameOf(aws string, label bool) string {
 	return cmp.Or(name, "unnamed")
 }
 
-// namesOf gives each of several names of App Mesh a Kubernetes name of its own.
-// One that is a Kubernetes name stays as it is; of several that would become the
-// same, the later get a number.
+// namesOf gives each of several things, sorted by their names of App Mesh, a
+// Kubernetes name of its own. A name that is one already stays as it is; of
+// several that would become the same, the later get a number.
 func namesOf[ID comparable](ids []ID, name func(ID) string, label bool) map[ID]string {
 	slices.SortStableFunc(ids, func(a, b ID) int {
 		asIs := func(id ID) int {
@@ -53,7 +53,7 @@ func namesOf[ID comparable](ids []ID, name func(ID) string, label bool) map[ID]s
 			}
 			return 1
 		}
-		return cmp.Or(cmp.Compare(asIs(a), asIs(b)), cmp.Compare(name(a), name(b)), cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
+		return cmp.Compare(asIs(a), asIs(b))
 	})
 	out, taken := map[ID]string{}, map[string]bool{}
 	for _, id := range ids {

@@ -37,7 +37,7 @@ func newWriter(im *importer) (*writer, error) {
 	for _, o := range im.objects {
 		w.owners[o.mesh] = cmp.Or(w.owners[o.mesh], o.owner)
 		if o.kind.name == kindRoute {
-			router := identity{kind: o.kind.parent, mesh: o.mesh, name: o.parent}
+			router := identity{kind: o.kind.above(), mesh: o.mesh, name: o.parent}
 			w.routesOf[router] = append(w.routesOf[router], o)
 		}
 	}
@@ -67,22 +67,22 @@ func newWriter(im *importer) (*writer, error) {
 // name, the router of a route.
 func (w *writer) complete() {
 	for _, o := range slices.Clone(w.im.objects) {
-		add := func(k *kind, id identity, severity schema.Severity, what, fix string) {
+		add := func(id identity, severity schema.Severity, what, fix string) {
 			if w.im.byIdentity[id] != nil {
 				return
 			}
-			made := &object{identity: id, kind: k, file: o.file, origin: "named by " + o.label()}
+			made := &object{identity: id, file: o.file, origin: "named by " + o.label()}
 			w.im.byIdentity[id] = made
 			w.im.objects = append(w.im.objects, made)
 			w.im.notes = append(w.im.notes, Note{severity, o.file, made.label(), "", what, fix})
 		}
-		mesh := identity{kind: schema.KindMesh, mesh: o.mesh, name: o.mesh}
-		add(kindNamed("mesh"), mesh, schema.Warning, "it is named and not described, so that it is written with App Mesh's defaults",
-			"import what was printed by "+kindNamed("mesh").describe(mesh)+", or write its egressFilter")
+		mesh := identity{kind: kindNamed("mesh"), mesh: o.mesh, name: o.mesh}
+		add(mesh, schema.Warning, "it is named and not described, so that it is written with App Mesh's defaults",
+			"import what was printed by "+mesh.describe()+", or write its egressFilter")
 		if o.kind.name == kindRoute {
-			router := identity{kind: o.kind.parent, mesh: o.mesh, name: o.parent}
-			add(kindNamed("virtualRouter"), router, schema.Error, "it is named and not described, so that it is written without listeners",
-				"import what was printed by "+kindNamed("virtualRouter").describe(router)+", or write its listeners")
+			router := identity{kind: o.kind.above(), mesh: o.mesh, name: o.parent}
+			add(router, schema.Error, "it is named and not described, so that it is written without listeners",
+				"import what was printed by "+router.describe()+", or write its listeners")
 		}
 	}
 }
@@ -91,20 +91,21 @@ func (w *writer) complete() {
 func (w *writer) name(meshes map[string]string) {
 	type group struct {
 		mesh string
-		kind schema.Kind
+		kind *kind
 	}
 	groups := map[group][]identity{}
 	for _, o := range w.im.objects {
-		g := group{o.mesh, o.kind.name}
+		g := group{o.mesh, o.kind}
 		groups[g] = append(groups[g], o.identity)
 	}
 	for g, ids := range groups {
-		switch g.kind {
+		switch g.kind.name {
 		case kindRoute:
 		case schema.KindMesh:
 			w.names[ids[0]] = meshes[g.mesh]
 		default:
-			maps.Copy(w.names, namesOf(ids, func(id identity) string { return id.name }, g.kind == schema.KindVirtualGateway))
+			slices.SortFunc(ids, func(a, b identity) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.parent, b.parent)) })
+			maps.Copy(w.names, namesOf(ids, func(id identity) string { return id.name }, g.kind.name == schema.KindVirtualGateway))
 		}
 	}
 }
@@ -161,9 +162,8 @@ func (w *writer) refer(o *object, to identity, path string) string {
 	if name, ok := w.names[to]; ok {
 		return name
 	}
-	k := kindNamed(string(to.kind))
-	w.note(o, schema.Error, path, fmt.Sprintf("no %s %s was read", k.words(), to.name), "import what was printed by "+k.describe(to)+", or drop the reference")
-	return nameOf(to.name, to.kind == schema.KindVirtualGateway)
+	w.note(o, schema.Error, path, fmt.Sprintf("no %s %s was read", to.kind.words(), to.name), "import what was printed by "+to.describe()+", or drop the reference")
+	return nameOf(to.name, to.kind.name == schema.KindVirtualGateway)
 }
 
 func (w *writer) note(o *object, severity schema.Severity, path, what, fix string) {
