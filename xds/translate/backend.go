@@ -17,7 +17,7 @@ type answer struct {
 	port     uint32
 	protocol schema.Protocol
 	routes   []route
-	digest   string // of the resources that it is made from
+	digest   string // of the service and its provider
 }
 
 // route is a route with its targets found. The implicit one of a virtual
