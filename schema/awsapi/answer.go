@@ -63,13 +63,3 @@ func kindOf(n *yaml.Node) *kind {
 	}
 	return nil
 }
-
-// anyCase returns a field however its case is: programs print MeshName too.
-func anyCase(n *yaml.Node, name string) *yaml.Node {
-	for key, value := range fieldsOf(n) {
-		if plain(key) == plain(name) {
-			return value
-		}
-	}
-	return nil
-}

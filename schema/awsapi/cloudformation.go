@@ -13,6 +13,7 @@ type template struct {
 	evaluator
 	file string
 	root *yaml.Node
+	told map[string]bool // expressions that cannot be told, of which a note was made
 }
 
 // templateOf returns the template that a value is, nil if it is none: the
@@ -74,22 +75,20 @@ func (im *importer) templates(all []*template) {
 		}
 	}
 	for _, t := range all {
-		t.steps, t.decided = 0, map[string]bool{}
-		told := map[string]bool{}
+		t.steps, t.decided, t.told = 0, map[string]bool{}, map[string]bool{}
 		for id, resource := range fieldsOf(t.resources) {
-			im.stackResource(t, id, resource, told)
+			im.stackResource(t, id, resource)
 		}
 	}
 }
 
-// stackResource reads one resource of a template. told are the expressions that
-// were reported: one parameter that is missing is missing in many places.
-func (im *importer) stackResource(t *template, id string, resource *yaml.Node, told map[string]bool) {
-	at := "Resources." + id
-	typ := textOf(get(resource, "Type"))
+// stackResource reads one resource of a template.
+func (im *importer) stackResource(t *template, id string, resource *yaml.Node) {
+	at, typ := "Resources."+id, textOf(get(resource, "Type"))
 	report := func(severity schema.Severity, label, path, what, fix string) {
 		im.notes = append(im.notes, Note{severity, t.file, label, path, what, fix})
 	}
+	k, properties := t.resource(id)
 	switch {
 	case strings.HasPrefix(id, "Fn::"):
 		report(schema.Error, "", at, "resources made by a transform are not read", "give the processed template: aws cloudformation get-template --template-stage Processed")
@@ -99,51 +98,55 @@ func (im *importer) stackResource(t *template, id string, resource *yaml.Node, t
 		return
 	case !strings.HasPrefix(typ, "AWS::AppMesh::"):
 		return
-	}
-	k, properties := t.resource(id)
-	if k == nil {
+	case k == nil:
 		report(schema.Error, "", at, typ+" is no type of App Mesh's", "correct its Type")
 		return
 	}
 	name := t.nameOf(id)
 	label := string(k.name) + "/" + name
-	tell := func(path string) {
-		for _, expression := range t.missed {
-			if !told[expression] {
-				told[expression] = true
-				fix := "pass --parameter " + expression + "=VALUE"
-				if strings.HasPrefix(expression, "Fn::") {
-					fix = "write its value into the template"
-				}
-				report(schema.Error, label, path, "${"+expression+"} cannot be told from the template", fix)
-			}
-		}
-		t.missed = nil
-	}
-	if condition := get(resource, "Condition"); condition != nil {
-		holds := t.condition(textOf(condition))
-		tell("Condition")
+	if condition := textOf(get(resource, "Condition")); condition != "" {
+		holds := t.condition(condition)
+		im.notes = append(im.notes, t.open(label, "Condition")...)
 		if !holds {
-			report(schema.Warning, label, "Condition", textOf(condition)+" does not hold, so that the resource is left out", "pass the --parameter on which it depends, if the stack has it")
+			report(schema.Warning, label, "Condition", condition+" does not hold, so that the resource is left out", "pass the --parameter on which it depends, if the stack has it")
 			return
 		}
 	}
-	named := false
-	for key := range fieldsOf(properties) {
-		named = named || plain(key) == plain(k.field())
-	}
-	if !named {
+	if anyCase(properties, k.field()) == nil {
 		report(schema.Warning, label, k.field(), "CloudFormation makes up a name that is not in the template; it is called "+name+" here",
 			"write the name that the stack's object has, if proxies or other stacks know it")
 	}
-	c := conformer{
+	im.object(k, properties, conformer{
 		evaluate: func(n *yaml.Node, path string) *yaml.Node {
 			t.missed = nil
 			n = t.value(n)
-			tell(path)
+			if text := textOf(n); strings.Contains(text, "{{resolve:") { // by SSM or Secrets Manager
+				t.missed = append(t.missed, text)
+			}
+			im.notes = append(im.notes, t.open(label, path)...)
 			return n
 		},
 		unset: func(*field, *yaml.Node) bool { return false },
+	}, t.file, at, name)
+}
+
+// open notes the expressions that were missed since it was last asked, each once
+// for the template: one parameter that is missing is missing in many places.
+func (t *template) open(label, path string) (notes []Note) {
+	for _, expression := range t.missed {
+		if t.told[expression] {
+			continue
+		}
+		t.told[expression] = true
+		what, fix := "${"+expression+"}", "pass --parameter "+expression+"=VALUE"
+		switch {
+		case strings.Contains(expression, "{{resolve:"):
+			what, fix = expression, "write its value into the template"
+		case strings.HasPrefix(expression, "Fn::"):
+			fix = "write its value into the template"
+		}
+		notes = append(notes, Note{schema.Error, t.file, label, path, what + " cannot be told from the template", fix})
 	}
-	im.object(k, properties, c, t.file, at, name)
+	t.missed = nil
+	return notes
 }

@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -192,10 +193,11 @@ func (e *evaluator) ref(name string) *yaml.Node {
 	}
 	parameter := get(e.parameters, name)
 	value, ok := e.known(name)
-	if !ok && parameter != nil && !isNull(get(parameter, "Default")) {
-		value, ok = textOf(get(parameter, "Default")), true
+	typ := textOf(get(parameter, "Type"))
+	if byDefault := get(parameter, "Default"); !ok && !isNull(byDefault) && !strings.HasPrefix(typ, "AWS::SSM::") { // there it is a name in SSM
+		value, ok = textOf(byDefault), true
 	}
-	if typ := textOf(get(parameter, "Type")); ok && (typ == "CommaDelimitedList" || strings.HasPrefix(typ, "List<")) {
+	if ok && (typ == "CommaDelimitedList" || strings.HasPrefix(typ, "List<")) {
 		out := listNode()
 		for _, item := range strings.Split(value, ",") {
 			out.Content = append(out.Content, textNode(strings.TrimSpace(item)))
@@ -250,12 +252,5 @@ func (e *evaluator) resource(id string) (*kind, *yaml.Node) {
 // which CloudFormation makes one.
 func (e *evaluator) nameOf(id string) string {
 	k, properties := e.resource(id)
-	for key, value := range fieldsOf(properties) {
-		if plain(key) == plain(k.field()) {
-			if name := e.text(value); name != "" {
-				return name
-			}
-		}
-	}
-	return id
+	return cmp.Or(e.text(anyCase(properties, k.field())), id)
 }

@@ -55,6 +55,16 @@ func get(m *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
+// anyCase returns a field however a dialect spells its name.
+func anyCase(n *yaml.Node, name string) *yaml.Node {
+	for key, value := range fieldsOf(n) {
+		if plain(key) == plain(name) {
+			return value
+		}
+	}
+	return nil
+}
+
 // fieldsOf yields the fields of a map; none if it is no map.
 func fieldsOf(m *yaml.Node) func(yield func(string, *yaml.Node) bool) {
 	return func(yield func(string, *yaml.Node) bool) {
