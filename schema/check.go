@@ -16,6 +16,7 @@ type check struct {
 var checks = []check{
 	{CodeDoc{"MW2010", "two resources of a mesh have one App Mesh name"}, Error, nil, sharedNames},
 	{CodeDoc{"MW2011", "two virtual nodes or gateways select the same pods"}, Error, nil, sharedPods},
+	{CodeDoc{"MW2012", "two Endpoints are for one virtual node"}, Error, nil, sharedHosts},
 
 	{CodeDoc{"MW2101", "two listeners have one port"}, Error, sharedPorts, nil},
 	{CodeDoc{"MW2102", "two routes of a router have one name"}, Error, sharedRouteNames, nil},
@@ -25,6 +26,8 @@ var checks = []check{
 	{CodeDoc{"MW2106", "a regular expression is none"}, Error, regexes, nil},
 	{CodeDoc{"MW2107", "a label selector is none"}, Error, selectors, nil},
 	{CodeDoc{"MW2108", "a timeout or limit is of another protocol than its listener (a warning)"}, Warning, foreignProtocols, nil},
+	{CodeDoc{"MW2109", "the address of an endpoint is none"}, Error, endpointAddresses, nil},
+	{CodeDoc{"MW2110", "an endpoint is written twice"}, Error, sharedEndpoints, nil},
 
 	{CodeDoc{"MW2201", "a route is for a port or protocol that no listener has"}, Error, routerListeners, gatewayListeners},
 	{CodeDoc{"MW2202", "a target's port is not one of its listeners', or is needed and missing"}, Error, nil, targetPorts},
@@ -34,6 +37,7 @@ var checks = []check{
 	{CodeDoc{"MW2206", "two TCP backends of a node have one port (a warning)"}, Warning, nil, sharedTCPPorts},
 	{CodeDoc{"MW2207", "a route may take longer than its target's listener allows (a warning)"}, Warning, nil, longTimeouts},
 	{CodeDoc{"MW2208", "a client policy is for a port that no backend has (a warning)"}, Warning, nil, policyPorts},
+	{CodeDoc{"MW2209", "an endpoint has a port for a listener that its node has not"}, Error, nil, endpointPorts},
 }
 
 // checkDocument reports what the rules within one document find.

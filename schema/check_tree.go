@@ -11,7 +11,7 @@ import (
 func sharedNames(t *linker, report func(res Resource, path, what, fix string)) {
 	first := map[named]Ref{}
 	for _, d := range t.docs {
-		if d.res == nil || d.ref.Kind == KindBackendGroup || d.res.meta().Mesh == "" {
+		if d.res == nil || d.ref.Kind == KindBackendGroup || d.ref.Kind.ours() || d.res.meta().Mesh == "" {
 			continue
 		}
 		m := d.res.meta()

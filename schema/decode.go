@@ -13,34 +13,13 @@ import (
 // decode makes the Go model of a validated document. An error means that the
 // schema lets something through that the model cannot hold.
 func decode(kind Kind, n *node) (Resource, error) {
-	res := newResource(kind)
+	res := rowOf(kind).new()
 	res.meta().Labels = labelsOf(n)
 	spec := n.get("spec")
 	if spec == nil || spec.kind == nullNode {
 		return res, nil
 	}
 	return res, fill(reflect.ValueOf(res).Elem().FieldByName("Spec"), spec)
-}
-
-// newResource returns an empty resource of a kind.
-func newResource(kind Kind) Resource {
-	switch kind {
-	case KindMesh:
-		return &Mesh{}
-	case KindVirtualNode:
-		return &VirtualNode{}
-	case KindVirtualService:
-		return &VirtualService{}
-	case KindVirtualRouter:
-		return &VirtualRouter{}
-	case KindVirtualGateway:
-		return &VirtualGateway{}
-	case KindGatewayRoute:
-		return &GatewayRoute{}
-	case KindBackendGroup:
-		return &BackendGroup{}
-	}
-	panic("schema: no kind " + string(kind))
 }
 
 // fill sets a Go value from a node; null leaves it as it is, and so do fields

@@ -27,15 +27,10 @@ func Diff(from, to *Spec) []Change {
 	if to == nil {
 		to = &Spec{}
 	}
-	changes := slices.Concat(
-		diff(KindMesh, from.Meshes, to.Meshes),
-		diff(KindVirtualNode, from.VirtualNodes, to.VirtualNodes),
-		diff(KindVirtualService, from.VirtualServices, to.VirtualServices),
-		diff(KindVirtualRouter, from.VirtualRouters, to.VirtualRouters),
-		diff(KindVirtualGateway, from.VirtualGateways, to.VirtualGateways),
-		diff(KindGatewayRoute, from.GatewayRoutes, to.GatewayRoutes),
-		diff(KindBackendGroup, from.BackendGroups, to.BackendGroups),
-	)
+	var changes []Change
+	for i := range kinds {
+		changes = append(changes, kinds[i].diff(from, to)...)
+	}
 	slices.SortFunc(changes, func(a, b Change) int { return a.Ref.Compare(b.Ref) })
 	return changes
 }

@@ -6,13 +6,6 @@ import (
 	"strings"
 )
 
-// The API groups and versions that documents of ours carry.
-const (
-	appMeshGroup   = "appmesh.k8s.aws"
-	appMeshVersion = "v1beta2"
-	ourGroup       = "meshwright.dev"
-)
-
 // document is one resource as it stands in a file, and what became of it.
 type document struct {
 	ref  Ref
@@ -65,7 +58,7 @@ func (p *parsed) add(n *node) {
 	group, _, _ := strings.Cut(version, "/")
 	items := n.get("items")
 	switch {
-	case strings.HasSuffix(string(kind), "List") && items != nil && items.kind == listNode && (version == "v1" || group == appMeshGroup):
+	case strings.HasSuffix(string(kind), "List") && items != nil && items.kind == listNode && (version == "v1" || group == appMeshGroup || group == ourGroup):
 		for _, item := range items.items {
 			p.add(item)
 		}
@@ -86,7 +79,7 @@ func isObject(n *node) bool { return n.str("apiVersion") != "" && n.str("kind") 
 func (p *parsed) ours(n *node, group, version string, kind Kind) {
 	pos := n.get("apiVersion").pos
 	ref := refOf(kind, n)
-	known := len(p.docs)
+	known, row := len(p.docs), rowOf(kind)
 	report := func(code Code, at Pos, path, what, fix string) {
 		d := Diagnostic{Code: code, Severity: Error, Pos: at, Path: path, What: what, Fix: fix}
 		if kind != "" {
@@ -101,7 +94,7 @@ func (p *parsed) ours(n *node, group, version string, kind Kind) {
 	}()
 	switch {
 	case version == appMeshGroup+"/v1beta1":
-		fix := "write it as " + appMeshGroup + "/" + appMeshVersion
+		fix := "write it as " + appMeshVersion
 		switch kind {
 		case KindVirtualService:
 			fix += ": its routes move into a VirtualRouter, which spec.provider.virtualRouter.virtualRouterRef names"
@@ -111,26 +104,26 @@ func (p *parsed) ours(n *node, group, version string, kind Kind) {
 			fix += ": spec.namespaceSelector says which namespaces belong to it"
 		}
 		report(CodeOldVersion, pos, "apiVersion", "v1beta1 is the schema of App Mesh's controller before 1.0", fix)
-	case group == ourGroup:
-		report(CodeUnknownKind, pos, "", fmt.Sprintf("%s is no kind of %s that this version knows", quote(string(kind)), ourGroup), "remove the document, or update meshwright")
-	case version != appMeshGroup+"/"+appMeshVersion:
-		report(CodeUnknownVersion, pos, "apiVersion", quote(version)+" is no version of App Mesh's schema", "write "+appMeshGroup+"/"+appMeshVersion)
+	case group == ourGroup && version != ourVersion:
+		report(CodeUnknownVersion, pos, "apiVersion", quote(version)+" is no version that this meshwright knows", "write "+ourVersion+", or update meshwright")
+	case group == appMeshGroup && version != appMeshVersion:
+		report(CodeUnknownVersion, pos, "apiVersion", quote(version)+" is no version of App Mesh's schema", "write "+appMeshVersion)
 	case kind == "":
 		at := n.pos
 		if k := n.get("kind"); k != nil {
 			at = k.pos
 		}
-		report(CodeUnknownKind, at, "kind", "kind is missing", "write one of "+kindNames())
-	case !slices.Contains(kinds, kind):
-		names := make([]string, len(kinds))
-		for i, k := range kinds {
-			names[i] = string(k)
-		}
-		fix := "it is one of " + kindNames()
-		if near := nearest(string(kind), names); near != "" {
+		report(CodeUnknownKind, at, "kind", "kind is missing", "write one of "+spellKinds(version))
+	case row == nil:
+		fix := "it is one of " + spellKinds(version)
+		if near := nearest(string(kind), namesOf("")); near != "" {
 			fix = "did you mean " + near + "?"
+		} else if group == ourGroup {
+			fix += "; or update meshwright"
 		}
-		report(CodeUnknownKind, n.get("kind").pos, "kind", fmt.Sprintf("%s is no kind of %s", quote(string(kind)), appMeshGroup), fix)
+		report(CodeUnknownKind, n.get("kind").pos, "kind", fmt.Sprintf("%s is no kind of %s", quote(string(kind)), group), fix)
+	case row.version != version:
+		report(CodeUnknownVersion, pos, "apiVersion", fmt.Sprintf("%s is no kind of %s", kind, group), "write apiVersion: "+row.version)
 	default:
 		p.resource(kind, ref, n)
 	}
@@ -192,16 +185,17 @@ func (p *parsed) namespace(n *node) {
 // misspelled warns of a document that is passed over and looks like one of
 // ours.
 func (p *parsed) misspelled(n *node, group, version string, kind Kind) {
-	if !slices.Contains(kinds, kind) {
+	row := rowOf(kind)
+	if row == nil {
 		return
 	}
 	d := Diagnostic{Code: CodeUnknownVersion, Severity: Warning, Pos: n.pos, Resource: refOf(kind, n), Path: "apiVersion"}
 	switch {
 	case version == "" && n.get("spec") != nil:
-		d.What, d.Fix = "this document is passed over, since it has no apiVersion", "write apiVersion: "+appMeshGroup+"/"+appMeshVersion
-	case version != "" && (nearest(group, []string{appMeshGroup}) != "" || strings.Contains(group, "appmesh")):
+		d.What, d.Fix = "this document is passed over, since it has no apiVersion", "write apiVersion: "+row.version
+	case version != "" && (nearest(group, []string{appMeshGroup, ourGroup}) != "" || strings.Contains(group, "appmesh")):
 		d.Pos = n.get("apiVersion").pos
-		d.What, d.Fix = "this document is passed over: "+quote(version)+" is not App Mesh's API", "did you mean "+appMeshGroup+"/"+appMeshVersion+"?"
+		d.What, d.Fix = "this document is passed over: "+quote(version)+" is not the API of kind "+string(kind), "did you mean "+row.version+"?"
 	default:
 		return
 	}
@@ -220,14 +214,6 @@ func refOf(kind Kind, n *node) Ref {
 		ref.Namespace = "default"
 	}
 	return ref
-}
-
-func kindNames() string {
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = string(k)
-	}
-	return strings.Join(names, ", ")
 }
 
 // labelsOf returns metadata.labels.

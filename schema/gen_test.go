@@ -35,8 +35,8 @@ type crd struct {
 func crds(t testing.TB) []crd {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(fixtures.Dir(t), "app-mesh-crds", "*.yaml"))
-	if err != nil || len(paths) != len(kinds) {
-		t.Fatalf("%d CustomResourceDefinitions, want %d (%v)", len(paths), len(kinds), err)
+	if err != nil || len(paths) != len(namesOf(appMeshVersion)) {
+		t.Fatalf("%d CustomResourceDefinitions, want %d (%v)", len(paths), len(namesOf(appMeshVersion)), err)
 	}
 	var out []crd
 	for _, path := range paths {

@@ -20,9 +20,13 @@ func (s *Spec) link() {
 	s.byName = map[named]Resource{}
 	s.routes = map[Key][]*GatewayRoute{}
 	s.users = map[Ref][]Ref{}
+	s.hosts = map[Key]*Endpoints{}
 	for r := range s.resources() {
 		m := r.meta()
 		s.byName[named{m.Ref.Kind, m.Mesh, m.AWSName}] = r
+	}
+	for _, e := range s.Endpoints {
+		s.hosts[e.Spec.VirtualNodeRef.In(e.Ref.Namespace)] = e
 	}
 	for r := range s.resources() {
 		from := r.meta()
@@ -129,6 +133,10 @@ func (s *Spec) TargetService(g *GatewayRoute, t GatewayTarget) *VirtualService {
 	return lookup(s, KindVirtualService, &g.Meta, s.VirtualServices, t.VirtualService.VirtualServiceRef, t.VirtualService.VirtualServiceARN)
 }
 
+// EndpointsOf returns the endpoints that are written for a virtual node, nil
+// where its service discovery finds them.
+func (s *Spec) EndpointsOf(n *VirtualNode) *Endpoints { return s.hosts[n.Ref.Key] }
+
 // backend returns the virtual service that a node's backend names.
 func (s *Spec) backend(n *VirtualNode, b Backend) *VirtualService {
 	return lookup(s, KindVirtualService, &n.Meta, s.VirtualServices, b.VirtualService.VirtualServiceRef, b.VirtualService.VirtualServiceARN)
@@ -180,9 +188,19 @@ func (s *Spec) BackendsOf(n *VirtualNode) []BackendLink {
 	})
 }
 
-// Refers returns what a resource refers to directly, as far as it exists.
+// Refers returns what a resource refers to directly, as far as it exists. Who
+// sends to a node refers to the endpoints that are written for it too.
 func (s *Spec) Refers(r Resource) []Ref {
 	var refs []Ref
+	target := func(n *VirtualNode) {
+		if n == nil {
+			return
+		}
+		refs = append(refs, n.Ref)
+		if e := s.EndpointsOf(n); e != nil {
+			refs = append(refs, e.Ref)
+		}
+	}
 	if m := s.MeshOf(r); m != nil {
 		refs = append(refs, m.Ref)
 	}
@@ -200,18 +218,14 @@ func (s *Spec) Refers(r Resource) []Ref {
 		}
 	case *VirtualService:
 		node, router := s.ProviderOf(r)
-		if node != nil {
-			refs = append(refs, node.Ref)
-		}
+		target(node)
 		if router != nil {
 			refs = append(refs, router.Ref)
 		}
 	case *VirtualRouter:
 		for i := range r.Spec.Routes {
 			for _, t := range r.Spec.Routes[i].Targets() {
-				if n := s.TargetNode(r, t); n != nil {
-					refs = append(refs, n.Ref)
-				}
+				target(s.TargetNode(r, t))
 			}
 		}
 	case *VirtualGateway:
@@ -223,6 +237,10 @@ func (s *Spec) Refers(r Resource) []Ref {
 			if v := s.TargetService(r, t); v != nil {
 				refs = append(refs, v.Ref)
 			}
+		}
+	case *Endpoints:
+		if n := s.VirtualNodes[r.Spec.VirtualNodeRef.In(r.Ref.Namespace)]; n != nil {
+			refs = append(refs, n.Ref)
 		}
 	case *BackendGroup:
 		for _, member := range r.Spec.VirtualServices {

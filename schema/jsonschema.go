@@ -18,18 +18,26 @@ func JSONSchema() []byte {
 	for name, s := range shapes() {
 		defs[name] = s.jsonSchema(true)
 	}
-	ours := object{"properties": object{"apiVersion": object{"const": appMeshGroup + "/" + appMeshVersion}}, "required": []string{"apiVersion"}}
-	all := []object{{"if": ours, "then": object{"properties": object{"kind": object{"enum": kinds}}, "required": []string{"kind"}}}}
-	for _, kind := range kinds {
+	is := func(field string, value any) object {
+		return object{"properties": object{field: object{"const": value}}, "required": []string{field}}
+	}
+	var all []object
+	for _, version := range []string{appMeshVersion, ourVersion} {
 		all = append(all, object{
-			"if":   object{"allOf": []object{ours, {"properties": object{"kind": object{"const": kind}}, "required": []string{"kind"}}}},
-			"then": object{"$ref": "#/$defs/" + string(kind)},
+			"if":   is("apiVersion", version),
+			"then": object{"properties": object{"kind": object{"enum": namesOf(version)}}, "required": []string{"kind"}},
+		})
+	}
+	for i := range kinds {
+		all = append(all, object{
+			"if":   object{"allOf": []object{is("apiVersion", kinds[i].version), is("kind", kinds[i].kind)}},
+			"then": object{"$ref": "#/$defs/" + string(kinds[i].kind)},
 		})
 	}
 	data, err := json.MarshalIndent(object{
 		"$schema": "https://json-schema.org/draft/2020-12/schema",
 		"$id":     "https://meshwright.dev/schema/v1.json",
-		"title":   "Meshwright: a resource of App Mesh",
+		"title":   "Meshwright: a resource of a mesh",
 		"type":    "object",
 		"allOf":   all,
 		"$defs":   defs,

@@ -50,3 +50,31 @@ func TestJSONSchemaAgrees(t *testing.T) {
 		t.Error("too few documents of a sort")
 	}
 }
+
+// Our own kinds are in it too, under their own apiVersion only.
+func TestJSONSchemaHasOurKinds(t *testing.T) {
+	var schema any
+	if err := json.Unmarshal(JSONSchema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	editor := compile(t, "jsonschema", schema)
+	spec := func(endpoint string) string {
+		return `"metadata": {"name": "a"}, "spec": {"virtualNodeRef": {"name": "b"}, "endpoints": [` + endpoint + `]}`
+	}
+	for document, good := range map[string]bool{
+		`{"apiVersion": "meshwright.dev/v1alpha1", "kind": "Endpoints", ` + spec(`{"address": "10.0.0.1", "weight": 2}`) + `}`: true,
+		`{"apiVersion": "meshwright.dev/v1alpha1", "kind": "Endpoints", ` + spec(`{"address": "10.0.0.1", "weight": 0}`) + `}`: false,
+		`{"apiVersion": "meshwright.dev/v1alpha1", "kind": "Endpoints", ` + spec(`{"adress": "10.0.0.1"}`) + `}`:               false,
+		`{"apiVersion": "meshwright.dev/v1alpha1", "kind": "Mesh", "metadata": {"name": "a"}}`:                                 false,
+		`{"apiVersion": "appmesh.k8s.aws/v1beta2", "kind": "Endpoints", ` + spec(`{"address": "10.0.0.1"}`) + `}`:              false,
+		`{"apiVersion": "v1", "kind": "Endpoints", "subsets": []}`:                                                             true,
+	} {
+		var doc any
+		if err := json.Unmarshal([]byte(document), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if err := editor.Validate(doc); (err == nil) != good {
+			t.Errorf("%s: got %v, want good: %v", document, err, good)
+		}
+	}
+}

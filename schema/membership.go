@@ -142,6 +142,8 @@ func meshRef(res Resource) *MeshReference {
 		return r.Spec.MeshRef
 	case *BackendGroup:
 		return r.Spec.MeshRef
+	case *Endpoints:
+		return r.Spec.MeshRef
 	}
 	return nil
 }

@@ -19,6 +19,9 @@ const (
 	KindBackendGroup   Kind = "BackendGroup"
 )
 
+// The kinds of meshwright.dev/v1alpha1.
+const KindEndpoints Kind = "Endpoints"
+
 // Key is a namespace and a name: what identifies a resource among those of its
 // kind. A Mesh is not namespaced: its Namespace is empty.
 type Key struct {

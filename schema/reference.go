@@ -53,6 +53,8 @@ func references(res Resource) []reference {
 		for _, t := range r.Targets() {
 			add(KindVirtualService, t.VirtualService.VirtualServiceRef, t.VirtualService.VirtualServiceARN, "spec.%s.action.target.virtualService.virtualService", r.Field())
 		}
+	case *Endpoints:
+		refs = append(refs, reference{to: Ref{KindVirtualNode, r.Spec.VirtualNodeRef.In(from)}, path: "spec.virtualNodeRef"})
 	case *BackendGroup:
 		for i, v := range r.Spec.VirtualServices {
 			refs = append(refs, reference{to: Ref{KindVirtualService, v.In(from)}, path: fmt.Sprintf("spec.virtualservices[%d]", i)})

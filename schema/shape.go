@@ -94,9 +94,6 @@ func (s *shape) index(name string) int {
 	return -1
 }
 
-// kinds are the kinds of schema.cue, in its order.
-var kinds = []Kind{KindMesh, KindVirtualNode, KindVirtualService, KindVirtualRouter, KindVirtualGateway, KindGatewayRoute, KindBackendGroup}
-
 // shapes returns the shape of every definition, by name without #.
 var shapes = sync.OnceValue(func() map[string]*shape {
 	file, err := parser.ParseFile("schema.cue", schemaCUE, parser.ParseComments)

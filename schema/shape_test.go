@@ -23,13 +23,13 @@ func cueSchema(t testing.TB, ctx *cue.Context) cue.Value {
 
 func TestSchemaIsCUE(t *testing.T) {
 	v := cueSchema(t, cuecontext.New())
-	for _, kind := range kinds {
-		def := v.LookupPath(cue.ParsePath("#" + string(kind)))
+	for _, name := range namesOf("") {
+		def := v.LookupPath(cue.ParsePath("#" + name))
 		if err := def.Err(); err != nil {
-			t.Errorf("%s: %v", kind, err)
+			t.Errorf("%s: %v", name, err)
 		}
-		if s := shapes()[string(kind)]; s == nil || s.kind != structShape {
-			t.Errorf("%s: no shape", kind)
+		if s := shapes()[name]; s == nil || s.kind != structShape {
+			t.Errorf("%s: no shape", name)
 		}
 	}
 	formatted, err := format.Source(CUE())

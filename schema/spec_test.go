@@ -36,6 +36,11 @@ func serviceDoc(name, kind, provider string) string {
 	return doc("VirtualService", name, "\nspec: {provider: {virtual"+kind+": {virtual"+kind+"Ref: {name: "+provider+"}}}}\n")
 }
 
+func endpointsDoc(node string) string {
+	return "apiVersion: meshwright.dev/v1alpha1\nkind: Endpoints\nmetadata: {name: " + node + ", namespace: shop}\n" +
+		"spec: {virtualNodeRef: {name: " + node + "}, endpoints: [{address: 10.0.0.1}]}\n---\n"
+}
+
 // files makes a tree of names and texts in turn.
 func files(nameText ...string) fstest.MapFS {
 	fsys := fstest.MapFS{}
@@ -72,8 +77,8 @@ func shopRef(kindName string) Ref {
 	return r
 }
 
-// One shop: edge → web (router: web-v1) → api (node) → db (node); admin calls
-// all, batch calls those of a group.
+// One shop: edge → web (router: web-v1) → api (node) → db (node, its endpoints
+// written in git); admin calls all, batch calls those of a group.
 func shop(t testing.TB) fstest.MapFS {
 	t.Helper()
 	backend := func(name string) string {
@@ -82,7 +87,7 @@ func shop(t testing.TB) fstest.MapFS {
 	return files("shop.yaml", meshDoc+
 		nodeDoc("web-v1", backend("api"))+routerDoc("web", "web-v1")+serviceDoc("web", "Router", "web")+
 		nodeDoc("api", backend("db"))+serviceDoc("api", "Node", "api")+
-		nodeDoc("db", "")+serviceDoc("db", "Node", "db")+
+		nodeDoc("db", "")+serviceDoc("db", "Node", "db")+endpointsDoc("db")+
 		nodeDoc("admin", "  backendGroups: [{name: '*'}]\n")+
 		nodeDoc("batch", "  backendGroups: [{name: data}]\n")+
 		doc("BackendGroup", "data", "\nspec: {virtualservices: [{name: db}]}\n")+
@@ -94,7 +99,9 @@ func TestDependents(t *testing.T) {
 	s := good(t, NewLoader(Config{}), shop(t))
 	for changed, want := range map[string]string{
 		// A node: who sends to it; not who sends to those.
-		"VirtualNode/db":         "BackendGroup/data VirtualNode/admin VirtualNode/api VirtualNode/batch VirtualNode/db VirtualService/db",
+		"VirtualNode/db": "BackendGroup/data Endpoints/db VirtualNode/admin VirtualNode/api VirtualNode/batch VirtualNode/db VirtualService/db",
+		// Its endpoints: the same, but for the node itself.
+		"Endpoints/db":           "BackendGroup/data Endpoints/db VirtualNode/admin VirtualNode/api VirtualNode/batch VirtualService/db",
 		"VirtualNode/web-v1":     "GatewayRoute/all VirtualGateway/edge VirtualNode/admin VirtualNode/web-v1 VirtualRouter/web VirtualService/web",
 		"VirtualRouter/web":      "GatewayRoute/all VirtualGateway/edge VirtualNode/admin VirtualRouter/web VirtualService/web",
 		"VirtualService/api":     "VirtualNode/admin VirtualNode/web-v1 VirtualService/api",
