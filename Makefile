@@ -1,4 +1,4 @@
-# `make help` lists the targets. What is not Meshwright (Envoy, Gitea) goes once
+# `make help` lists the targets. What is not Meshwright (Envoy, Gitea, moto) goes once
 # into .tools/, or into the folder that MESHWRIGHT_TOOLS names, which several
 # clones may share; each version has a folder of its own there.
 
