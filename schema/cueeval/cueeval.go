@@ -109,7 +109,9 @@ func (t *tail) stopped(exit *exec.ExitError) error {
 	switch {
 	case says(tooLong):
 		return schema.Stopped(line)
-	case says("out of memory") || says("cannot allocate memory"):
+	case says("out of memory") || says("cannot allocate memory"),
+		// The same of a program that was built with the race detector.
+		says("ThreadSanitizer failed to allocate") || says("address space collisions"):
 		return schema.Stopped("it takes too much memory")
 	case says("stack overflow") || says("stack exceeds"):
 		return schema.Stopped("it is nested too deeply")

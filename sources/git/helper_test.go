@@ -156,6 +156,7 @@ type server struct {
 	requests atomic.Int64
 	token    atomic.Value // string; "" lets everyone in
 	handler  atomic.Value // http.HandlerFunc in front, may be nil
+	backend  http.Handler // git itself
 }
 
 func (o *origin) serve() *server {
@@ -164,7 +165,7 @@ func (o *origin) serve() *server {
 		Path: filepath.Join(o.run(o.bare, "--exec-path"), "git-http-backend"),
 		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(o.bare), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_GLOBAL=" + os.DevNull},
 	}
-	s := &server{}
+	s := &server{backend: backend}
 	s.token.Store("")
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)

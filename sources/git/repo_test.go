@@ -391,15 +391,14 @@ func TestCutConnection(t *testing.T) {
 	mustFetch(t, r)
 	next := o.commitAndPush("second", manyFiles(200)...)
 
-	whole := s.Config.Handler
 	for _, hang := range []bool{false, true} {
-		s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		s.handler.Store(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			if q.Method != http.MethodPost {
-				whole.ServeHTTP(w, q)
+				s.backend.ServeHTTP(w, q)
 				return
 			}
 			pack := httptest.NewRecorder()
-			whole.ServeHTTP(pack, q)
+			s.backend.ServeHTTP(pack, q)
 			w.Header().Set("Content-Type", pack.Header().Get("Content-Type"))
 			w.Write(pack.Body.Bytes()[:pack.Body.Len()/2])
 			w.(http.Flusher).Flush()
@@ -407,7 +406,7 @@ func TestCutConnection(t *testing.T) {
 				<-q.Context().Done()
 			}
 			panic(http.ErrAbortHandler)
-		})
+		}))
 		timeout := time.Minute
 		if hang {
 			timeout = 300 * time.Millisecond
@@ -425,7 +424,7 @@ func TestCutConnection(t *testing.T) {
 			t.Errorf("left behind: %v", litter)
 		}
 	}
-	s.Config.Handler = whole
+	s.handler.Store(http.HandlerFunc(nil))
 	wantFile(t, mustFetch(t, r), next, "a.yaml", "a1")
 }
 

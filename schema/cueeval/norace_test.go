@@ -1,0 +1,6 @@
+//go:build !race
+
+package cueeval
+
+// hugeAnswer is what stops a huge answer.
+const hugeAnswer = "more than 64 MB"
