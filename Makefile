@@ -1,6 +1,6 @@
-# `make help` lists the targets. What is not Meshwright (Envoy, Gitea, moto) goes once
-# into .tools/, or into the folder that MESHWRIGHT_TOOLS names, which several
-# clones may share; each version has a folder of its own there.
+# `make help` lists the targets. What is not Meshwright (Envoy, Gitea, moto) goes
+# once into .tools/, or into the folder that MESHWRIGHT_TOOLS names, which
+# several clones may share; each version has a folder of its own there.
 
 ENVOY_VERSION := 1.40.0
 GITEA_VERSION := 1.26.0
