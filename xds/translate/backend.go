@@ -2,6 +2,7 @@ package translate
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -163,6 +164,7 @@ type upstream struct {
 	node     *schema.VirtualNode
 	listener *schema.NodeListener
 	tls      *schema.ClientTLS
+	eds      bool // its endpoints come from this control plane
 }
 
 // clusters adds the clusters of a route's targets and returns them with their
@@ -185,8 +187,8 @@ func (b *builder) clusters(link schema.BackendLink, targets []target) []weighted
 // the services' names, has App Mesh's name, and the others' names say whose
 // they are.
 func (b *builder) cluster(link schema.BackendLink, t target) string {
-	u := upstream{node: t.node, listener: t.listener, tls: policyFor(link.Policy, t.listener.PortMapping.Port)}
-	inputs := t.node.Digest + " " + b.mesh.Digest
+	u := upstream{node: t.node, listener: t.listener, tls: policyFor(link.Policy, t.listener.PortMapping.Port), eds: b.byEDS(t.node)}
+	inputs := fmt.Sprint(t.node.Digest, " ", b.mesh.Digest, " ", u.eds)
 	if u.tls != nil {
 		policy, err := json.Marshal(u.tls)
 		if err != nil && b.err == nil {
@@ -205,6 +207,9 @@ func (b *builder) cluster(link schema.BackendLink, t target) string {
 	}
 	b.addClientSecrets(u)
 	b.addDerived(xds.Cluster, name, inputs, func() proto.Message { return egressCluster(name, u, b.mesh) })
+	if u.eds && !u.untrusted() {
+		b.addEndpoints(u)
+	}
 	return name
 }
 

@@ -11,48 +11,53 @@ import (
 )
 
 // build makes what proxies of a profile should have, and the notices about it.
-func build(spec *schema.Spec, profile xds.Profile, shared *memo) (*xds.Resources, []string, error) {
-	id := profile.Identity
-	b := &builder{spec: spec, capture: profile.Capture, shared: shared, res: &xds.Resources{}, have: map[resourceName]bool{}, clients: map[string]string{}}
+func build(in Inputs, profile xds.Profile, shared *memo) product {
+	id, spec := profile.Identity, in.Spec
+	b := &builder{
+		spec: spec, found: in.Endpoints, capture: profile.Capture, shared: shared,
+		res: &xds.Resources{}, have: map[resourceName]bool{}, clients: map[string]string{},
+	}
 	switch id.Kind {
 	case schema.KindVirtualNode:
 		n := spec.VirtualNodeNamed(id.Mesh, id.Name)
 		if n == nil {
-			return nil, nil, xds.UnknownIdentity{Identity: id}
+			return product{err: xds.UnknownIdentity{Identity: id}}
 		}
 		b.mesh = spec.MeshOf(n)
 		b.node(n)
 	case schema.KindVirtualGateway:
 		g := spec.VirtualGatewayNamed(id.Mesh, id.Name)
 		if g == nil {
-			return nil, nil, xds.UnknownIdentity{Identity: id}
+			return product{err: xds.UnknownIdentity{Identity: id}}
 		}
 		b.mesh = spec.MeshOf(g)
 		b.gateway(g)
 	default:
-		return nil, nil, xds.UnknownIdentity{Identity: id}
+		return product{err: xds.UnknownIdentity{Identity: id}}
 	}
 	if b.err != nil {
-		return nil, nil, fmt.Errorf("translate %s: %w", id, b.err)
+		return product{err: fmt.Errorf("translate %s: %w", id, b.err)}
 	}
 	b.res.Sort()
 	slices.Sort(b.notices)
-	return b.res, slices.Compact(b.notices), nil
+	return product{res: b.res, notices: slices.Compact(b.notices), assignments: b.assignments}
 }
 
 // builder collects one proxy's resources. The first error ends it; none is
 // expected of a spec that has loaded.
 type builder struct {
 	spec    *schema.Spec
+	found   map[schema.Query]*schema.Found
 	mesh    *schema.Mesh
 	capture xds.Capture
 	shared  *memo
 
-	res     *xds.Resources
-	have    map[resourceName]bool
-	clients map[string]string // egress cluster → inputs of the first way to speak to it
-	notices []string
-	err     error
+	res         *xds.Resources
+	have        map[resourceName]bool
+	clients     map[string]string // egress cluster → inputs of the first way to speak to it
+	assignments []assignment
+	notices     []string
+	err         error
 }
 
 type resourceName struct {

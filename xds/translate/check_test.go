@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"cmp"
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -44,7 +45,7 @@ func check(t testing.TB, r *xds.Resources) {
 						t.Errorf("cluster %s calls itself %s", res.Name, m.Name)
 					}
 					if m.GetType() == clusterv3.Cluster_EDS {
-						refers(xds.Endpoint, m.Name)
+						refers(xds.Endpoint, cmp.Or(m.GetEdsClusterConfig().GetServiceName(), m.Name))
 					}
 				case *routev3.RouteAction:
 					if c := m.GetCluster(); c != "" {

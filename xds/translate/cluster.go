@@ -34,11 +34,15 @@ func egressCluster(name string, u upstream, mesh *schema.Mesh) *clusterv3.Cluste
 	return c
 }
 
-// discover says where the endpoints come from. DNS is asked by the proxy
-// itself, every five seconds. Without a
-// source there are no endpoints, and requests get a 503.
+// discover says where the endpoints come from: from this control plane, or
+// from DNS, which the proxy itself asks every five seconds. Without a source
+// there are no endpoints, and requests get a 503.
 func discover(c *clusterv3.Cluster, u upstream, mesh *schema.Mesh) {
 	dns := dnsOf(u.node)
+	if u.eds && !u.untrusted() {
+		setEDS(c, u)
+		return
+	}
 	if dns == nil || u.untrusted() {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 		c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: c.Name}
@@ -50,11 +54,7 @@ func discover(c *clusterv3.Cluster, u upstream, mesh *schema.Mesh) {
 	}
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: kind}
 	c.DnsLookupFamily = lookupFamily(mesh)
-	var check *endpointv3.Endpoint_HealthCheckConfig
-	if h := u.listener.HealthCheck; h != nil && h.Port != 0 && h.Port != u.listener.PortMapping.Port {
-		check = &endpointv3.Endpoint_HealthCheckConfig{PortValue: h.Port}
-	}
-	c.LoadAssignment = loadAssignment(c.Name, address(dns.Hostname, u.listener.PortMapping.Port), check)
+	c.LoadAssignment = loadAssignment(c.Name, address(dns.Hostname, u.listener.PortMapping.Port), checkedAt(u.listener, schema.Endpoint{}))
 	// An address is a hostname too, of one endpoint that needs no DNS.
 	if ip, err := netip.ParseAddr(dns.Hostname); err == nil && ip.Is6() {
 		c.DnsLookupFamily = clusterv3.Cluster_AUTO
@@ -68,14 +68,37 @@ func dnsOf(n *schema.VirtualNode) *schema.DNSDiscovery {
 	return n.Spec.ServiceDiscovery.DNS
 }
 
+func cloudMapOf(n *schema.VirtualNode) *schema.CloudMapDiscovery {
+	if n.Spec.ServiceDiscovery == nil {
+		return nil
+	}
+	return n.Spec.ServiceDiscovery.AWSCloudMap
+}
+
+// discoveryName is the name that service discovery knows a node by; empty
+// without one. Its certificate is checked for it.
+func discoveryName(n *schema.VirtualNode) string {
+	if dns := dnsOf(n); dns != nil {
+		return dns.Hostname
+	}
+	if c := cloudMapOf(n); c != nil {
+		return c.Query().Name()
+	}
+	return ""
+}
+
+// ipPreference is the mesh's; empty where none is written.
+func ipPreference(m *schema.Mesh) string {
+	if d := m.Spec.MeshServiceDiscovery; d != nil {
+		return d.IPPreference
+	}
+	return ""
+}
+
 // lookupFamily follows the mesh's ipPreference. App Mesh's default is not
 // documented; IPv4 first is what most networks want.
 func lookupFamily(m *schema.Mesh) clusterv3.Cluster_DnsLookupFamily {
-	preference := ""
-	if d := m.Spec.MeshServiceDiscovery; d != nil {
-		preference = d.IPPreference
-	}
-	switch preference {
+	switch ipPreference(m) {
 	case "IPv4_ONLY":
 		return clusterv3.Cluster_V4_ONLY
 	case "IPv6_ONLY":

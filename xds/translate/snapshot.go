@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/meshwright/meshwright/schema"
@@ -11,6 +12,9 @@ import (
 type Inputs struct {
 	Commit string       // the spec's; passed through to [Snapshot.Commit]
 	Spec   *schema.Spec // nil: no resources
+	// Endpoints are the instances that registries have, by what they were asked
+	// for; a query without an answer has no instances that are known yet.
+	Endpoints map[schema.Query]*schema.Found
 }
 
 // Snapshot is the desired state at one commit. It is immutable, and safe for
@@ -34,11 +38,26 @@ type entry struct {
 // proxy is what one profile's proxies should have, built when first asked for.
 // Snapshots share it as long as nothing that it depends on changes.
 type proxy struct {
-	build   func() (*xds.Resources, []string, error)
-	once    sync.Once
-	res     *xds.Resources
-	notices []string
-	err     error
+	build func() product
+	once  sync.Once
+	product
+}
+
+// product is what a build comes to.
+type product struct {
+	res         *xds.Resources
+	notices     []string
+	assignments []assignment // what of it comes from registries
+	err         error
+}
+
+// made is the product, built now if it has not been.
+func (p *proxy) made() product {
+	p.once.Do(func() {
+		p.product = p.build()
+		p.build = nil // lets go of the inputs
+	})
+	return p.product
 }
 
 // New makes the snapshot of the inputs. What prev (which may be nil) has built
@@ -59,10 +78,20 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 	defer prev.mu.Unlock()
 	for profile, e := range prev.built {
 		if e.asked && !stale[profile.Identity] {
-			s.built[profile] = &entry{proxy: e.proxy}
+			s.built[profile] = &entry{proxy: s.takeOver(e.proxy, prev.in)}
 		}
 	}
 	return s
+}
+
+// takeOver is a proxy of the snapshot before, for which nothing of the spec has
+// changed since.
+func (s *Snapshot) takeOver(old *proxy, had Inputs) *proxy {
+	in, shared := s.in, s.shared
+	if maps.Equal(in.Endpoints, had.Endpoints) {
+		return old
+	}
+	return &proxy{build: func() product { return old.made().reassigned(in.Endpoints, shared) }}
 }
 
 // Commit is the commit of the inputs.
@@ -77,23 +106,19 @@ func (s *Snapshot) Resources(p xds.Profile) (*xds.Resources, error) {
 
 // Notices returns what a person should know about the configuration of a
 // profile's proxies, a sentence each, sorted.
-func (s *Snapshot) Notices(p xds.Profile) []string { return s.proxy(p).notices }
+func (s *Snapshot) Notices(p xds.Profile) []string { return s.proxy(p).notes(s.in.Endpoints) }
 
-func (s *Snapshot) proxy(profile xds.Profile) *proxy {
+func (s *Snapshot) proxy(profile xds.Profile) product {
 	s.mu.Lock()
 	e := s.built[profile]
 	if e == nil {
-		spec, shared := s.in.Spec, s.shared
-		e = &entry{proxy: &proxy{build: func() (*xds.Resources, []string, error) { return build(spec, profile, shared) }}}
+		in, shared := s.in, s.shared
+		e = &entry{proxy: &proxy{build: func() product { return build(in, profile, shared) }}}
 		s.built[profile] = e
 	}
 	e.asked = true
 	s.mu.Unlock()
-	e.once.Do(func() {
-		e.res, e.notices, e.err = e.build()
-		e.build = nil // lets go of the spec
-	})
-	return e.proxy
+	return e.made()
 }
 
 // touched returns the identities, of both specs, whose resources may differ.

@@ -228,7 +228,7 @@ func TestHistories(t *testing.T) {
 			l, files := newLoader(), ring(n)
 			var prev *translate.Snapshot
 			had := map[xds.Identity]*xds.Resources{}
-			edits := 0
+			edits, moved := 0, 0
 			for range 25 {
 				good := maps.Clone(files)
 				edit(rnd, n, files)
@@ -238,9 +238,13 @@ func TestHistories(t *testing.T) {
 					continue
 				}
 				edits++
-				next := translate.New(translate.Inputs{Spec: spec}, prev)
+				if rnd.IntN(2) == 0 {
+					moved = rnd.IntN(n)
+				}
+				in := translate.Inputs{Spec: spec, Endpoints: found(spec, func(i int) string { return fmt.Sprintf("10.0.%d.%d", i/(moved+1), i) })}
+				next := translate.New(in, prev)
 				got := resources(t, next, spec)
-				fresh := resources(t, translate.New(translate.Inputs{Spec: spec}, nil), spec)
+				fresh := resources(t, translate.New(in, nil), spec)
 				for id, res := range got {
 					if fingerprint(res) != fingerprint(fresh[id]) {
 						t.Fatalf("%s differs from a build from nothing", id)
@@ -273,7 +277,7 @@ func edit(rnd *rand.Rand, n int, files fstest.MapFS) {
 		}
 	}
 	node := fmt.Sprintf("node%d.yaml", i)
-	switch rnd.IntN(9) {
+	switch rnd.IntN(11) {
 	case 0, 1:
 		files[fmt.Sprintf("router%d.yaml", i)] = router(n, i, rnd.IntN(100), 1+rnd.IntN(100))
 	case 2:
@@ -289,6 +293,12 @@ func edit(rnd *rand.Rand, n int, files fstest.MapFS) {
 	case 7:
 		files["group.yaml"] = &fstest.MapFile{Data: []byte(fmt.Sprintf("{apiVersion: appmesh.k8s.aws/v1beta2, kind: BackendGroup, metadata: {name: g, namespace: shop}, spec: {virtualservices: [{name: s%d}]}}\n", i))}
 		replace(node, "  backends:", "  backendGroups: [{name: g}]\n  backends:")
+	case 9:
+		if files[node] != nil {
+			toCloud(files, i)
+		}
+	case 10:
+		files["endpoints.yaml"] = &fstest.MapFile{Data: []byte(fmt.Sprintf("{apiVersion: meshwright.dev/v1alpha1, kind: Endpoints, metadata: {name: e, namespace: shop}, spec: {virtualNodeRef: {name: n%d}, endpoints: [{address: 10.1.0.%d}]}}\n", i, rnd.IntN(4)))}
 	case 8:
 		replace(node, "{name: n"+fmt.Sprint(i)+", namespace: shop}", "{name: n"+fmt.Sprint(i)+", namespace: shop, labels: {a: b}}")
 	}

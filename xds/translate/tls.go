@@ -106,10 +106,7 @@ func clientTLS(u upstream) *corev3.TransportSocket {
 		return nil
 	}
 	tls := &tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{AlpnProtocols: alpn(u.listener.PortMapping.Protocol)}}
-	hostname := ""
-	if dns := dnsOf(u.node); dns != nil {
-		hostname = dns.Hostname
-	}
+	hostname := discoveryName(u.node)
 	if _, err := netip.ParseAddr(hostname); err != nil {
 		tls.Sni = hostname
 	}

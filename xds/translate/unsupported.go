@@ -18,8 +18,6 @@ func Unsupported(spec *schema.Spec) schema.Diagnostics {
 			u.node(r)
 		case *schema.VirtualGateway:
 			u.gateway(spec, r)
-		case *schema.Endpoints:
-			u.warn("spec", "endpoints written in git are not served yet", "let the node's serviceDiscovery find them")
 		}
 	}
 	return u.found.Sorted()
