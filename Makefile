@@ -5,6 +5,7 @@
 ENVOY_VERSION := 1.40.0
 GITEA_VERSION := 1.26.0
 MOTO_VERSION  := 5.2.5
+GRPCIO_VERSION := 1.85.3
 
 MESHWRIGHT_TOOLS ?= .tools
 export MESHWRIGHT_TOOLS := $(abspath $(MESHWRIGHT_TOOLS))
@@ -12,6 +13,7 @@ export MESHWRIGHT_TOOLS := $(abspath $(MESHWRIGHT_TOOLS))
 ENVOY_DIR := $(MESHWRIGHT_TOOLS)/envoy-$(ENVOY_VERSION)
 GITEA_DIR := $(MESHWRIGHT_TOOLS)/gitea-$(GITEA_VERSION)
 MOTO_DIR  := $(MESHWRIGHT_TOOLS)/moto-$(MOTO_VERSION)
+GRPCIO_DIR := $(MESHWRIGHT_TOOLS)/grpcio-$(GRPCIO_VERSION)
 
 # Where tests and the demo look first.
 export ENVOY ?= $(MESHWRIGHT_TOOLS)/bin/envoy
@@ -21,7 +23,7 @@ LINT := go tool -modfile=.ci/tools/lint/go.mod
 
 FUZZTIME ?= 20s
 
-.PHONY: build test race golden lint fuzz bench e2e demo check tools envoy gitea moto clean help
+.PHONY: build test race golden lint fuzz bench e2e demo check tools envoy gitea moto grpcio clean help
 
 build: ## build bin/meshwright
 	go build -trimpath -o bin/meshwright ./cmd/meshwright
@@ -68,7 +70,7 @@ check: test ## what CI runs: test, tidy modules, known vulnerabilities
 	@$(LINT) govulncheck ./...; status=$$?; \
 	  if [ $$status -eq 3 ]; then exit 1; elif [ $$status -ne 0 ]; then echo "check: the vulnerability database was not reached; nothing is known"; fi
 
-tools: envoy gitea moto ## get the real parts: Envoy, Gitea built from source (minutes, once), and moto
+tools: envoy gitea moto grpcio ## get the real parts: Envoy, Gitea built from source (minutes, once), moto and gRPC for Python
 
 envoy: $(ENVOY_DIR)/bin/envoy
 	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../envoy-$(ENVOY_VERSION)/bin/envoy $(MESHWRIGHT_TOOLS)/bin/envoy
@@ -78,6 +80,15 @@ gitea: $(GITEA_DIR)/gitea
 
 moto: $(MOTO_DIR)/bin/moto_server
 	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../moto-$(MOTO_VERSION)/bin/moto_server $(MESHWRIGHT_TOOLS)/bin/moto_server
+
+grpcio: $(GRPCIO_DIR)/bin/grpcio
+	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../grpcio-$(GRPCIO_VERSION)/bin/grpcio $(MESHWRIGHT_TOOLS)/bin/grpcio
+
+# A Python that has gRPC.
+$(GRPCIO_DIR)/bin/grpcio:
+	python3 -m venv $(GRPCIO_DIR)
+	$(GRPCIO_DIR)/bin/pip install --quiet --disable-pip-version-check grpcio==$(GRPCIO_VERSION)
+	printf '#!/bin/sh\nexec %s/bin/python "$$@"\n' $(GRPCIO_DIR) > $@ && chmod +x $@
 
 # A stand-in for the APIs of AWS.
 $(MOTO_DIR)/bin/moto_server:

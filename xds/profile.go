@@ -20,10 +20,13 @@ type Profile struct {
 
 // Capture is how a proxy gets its application's traffic, as its bootstrap
 // chose it: transparent (the zero value; iptables redirects to ports 15000 in
-// and 15001 out, as App Mesh's proxy-init did) or explicit (a local listener
-// for each of the node's ports and backends, for machines without iptables).
+// and 15001 out, as App Mesh's proxy-init did), explicit (a local listener for
+// each of the node's ports and backends, for machines without iptables), or
+// proxyless: nothing is captured, for the application is a gRPC client that
+// speaks xDS itself.
 type Capture struct {
-	Explicit bool
+	Explicit  bool
+	Proxyless bool // neither Explicit nor with addresses
 	// addresses are the explicit addresses in canonical form (sorted lines of
 	// "role name address"), a string so that Capture is comparable.
 	addresses string
@@ -71,6 +74,17 @@ func (c Capture) Address(role Role, name string, fallback netip.AddrPort) netip.
 	return fallback
 }
 
+// Mode is the word for the way of capturing: transparent, explicit or grpc.
+func (c Capture) Mode() string {
+	switch {
+	case c.Proxyless:
+		return "grpc"
+	case c.Explicit:
+		return "explicit"
+	}
+	return "transparent"
+}
+
 // metadataKey is the key of the capture in the node metadata of a bootstrap.
 const metadataKey = "meshwright"
 
@@ -80,11 +94,7 @@ func (c Capture) Metadata() *structpb.Struct {
 	if c == (Capture{}) {
 		return nil
 	}
-	mode := "transparent"
-	if c.Explicit {
-		mode = "explicit"
-	}
-	fields := map[string]any{"capture": mode}
+	fields := map[string]any{"capture": c.Mode()}
 	for line := range strings.SplitSeq(c.addresses, "\n") {
 		parts := strings.SplitN(line, " ", 3)
 		if len(parts) != 3 {
@@ -111,7 +121,7 @@ func CaptureOf(metadata *structpb.Struct) (Capture, error) {
 	if fields == nil {
 		return Capture{}, nil
 	}
-	explicit := false
+	explicit, proxyless := false, false
 	addresses := map[Role]map[string]netip.AddrPort{}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		switch role := Role(key); {
@@ -119,9 +129,11 @@ func CaptureOf(metadata *structpb.Struct) (Capture, error) {
 			switch mode := fields[key].GetStringValue(); mode {
 			case "explicit":
 				explicit = true
+			case "grpc":
+				proxyless = true
 			case "transparent":
 			default:
-				return Capture{}, fmt.Errorf("metadata.%s.capture: %q is neither transparent nor explicit", metadataKey, mode)
+				return Capture{}, fmt.Errorf("metadata.%s.capture: %q is none of transparent, explicit, grpc", metadataKey, mode)
 			}
 		case role == RoleListen || role == RoleApp || role == RoleBackend:
 			addresses[role] = map[string]netip.AddrPort{}
@@ -135,6 +147,9 @@ func CaptureOf(metadata *structpb.Struct) (Capture, error) {
 		default:
 			return Capture{}, fmt.Errorf("metadata.%s.%s: unknown key; use capture, listen, app, backend", metadataKey, key)
 		}
+	}
+	if proxyless {
+		return Capture{Proxyless: true}, nil // without listeners, addresses mean nothing
 	}
 	return NewCapture(explicit, addresses), nil
 }

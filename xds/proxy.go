@@ -22,13 +22,14 @@ func (e UnknownIdentity) Error() string {
 	return "no " + string(e.Identity.Kind) + " for " + e.Identity.String() + " in the spec"
 }
 
-// Proxy is what one connected Envoy told us.
+// Proxy is what one connected Envoy, or gRPC client, told us.
 type Proxy struct {
 	ID        string    `json:"id"` // node.id
 	Identity  Identity  `json:"identity"`
-	Explicit  bool      `json:"explicit"` // its capture
-	Protocol  string    `json:"protocol"` // "delta" or "sotw"
-	Address   string    `json:"address"`  // of the stream's other end
+	Explicit  bool      `json:"explicit"`  // its capture
+	Proxyless bool      `json:"proxyless"` // a gRPC client without an Envoy
+	Protocol  string    `json:"protocol"`  // "delta" or "sotw"
+	Address   string    `json:"address"`   // of the stream's other end
 	Connected time.Time `json:"connected"`
 	// Desired is the commit of the state the proxy should have, Applied the
 	// one it has ACKed wholly; both empty where there is none yet.

@@ -49,7 +49,7 @@ func (cmd bootstrapCmd) Run(c console) error {
 	}
 	print := translate.Bootstrap
 	switch {
-	case cmd.GRPC:
+	case cmd.GRPC || capture.Proxyless:
 		print = translate.GRPCBootstrap
 	case cmd.SDS:
 		print = translate.CertificateSDS

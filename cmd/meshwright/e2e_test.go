@@ -38,12 +38,18 @@ func missing(t testing.TB, why string) {
 func newLab(t testing.TB) *lab.Lab {
 	t.Helper()
 	envoy := realPart(t, "envoy")
-	exe, err := exec.LookPath("meshwright") // TestMain put it there
-	must(t, err)
-	l, err := lab.New(lab.Config{Meshwright: exe, Envoy: envoy})
+	l, err := lab.New(lab.Config{Meshwright: program(t), Envoy: envoy})
 	must(t, err)
 	t.Cleanup(l.Close)
 	return l
+}
+
+// program is this test binary, which TestMain lets be the program.
+func program(t testing.TB) string {
+	t.Helper()
+	exe, err := exec.LookPath("meshwright")
+	must(t, err)
+	return exe
 }
 
 func must(t testing.TB, err error) {

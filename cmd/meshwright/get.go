@@ -108,10 +108,7 @@ func resourcesTable(w io.Writer, body []byte) error {
 
 func proxiesTable(w io.Writer, body []byte) error {
 	return rows(w, body, "PROXY\tSTANDS FOR\tCAPTURE\tXDS\tDESIRED\tAPPLIED\tNOTE", func(p xds.Proxy) []any {
-		capture := "transparent"
-		if p.Explicit {
-			capture = "explicit"
-		}
+		capture := xds.Capture{Explicit: p.Explicit, Proxyless: p.Proxyless}.Mode()
 		notes := []string{}
 		if p.Note != "" {
 			notes = append(notes, p.Note)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -11,13 +12,19 @@ import (
 
 // capture is how the proxy gets its application's traffic.
 type capture struct {
-	Capture string            `enum:"transparent,explicit" default:"transparent" help:"How traffic reaches the proxy: ${enum} (iptables, or a local listener for each port and backend)."`
+	Capture string            `enum:"transparent,explicit,grpc" default:"transparent" help:"How traffic reaches the proxy: ${enum} (iptables; a local listener for each port and backend; not at all, for a gRPC client that speaks xDS itself)."`
 	Listen  map[string]string `placeholder:"PORT=IP:PORT" help:"Explicit: where the proxy takes traffic for the node's listener PORT (default 0.0.0.0:PORT)."`
 	App     map[string]string `placeholder:"PORT=IP:PORT" help:"Where the application listens for PORT (default 127.0.0.1:PORT)."`
 	Backend map[string]string `placeholder:"SERVICE=IP:PORT" help:"Explicit: where the proxy offers a backend to the application (default 127.0.0.1:PORT)."`
 }
 
 func (f capture) value() (xds.Capture, error) {
+	if f.Capture == "grpc" {
+		if len(f.Listen)+len(f.App)+len(f.Backend) > 0 {
+			return xds.Capture{}, usageError{errors.New("--capture grpc: a gRPC client has no addresses (--listen, --app, --backend)")}
+		}
+		return xds.Capture{Proxyless: true}, nil
+	}
 	addresses := map[xds.Role]map[string]netip.AddrPort{}
 	for role, byName := range map[xds.Role]map[string]string{xds.RoleListen: f.Listen, xds.RoleApp: f.App, xds.RoleBackend: f.Backend} {
 		for name, s := range byName {

@@ -55,6 +55,11 @@ func (a *auth) identify(ctx context.Context, node *corev3.Node) (xds.Profile, er
 	if err != nil {
 		return xds.Profile{}, status.Errorf(codes.InvalidArgument, "node.%v", err)
 	}
+	// gRPC's libraries call themselves "gRPC Go", "gRPC C-core" and so on: a
+	// bootstrap that is not ours need not say more.
+	if capture == (xds.Capture{}) && strings.HasPrefix(node.GetUserAgentName(), "gRPC") {
+		capture.Proxyless = true
+	}
 	if err := a.allow(ctx, id); err != nil {
 		return xds.Profile{}, err
 	}

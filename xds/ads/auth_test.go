@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -293,6 +294,30 @@ func TestConfig(t *testing.T) {
 				t.Errorf("got %v, want %q", err, row.want)
 			case err != nil && strings.Contains(err.Error(), "s3cret"):
 				t.Errorf("the error tells the token: %v", err)
+			}
+		})
+	}
+}
+
+// A gRPC client is known by its library's name too, unless its bootstrap says
+// how traffic is captured.
+func TestGRPCClientsAreKnown(t *testing.T) {
+	explicit := xds.Capture{Explicit: true}
+	for name, row := range map[string]struct {
+		agent   string
+		capture xds.Capture
+		want    xds.Capture
+	}{
+		"go":             {"gRPC Go", xds.Capture{}, xds.Capture{Proxyless: true}},
+		"by_bootstrap":   {"of our own", xds.Capture{Proxyless: true}, xds.Capture{Proxyless: true}},
+		"envoy":          {"envoy", xds.Capture{}, xds.Capture{}},
+		"envoy_explicit": {"envoy", explicit, explicit},
+		"stated":         {"gRPC Go", explicit, explicit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := (&auth{}).identify(t.Context(), &corev3.Node{Cluster: web.String(), UserAgentName: row.agent, Metadata: row.capture.Metadata()})
+			if err != nil || got.Capture != row.want {
+				t.Errorf("%+v, %v; want %+v", got.Capture, err, row.want)
 			}
 		})
 	}

@@ -208,7 +208,7 @@ func (c *conn) proxy() xds.Proxy {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return xds.Proxy{
-		ID: c.id, Identity: c.profile.Identity, Explicit: c.profile.Capture.Explicit, Protocol: c.protocol, Address: c.address,
+		ID: c.id, Identity: c.profile.Identity, Explicit: c.profile.Capture.Explicit, Proxyless: c.profile.Capture.Proxyless, Protocol: c.protocol, Address: c.address,
 		Connected: c.connected, Desired: c.stream.commit, Applied: c.stream.applied, Types: c.stream.status(), Note: c.note,
 	}
 }

@@ -338,7 +338,7 @@ func TestRefusals(t *testing.T) {
 	}
 	p = connect(t, c, "x", &corev3.Node{Cluster: web.String(), Metadata: bad}, false)
 	p.ask(xds.Cluster)
-	p.ends(codes.InvalidArgument, `metadata.meshwright.capture: "explizit" is neither transparent nor explicit`)
+	p.ends(codes.InvalidArgument, `metadata.meshwright.capture: "explizit" is none of transparent, explicit, grpc`)
 
 	p = connect(t, c, "x", nil, false)
 	var names []string

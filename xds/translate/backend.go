@@ -170,9 +170,14 @@ type upstream struct {
 // clusters adds the clusters of a route's targets and returns them with their
 // weights, each cluster once.
 func (b *builder) clusters(link schema.BackendLink, targets []target) []weighted {
+	return weigh(targets, func(t target) string { return b.cluster(link, t) })
+}
+
+// weigh returns the clusters of targets with their weights, each cluster once.
+func weigh(targets []target, clusterOf func(target) string) []weighted {
 	var out []weighted
 	for _, t := range targets {
-		name := b.cluster(link, t)
+		name := clusterOf(t)
 		if i := slices.IndexFunc(out, func(w weighted) bool { return w.cluster == name }); i >= 0 {
 			out[i].weight += t.weight
 			continue

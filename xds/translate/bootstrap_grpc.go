@@ -2,8 +2,12 @@ package translate
 
 import (
 	"errors"
+	"fmt"
 
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
 )
 
 // GRPCBootstrap is the bootstrap of a proxyless gRPC client, which finds it by
@@ -13,9 +17,15 @@ func GRPCBootstrap(c BootstrapConfig) ([]byte, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if c.TokenFile != "" {
+	switch {
+	case c.TokenFile != "":
 		return nil, errors.New("xds token file: gRPC clients show no tokens; use a certificate and its key")
+	case c.Identity.Kind != schema.KindVirtualNode:
+		return nil, fmt.Errorf("%s: a gRPC client stands for a virtual node", c.Identity)
+	case c.Capture != xds.Capture{} && !c.Capture.Proxyless:
+		return nil, errors.New("capture: a gRPC client has no proxy that traffic could go through")
 	}
+	c.Capture = xds.Capture{Proxyless: true}
 	return indented(grpcBootstrap{
 		Servers: []grpcServer{{URI: c.XDSAddress, Credentials: []grpcCredentials{c.grpcCredentials()}, Features: []string{"xds_v3"}}},
 		Node:    grpcNode{ID: c.nodeID(), Cluster: c.Identity.String(), Metadata: c.Capture.Metadata()},

@@ -91,6 +91,8 @@ func TestBootstrapRefuses(t *testing.T) {
 		"cert_without_ca": {translate.BootstrapConfig{XDSAddress: "control:1", CertFile: "c", KeyFile: "k"}, false, "xds-ca"},
 		"sds_alone":       {translate.BootstrapConfig{XDSAddress: "control:1", CAFile: "ca", SDSFile: "f"}, false, "xds-cert"},
 		"grpc_with_token": {translate.BootstrapConfig{XDSAddress: "control:1", TokenFile: "f"}, true, "no tokens"},
+		"grpc_captured":   {translate.BootstrapConfig{Identity: ui, XDSAddress: "control:1", Capture: xds.Capture{Explicit: true}}, true, "no proxy"},
+		"grpc_gateway":    {translate.BootstrapConfig{Identity: xds.Identity{Mesh: "shop", Kind: schema.KindVirtualGateway, Name: "edge"}, XDSAddress: "control:1"}, true, "virtual node"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			print := translate.Bootstrap
@@ -131,7 +133,12 @@ func TestGRPCBootstrap(t *testing.T) {
   ],
   "node": {
     "id": "mesh/yelb/virtualNode/yelb-ui-virtual-node",
-    "cluster": "mesh/yelb/virtualNode/yelb-ui-virtual-node"
+    "cluster": "mesh/yelb/virtualNode/yelb-ui-virtual-node",
+    "metadata": {
+      "meshwright": {
+        "capture": "grpc"
+      }
+    }
   }
 }`
 	if diff := cmp.Diff(want, string(got)); diff != "" {

@@ -30,6 +30,9 @@ func build(in Inputs, profile xds.Profile, shared *memo) product {
 		if g == nil {
 			return product{err: xds.UnknownIdentity{Identity: id}}
 		}
+		if profile.Capture.Proxyless {
+			return product{err: fmt.Errorf("%s: a gRPC client stands for a virtual node", id)}
+		}
 		b.mesh = spec.MeshOf(g)
 		b.gateway(g)
 	default:

@@ -42,10 +42,7 @@ func httpFilters(l httpListener) []*listenerv3.Filter {
 			ConfigSource:    fromADS(),
 			RouteConfigName: l.routes,
 		}},
-		HttpFilters: []*hcmv3.HttpFilter{{
-			Name:       "envoy.filters.http.router",
-			ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(&routerv3.Router{})},
-		}},
+		HttpFilters:       []*hcmv3.HttpFilter{routerFilter()},
 		GenerateRequestId: wrapperspb.Bool(true),
 		AccessLog:         accessLog(l.logging),
 	}
@@ -59,6 +56,14 @@ func httpFilters(l httpListener) []*listenerv3.Filter {
 		m.UseRemoteAddress = wrapperspb.Bool(true)
 	}
 	return []*listenerv3.Filter{filter("envoy.filters.network.http_connection_manager", m)}
+}
+
+// routerFilter is the last of all HTTP filters.
+func routerFilter() *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{
+		Name:       "envoy.filters.http.router",
+		ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(&routerv3.Router{})},
+	}
 }
 
 // healthFilter answers health checks of the proxy itself on a path: 200 while

@@ -61,6 +61,12 @@ func addressRouteName(addr netip.AddrPort) string {
 	return fmt.Sprintf("rds_egress_%s_%d", addr.Addr(), addr.Port())
 }
 
+// grpcRouteName is the routes of a backend on a port, for gRPC clients without
+// a proxy.
+func grpcRouteName(v *schema.VirtualService, port uint32) string {
+	return fmt.Sprintf("rds_egress_grpc_%s_%d", v.AWSName, port)
+}
+
 // virtualHostName names a virtual service on one of its ports.
 func virtualHostName(v *schema.VirtualService) string { return v.Mesh + "_" + v.AWSName }
 

@@ -17,10 +17,13 @@ import (
 // node builds the proxy of a virtual node: what comes in for its application,
 // and what the application may call.
 func (b *builder) node(n *schema.VirtualNode) {
-	if b.capture.Explicit {
+	switch {
+	case b.capture.Proxyless:
+		b.proxyless(n)
+	case b.capture.Explicit:
 		b.explicitInbound(n)
 		b.explicitOutbound(n)
-	} else {
+	default:
 		b.transparentInbound(n)
 		b.transparentOutbound(n)
 	}

@@ -50,7 +50,8 @@ func TestCases(t *testing.T) {
 			for _, section := range c.Wants("want/xds/") {
 				t.Run(path.Base(section), func(t *testing.T) {
 					name, explicit := strings.CutSuffix(strings.TrimSuffix(path.Base(section), ".json"), ".explicit")
-					profile := xds.Profile{Identity: identity(t, spec, name), Capture: xds.NewCapture(explicit, nil)}
+					name, grpc := strings.CutSuffix(name, ".grpc")
+					profile := xds.Profile{Identity: identity(t, spec, name), Capture: xds.Capture{Explicit: explicit, Proxyless: grpc}}
 					res, err := snapshot.Resources(profile)
 					if err != nil {
 						t.Fatal(err)
@@ -65,8 +66,8 @@ func TestCases(t *testing.T) {
 					}
 					c.Golden(t, section, notices.String()+string(body))
 					check(t, res)
-					if c.Options["envoy"] == "no" {
-						return // it needs what the case cannot give it
+					if grpc || c.Options["envoy"] == "no" {
+						return // it is for no Envoy, or needs what the case cannot give it
 					}
 					static, err := translate.Static(res)
 					if err != nil {

@@ -118,12 +118,14 @@ func (d Diagnostic) String() string {
 
 // Proxy is what the daemon's API says of a proxy.
 type Proxy struct {
-	ID      string
-	Desired string // commit
-	Applied string // commit
-	Types   map[string]struct {
-		Resources int // that it holds
-		Sent      int // responses on its stream
+	ID        string
+	Proxyless bool
+	Desired   string // commit
+	Applied   string // commit
+	Types     map[string]struct {
+		Resources int                       // that it holds
+		Sent      int                       // responses on its stream
+		NACK      *struct{ Message string } // of the last response, if it refused it
 	}
 }
 
