@@ -17,6 +17,7 @@ var checks = []check{
 	{CodeDoc{"MW2010", "two resources of a mesh have one App Mesh name"}, Error, nil, sharedNames},
 	{CodeDoc{"MW2011", "two virtual nodes or gateways select the same pods"}, Error, nil, sharedPods},
 	{CodeDoc{"MW2012", "two Endpoints are for one virtual node"}, Error, nil, sharedHosts},
+	{CodeDoc{"MW2013", "two policies say one thing of one target"}, Error, nil, sharedRules},
 
 	{CodeDoc{"MW2101", "two listeners have one port"}, Error, sharedPorts, nil},
 	{CodeDoc{"MW2102", "two routes of a router have one name"}, Error, sharedRouteNames, nil},
@@ -28,6 +29,7 @@ var checks = []check{
 	{CodeDoc{"MW2108", "a timeout or limit is of another protocol than its listener (a warning)"}, Warning, foreignProtocols, nil},
 	{CodeDoc{"MW2109", "the address of an endpoint is none"}, Error, endpointAddresses, nil},
 	{CodeDoc{"MW2110", "an endpoint is written twice"}, Error, sharedEndpoints, nil},
+	{CodeDoc{"MW2111", "a policy changes a header that must be kept"}, Error, keptHeaders, nil},
 
 	{CodeDoc{"MW2201", "a route is for a port or protocol that no listener has"}, Error, routerListeners, gatewayListeners},
 	{CodeDoc{"MW2202", "a target's port is not one of its listeners', or is needed and missing"}, Error, nil, targetPorts},
@@ -38,6 +40,7 @@ var checks = []check{
 	{CodeDoc{"MW2207", "a route may take longer than its target's listener allows (a warning)"}, Warning, nil, longTimeouts},
 	{CodeDoc{"MW2208", "a client policy is for a port that no backend has (a warning)"}, Warning, nil, policyPorts},
 	{CodeDoc{"MW2209", "an endpoint has a port for a listener that its node has not"}, Error, nil, endpointPorts},
+	{CodeDoc{"MW2210", "a policy is for a route that there is not, or that says itself what the policy says"}, Error, nil, policyRoutes},
 }
 
 // checkDocument reports what the rules within one document find.

@@ -168,6 +168,15 @@ func regexes(res Resource, report func(path, what, fix string)) {
 		case r.Spec.GRPCRoute != nil:
 			headers(r.Spec.GRPCRoute.Match.Metadata, path+".metadata")
 		}
+	case *RoutePolicy:
+		if f := r.Spec.Fault; f != nil {
+			headers(f.Headers, "spec.fault.headers")
+		}
+		if c := r.Spec.CORS; c != nil {
+			for i, o := range c.AllowOrigins {
+				try(o.Regex, fmt.Sprintf("spec.cors.allowOrigins[%d].regex", i))
+			}
+		}
 	}
 }
 

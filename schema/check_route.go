@@ -68,6 +68,13 @@ func targetPorts(t *linker, report func(res Resource, path, what, fix string)) {
 			}
 		}
 	}
+	for _, p := range t.spec.RoutePolicies {
+		if m := p.Spec.Mirror; m != nil {
+			if n := t.spec.VirtualNodes[m.VirtualNodeRef.In(p.Ref.Namespace)]; n != nil {
+				reached(n, m.Port, func(what, fix string) { report(p, "spec.mirror.port", what, fix) })
+			}
+		}
+	}
 	for _, v := range t.spec.VirtualServices {
 		if n, _ := t.spec.ProviderOf(v); n != nil && len(n.Spec.Listeners) == 0 {
 			report(v, "spec.provider.virtualNode", n.Ref.String()+" has no listener, so that nobody answers", "add one there")
@@ -106,43 +113,57 @@ func longTimeouts(t *linker, report func(res Resource, path, what, fix string)) 
 	for _, r := range t.spec.VirtualRouters {
 		for i := range r.Spec.Routes {
 			route := &r.Spec.Routes[i]
-			wants := route.Timeout()
-			if wants == nil {
+			if route.Timeout() == nil {
 				continue
 			}
 			for _, target := range route.Targets() {
-				n := t.spec.TargetNode(r, target)
-				if n == nil {
-					continue
-				}
-				l := n.ListenerAt(target.Port)
-				if l == nil {
-					continue
-				}
-				allows := l.Timeout.For(l.PortMapping.Protocol)
-				if allows == nil {
-					allows = &Timeout{}
-				}
-				try := func(field string, want, allowed *Duration, byDefault time.Duration) {
-					if want == nil {
-						return
-					}
-					limit, most := "by default", byDefault
-					if allowed != nil {
-						limit, most = "there", allowed.Duration()
-					}
-					if most == 0 || want.Value != 0 && want.Duration() <= most {
-						return
-					}
-					report(r, fmt.Sprintf("%s.timeout.%s", routePath(r, i), field), fmt.Sprintf("it is longer than the listener of %s allows, which is %s %s", n.Ref, most, limit),
-						fmt.Sprintf("raise timeout.%s.%s of that listener too", l.PortMapping.Protocol, field))
-				}
-				try("idle", wants.Idle, allows.Idle, 300*time.Second)
-				if l.PortMapping.Protocol != ProtocolTCP {
-					try("perRequest", wants.PerRequest, allows.PerRequest, 15*time.Second)
+				if n := t.spec.TargetNode(r, target); n != nil {
+					outlives(n, target.Port, route.Timeout(), func(field, what, fix string) { report(r, routePath(r, i)+".timeout."+field, what, fix) })
 				}
 			}
 		}
+	}
+	for _, p := range t.spec.RoutePolicies {
+		if p.Spec.Timeout == nil {
+			continue
+		}
+		for _, target := range p.Spec.Targets {
+			nodes, ports := t.spec.routedNodes(target.In(p.Ref.Namespace), target.Routes)
+			for i, n := range nodes {
+				outlives(n, ports[i], p.Spec.Timeout, func(field, what, fix string) { report(p, "spec.timeout."+field, what, fix) })
+			}
+		}
+	}
+}
+
+// outlives reports which of a route's timeouts are longer than those of a
+// target's listener.
+func outlives(n *VirtualNode, port uint32, wants *Timeout, report func(field, what, fix string)) {
+	l := n.ListenerAt(port)
+	if l == nil {
+		return
+	}
+	allows := l.Timeout.For(l.PortMapping.Protocol)
+	if allows == nil {
+		allows = &Timeout{}
+	}
+	try := func(field string, want, allowed *Duration, byDefault time.Duration) {
+		if want == nil {
+			return
+		}
+		limit, most := "by default", byDefault
+		if allowed != nil {
+			limit, most = "there", allowed.Duration()
+		}
+		if most == 0 || want.Value != 0 && want.Duration() <= most {
+			return
+		}
+		report(field, fmt.Sprintf("it is longer than the listener of %s allows, which is %s %s", n.Ref, most, limit),
+			fmt.Sprintf("raise timeout.%s.%s of that listener too", l.PortMapping.Protocol, field))
+	}
+	try("idle", wants.Idle, allows.Idle, 300*time.Second)
+	if l.PortMapping.Protocol != ProtocolTCP {
+		try("perRequest", wants.PerRequest, allows.PerRequest, 15*time.Second)
 	}
 }
 

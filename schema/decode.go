@@ -40,7 +40,7 @@ func fill(v reflect.Value, n *node) error {
 		index := fieldsOf(v.Type())
 		for _, f := range n.fields {
 			if i, ok := index[f.name]; ok {
-				if err := fill(v.Field(i), f.value); err != nil {
+				if err := fill(v.FieldByIndex(i), f.value); err != nil {
 					return fmt.Errorf("%s: %w", f.name, err)
 				}
 			}
@@ -98,17 +98,20 @@ func fill(v reflect.Value, n *node) error {
 	return nil
 }
 
-var fieldIndexes sync.Map // reflect.Type → map[string]int
+var fieldIndexes sync.Map // reflect.Type → map[string][]int
 
-// fieldsOf returns a struct's fields by their names in JSON.
-func fieldsOf(t reflect.Type) map[string]int {
+// fieldsOf returns a struct's fields, those of embedded structs too, by their
+// names in JSON.
+func fieldsOf(t reflect.Type) map[string][]int {
 	if index, ok := fieldIndexes.Load(t); ok {
-		return index.(map[string]int)
+		return index.(map[string][]int)
 	}
-	index := map[string]int{}
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		index[name] = i
+	index := map[string][]int{}
+	for _, f := range reflect.VisibleFields(t) {
+		if !f.Anonymous {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			index[name] = f.Index
+		}
 	}
 	fieldIndexes.Store(t, index)
 	return index

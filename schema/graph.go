@@ -28,6 +28,7 @@ func (s *Spec) link() {
 	for _, e := range s.Endpoints {
 		s.hosts[e.Spec.VirtualNodeRef.In(e.Ref.Namespace)] = e
 	}
+	s.govern()
 	for r := range s.resources() {
 		from := r.meta()
 		used := func(to Ref) { s.users[to] = append(s.users[to], from.Ref) }
@@ -188,8 +189,9 @@ func (s *Spec) BackendsOf(n *VirtualNode) []BackendLink {
 	})
 }
 
-// Refers returns what a resource refers to directly, as far as it exists. Who
-// sends to a node refers to the endpoints that are written for it too.
+// Refers returns what a resource refers to directly, as far as it exists, and
+// the policies that govern it. Who sends to a node refers to the endpoints that
+// are written for it too.
 func (s *Spec) Refers(r Resource) []Ref {
 	var refs []Ref
 	target := func(n *VirtualNode) {
@@ -203,6 +205,9 @@ func (s *Spec) Refers(r Resource) []Ref {
 	}
 	if m := s.MeshOf(r); m != nil {
 		refs = append(refs, m.Ref)
+	}
+	for _, p := range s.PoliciesOf(r) {
+		refs = append(refs, p.meta().Ref)
 	}
 	switch r := r.(type) {
 	case *Mesh:
@@ -241,6 +246,10 @@ func (s *Spec) Refers(r Resource) []Ref {
 	case *Endpoints:
 		if n := s.VirtualNodes[r.Spec.VirtualNodeRef.In(r.Ref.Namespace)]; n != nil {
 			refs = append(refs, n.Ref)
+		}
+	case *RoutePolicy:
+		if m := r.Spec.Mirror; m != nil {
+			target(s.VirtualNodes[m.VirtualNodeRef.In(r.Ref.Namespace)])
 		}
 	case *BackendGroup:
 		for _, member := range r.Spec.VirtualServices {

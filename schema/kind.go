@@ -40,6 +40,7 @@ var kinds = []kindRow{
 	kindOf(KindBackendGroup, appMeshVersion, func(s *Spec) *map[Key]*BackendGroup { return &s.BackendGroups }),
 
 	kindOf(KindEndpoints, ourVersion, func(s *Spec) *map[Key]*Endpoints { return &s.Endpoints }),
+	kindOf(KindRoutePolicy, ourVersion, func(s *Spec) *map[Key]*RoutePolicy { return &s.RoutePolicies }),
 }
 
 // kindOf makes the row of a kind from its Go type and its map.

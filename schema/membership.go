@@ -144,6 +144,8 @@ func meshRef(res Resource) *MeshReference {
 		return r.Spec.MeshRef
 	case *Endpoints:
 		return r.Spec.MeshRef
+	case *RoutePolicy:
+		return r.Spec.MeshRef
 	}
 	return nil
 }

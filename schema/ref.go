@@ -20,7 +20,10 @@ const (
 )
 
 // The kinds of meshwright.dev/v1alpha1.
-const KindEndpoints Kind = "Endpoints"
+const (
+	KindEndpoints   Kind = "Endpoints"
+	KindRoutePolicy Kind = "RoutePolicy"
+)
 
 // Key is a namespace and a name: what identifies a resource among those of its
 // kind. A Mesh is not namespaced: its Namespace is empty.

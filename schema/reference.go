@@ -55,6 +55,13 @@ func references(res Resource) []reference {
 		}
 	case *Endpoints:
 		refs = append(refs, reference{to: Ref{KindVirtualNode, r.Spec.VirtualNodeRef.In(from)}, path: "spec.virtualNodeRef"})
+	case *RoutePolicy:
+		for i := range r.Spec.Targets {
+			refs = append(refs, reference{to: r.Spec.Targets[i].In(from), path: fmt.Sprintf("spec.targets[%d]", i)})
+		}
+		if m := r.Spec.Mirror; m != nil {
+			refs = append(refs, reference{to: Ref{KindVirtualNode, m.VirtualNodeRef.In(from)}, path: "spec.mirror.virtualNodeRef"})
+		}
 	case *BackendGroup:
 		for i, v := range r.Spec.VirtualServices {
 			refs = append(refs, reference{to: Ref{KindVirtualService, v.In(from)}, path: fmt.Sprintf("spec.virtualservices[%d]", i)})

@@ -17,12 +17,14 @@ type Spec struct {
 	GatewayRoutes   map[Key]*GatewayRoute
 	BackendGroups   map[Key]*BackendGroup
 	Endpoints       map[Key]*Endpoints
+	RoutePolicies   map[Key]*RoutePolicy
 
 	// The indexes of graph.go.
-	byName map[named]Resource
-	routes map[Key][]*GatewayRoute // by gateway
-	users  map[Ref][]Ref           // who depends on it
-	hosts  map[Key]*Endpoints      // by virtual node
+	byName   map[named]Resource
+	routes   map[Key][]*GatewayRoute // by gateway
+	users    map[Ref][]Ref           // who depends on it
+	hosts    map[Key]*Endpoints      // by virtual node
+	policies map[Ref][]Resource      // by what they target
 }
 
 // NewSpec returns a spec without resources.

@@ -77,6 +77,19 @@ func (r *Route) Timeout() *Timeout {
 	return nil
 }
 
+// RetryPolicy is what the route says about retries; nil if that is nothing.
+func (r *Route) RetryPolicy() *RetryPolicy {
+	switch {
+	case r.HTTPRoute != nil:
+		return r.HTTPRoute.RetryPolicy
+	case r.HTTP2Route != nil:
+		return r.HTTP2Route.RetryPolicy
+	case r.GRPCRoute != nil:
+		return r.GRPCRoute.RetryPolicy
+	}
+	return nil
+}
+
 // HTTPRoute is httpRoute and http2Route.
 type HTTPRoute struct {
 	Match       HTTPMatch    `json:"match"`

@@ -18,14 +18,15 @@ type answer struct {
 	port     uint32
 	protocol schema.Protocol
 	routes   []route
-	digest   string // of the service and its provider
+	digest   string // of the service, its provider and their policies
 }
 
-// route is a route with its targets found. The implicit one of a virtual
-// service that a node provides is a route without a name.
+// route is a route with its targets found, and what holds on it. The implicit
+// one of a virtual service that a node provides is a route without a name.
 type route struct {
 	*schema.Route
 	targets []target
+	rules   schema.RouteRules
 }
 
 // target is a virtual node's listener and its relative weight.
@@ -39,24 +40,35 @@ type target struct {
 // provider's listeners: none without a provider.
 func (b *builder) answers(link schema.BackendLink) []answer {
 	node, router := b.spec.ProviderOf(link.Service)
-	digest := link.Service.Digest + " "
+	digest := link.Service.Digest + " " + b.policies(link.Service)
 	var found []answer
 	switch {
 	case node != nil:
 		for i := range node.Spec.Listeners {
 			l := &node.Spec.Listeners[i]
-			all := route{implicitRoute(l.PortMapping.Protocol), []target{{node, l, 1}}}
+			implicit := implicitRoute(l.PortMapping.Protocol)
+			all := route{implicit, []target{{node, l, 1}}, b.spec.RulesOf(link.Service, nil, implicit)}
 			found = append(found, answer{link, l.PortMapping.Port, l.PortMapping.Protocol, []route{all}, digest + node.Digest})
 		}
 	case router != nil:
+		digest += b.policies(router)
 		for _, p := range routerPorts(b.spec, router) {
-			found = append(found, answer{link, p.Port, p.Protocol, b.routesOn(router, p), digest + router.Digest})
+			found = append(found, answer{link, p.Port, p.Protocol, b.routesOn(link.Service, router, p), digest + router.Digest})
 		}
 	}
 	if len(found) == 0 {
 		b.notice("Virtual service %s has no provider that listens: requests to it get a 404.", link.Service.AWSName)
 	}
 	return found
+}
+
+// policies returns the digests of the policies of a resource.
+func (b *builder) policies(r schema.Resource) string {
+	digests := ""
+	for _, p := range b.spec.PoliciesOf(r) {
+		digests += schema.MetaOf(p).Digest + " "
+	}
+	return digests
 }
 
 // routerPorts returns what a router listens on; one without listeners, as
@@ -83,15 +95,16 @@ func routerPorts(s *schema.Spec, r *schema.VirtualRouter) []schema.PortMapping {
 	return ports
 }
 
-// routesOn returns the routes of a router that hold on one of its ports.
-func (b *builder) routesOn(r *schema.VirtualRouter, p schema.PortMapping) []route {
+// routesOn returns the routes of a service's router that hold on one of its
+// ports.
+func (b *builder) routesOn(v *schema.VirtualService, r *schema.VirtualRouter, p schema.PortMapping) []route {
 	var routes []route
 	for i := range r.Spec.Routes {
 		spec := &r.Spec.Routes[i]
 		if spec.Protocol() != p.Protocol || !onPort(spec, p.Port) {
 			continue
 		}
-		made := route{Route: spec}
+		made := route{Route: spec, rules: b.spec.RulesOf(v, r, spec)}
 		for _, t := range spec.Targets() {
 			n := b.spec.TargetNode(r, t)
 			if n == nil {

@@ -15,7 +15,7 @@ func build(in Inputs, profile xds.Profile, shared *memo) product {
 	id, spec := profile.Identity, in.Spec
 	b := &builder{
 		spec: spec, found: in.Endpoints, capture: profile.Capture, shared: shared,
-		res: &xds.Resources{}, have: map[resourceName]bool{}, clients: map[string]string{},
+		res: &xds.Resources{}, have: map[resourceName]bool{}, clients: map[string]string{}, acting: map[string]acting{},
 	}
 	switch id.Kind {
 	case schema.KindVirtualNode:
@@ -58,6 +58,7 @@ type builder struct {
 	res         *xds.Resources
 	have        map[resourceName]bool
 	clients     map[string]string // egress cluster → inputs of the first way to speak to it
+	acting      map[string]acting // which filters act on its routes, by name of the RouteConfiguration
 	assignments []assignment
 	notices     []string
 	err         error

@@ -53,6 +53,7 @@ type Explanation struct {
 	Timeout     string   `json:"timeout,omitempty"`     // of a request, "none" without
 	IdleTimeout string   `json:"idleTimeout,omitempty"` // of a stream, "none" without
 	Retries     string   `json:"retries,omitempty"`
+	Policies    []string `json:"policies,omitempty"` // what they do on the route, a sentence each
 }
 
 // Outcome of a request.

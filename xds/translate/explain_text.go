@@ -37,6 +37,9 @@ func (e *Explanation) String() string {
 		}
 		fmt.Fprintf(&b, "  %s\n", strings.Join(limits, ", "))
 	}
+	for _, p := range e.Policies {
+		fmt.Fprintf(&b, "  %s\n", p)
+	}
 	switch e.Outcome {
 	case Answered:
 		fmt.Fprintf(&b, "  The proxy answers %d.", e.Status)

@@ -151,6 +151,9 @@ func (x *explainer) http(m *hcmv3.HttpConnectionManager, header map[string][]str
 	default:
 		return fmt.Errorf("route %s of %s: its action %T cannot be explained", r.Name, vh.Name, action)
 	}
+	if x.Policies, err = x.policies(r); err != nil {
+		return err
+	}
 	x.Match = describeMatch(r.Match)
 	if x.gateway == nil {
 		x.Route = r.Name

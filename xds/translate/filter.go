@@ -7,11 +7,15 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
+	localratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -22,10 +26,79 @@ import (
 type httpListener struct {
 	stats   string
 	routes  string // name of the RouteConfiguration, which comes by RDS
+	acting  acting // on those routes
 	codec   hcmv3.HttpConnectionManager_CodecType
 	edge    bool                // requests come from outside of the mesh
 	health  *schema.HealthCheck // of the proxy itself, which answers it
 	logging *schema.Logging
+}
+
+// httpFilter is one of the filters that a request passes.
+type httpFilter struct {
+	name string
+	// of returns the filter as a listener has it; nil: not at all.
+	of func(*httpListener) proto.Message
+	// on returns what it does on a route; nil: nothing. Where any route has it
+	// do something, idle is what it does elsewhere. A change of a route is then
+	// no change of the listener, unless it is the first or the last to use it.
+	on   func(*schema.RouteRules) proto.Message
+	idle proto.Message
+}
+
+// filters are all HTTP filters, in the order in which a request passes them:
+// browsers ask without credentials, and what is limited or refused is not
+// delayed before.
+var filters = []httpFilter{
+	{name: "envoy.filters.http.health_check", of: healthFilter},
+	{name: "envoy.filters.http.cors", on: corsOn, idle: &corsv3.Cors{}},
+	{name: "envoy.filters.http.local_ratelimit", on: rateLimitOn, idle: &localratelimitv3.LocalRateLimit{StatPrefix: rateLimitStats}},
+	{name: "envoy.filters.http.fault", on: faultOn, idle: &faultv3.HTTPFault{}},
+	{name: "envoy.filters.http.router", of: func(*httpListener) proto.Message { return &routerv3.Router{} }},
+}
+
+// acting is a set of filters, by index, that do something on some route.
+type acting uint32
+
+// actOn makes the filters do on a route what its rules say.
+func actOn(r *routev3.Route, rules *schema.RouteRules) {
+	for _, f := range filters {
+		if f.on == nil {
+			continue
+		}
+		if m := f.on(rules); m != nil {
+			if r.TypedPerFilterConfig == nil {
+				r.TypedPerFilterConfig = map[string]*anypb.Any{}
+			}
+			r.TypedPerFilterConfig[f.name] = packed(m)
+		}
+	}
+}
+
+// actingOn returns which filters do something on routes of these rules.
+func actingOn(rules *schema.RouteRules) (set acting) {
+	for i, f := range filters {
+		if f.on != nil && f.on(rules) != nil {
+			set |= 1 << i
+		}
+	}
+	return set
+}
+
+// filtersOf returns the filters of a listener.
+func filtersOf(l *httpListener) []*hcmv3.HttpFilter {
+	var out []*hcmv3.HttpFilter
+	for i, f := range filters {
+		var m proto.Message
+		if f.of != nil {
+			m = f.of(l)
+		} else if l.acting&(1<<i) != 0 {
+			m = f.idle
+		}
+		if m != nil {
+			out = append(out, &hcmv3.HttpFilter{Name: f.name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(m)}})
+		}
+	}
+	return out
 }
 
 // httpFilters end HTTP. Routes come by RDS, so that a change of a route is a
@@ -42,15 +115,12 @@ func httpFilters(l httpListener) []*listenerv3.Filter {
 			ConfigSource:    fromADS(),
 			RouteConfigName: l.routes,
 		}},
-		HttpFilters:       []*hcmv3.HttpFilter{routerFilter()},
+		HttpFilters:       filtersOf(&l),
 		GenerateRequestId: wrapperspb.Bool(true),
 		AccessLog:         accessLog(l.logging),
 	}
 	if l.codec != hcmv3.HttpConnectionManager_HTTP2 {
 		m.HttpProtocolOptions = &corev3.Http1ProtocolOptions{AcceptHttp_10: true}
-	}
-	if h := l.health; h != nil && (h.Protocol == schema.ProtocolHTTP || h.Protocol == schema.ProtocolHTTP2) {
-		m.HttpFilters = append([]*hcmv3.HttpFilter{healthFilter(cmp.Or(h.Path, "/"))}, m.HttpFilters...)
 	}
 	if l.edge {
 		m.UseRemoteAddress = wrapperspb.Bool(true)
@@ -58,23 +128,16 @@ func httpFilters(l httpListener) []*listenerv3.Filter {
 	return []*listenerv3.Filter{filter("envoy.filters.network.http_connection_manager", m)}
 }
 
-// routerFilter is the last of all HTTP filters.
-func routerFilter() *hcmv3.HttpFilter {
-	return &hcmv3.HttpFilter{
-		Name:       "envoy.filters.http.router",
-		ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(&routerv3.Router{})},
-	}
-}
-
 // healthFilter answers health checks of the proxy itself on a path: 200 while
 // it takes traffic, 503 while it drains.
-func healthFilter(path string) *hcmv3.HttpFilter {
-	return &hcmv3.HttpFilter{
-		Name: "envoy.filters.http.health_check",
-		ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed(&healthcheckv3.HealthCheck{
-			PassThroughMode: wrapperspb.Bool(false),
-			Headers:         []*routev3.HeaderMatcher{exactHeader(":path", path)},
-		})},
+func healthFilter(l *httpListener) proto.Message {
+	h := l.health
+	if h == nil || h.Protocol != schema.ProtocolHTTP && h.Protocol != schema.ProtocolHTTP2 {
+		return nil
+	}
+	return &healthcheckv3.HealthCheck{
+		PassThroughMode: wrapperspb.Bool(false),
+		Headers:         []*routev3.HeaderMatcher{exactHeader(":path", cmp.Or(h.Path, "/"))},
 	}
 }
 

@@ -22,7 +22,7 @@ func (b *builder) gateway(g *schema.VirtualGateway) {
 		routes := gatewayRouteName(p)
 		b.gatewayRoutes(routes, g, p)
 		b.inboundListener(b.listenAddress(p), l.TLS, b.secured(p, l.TLS, httpFilters(httpListener{
-			stats: ingressStats, routes: routes, codec: codecOf(p.Protocol), edge: true, health: l.HealthCheck, logging: g.Spec.Logging,
+			stats: ingressStats, routes: routes, acting: b.acting[routes], codec: codecOf(p.Protocol), edge: true, health: l.HealthCheck, logging: g.Spec.Logging,
 		})))
 	}
 }
@@ -63,7 +63,7 @@ func (b *builder) gatewayRoutes(name string, g *schema.VirtualGateway, p schema.
 	made := make([][]*routev3.Route, len(entrances))
 	domains := []string{}
 	for i, e := range entrances {
-		made[i] = b.through(e, defaults, p)
+		made[i] = b.through(name, e, defaults, p)
 		domains = append(domains, domainOf(e.host))
 	}
 	slices.Sort(domains)
@@ -114,8 +114,9 @@ func entranceOf(r *schema.GatewayRoute, p schema.PortMapping) *entrance {
 
 // through makes the routes of what comes in at an entrance: those of the
 // target's provider, for the request as it is rewritten, and a 404 for what
-// none of them matches.
-func (b *builder) through(e entrance, policy *schema.ClientPolicy, p schema.PortMapping) []*routev3.Route {
+// none of them matches. What holds on the gateway route goes before what holds
+// on those.
+func (b *builder) through(table string, e entrance, policy *schema.ClientPolicy, p schema.PortMapping) []*routev3.Route {
 	name := e.AWSName
 	missing := &routev3.Route{
 		Name:   name,
@@ -131,8 +132,11 @@ func (b *builder) through(e entrance, policy *schema.ClientPolicy, p schema.Port
 		return []*routev3.Route{missing}
 	}
 	var out []*routev3.Route
+	rules := b.spec.GatewayRulesOf(e.GatewayRoute)
 	for _, r := range a.routes {
-		inner := httpRoute(r, b.clusters(a.link, r.targets))
+		r.rules = rules.Or(r.rules)
+		b.acting[table] |= actingOn(&r.rules)
+		inner := httpRoute(r, b.way(a.link, r))
 		for _, rw := range rewritesOf(e) {
 			match, set, err := combine(rw.match, inner.Match, rw)
 			if err != nil {
@@ -142,14 +146,13 @@ func (b *builder) through(e entrance, policy *schema.ClientPolicy, p schema.Port
 			if match == nil {
 				continue
 			}
-			made := &routev3.Route{Name: throughName(e.GatewayRoute, inner.Name), Match: match, Action: inner.Action}
-			if action := inner.GetRoute(); action != nil {
-				action := proto.CloneOf(action)
+			made := proto.CloneOf(inner)
+			made.Name, made.Match = throughName(e.GatewayRoute, inner.Name), match
+			if action := made.GetRoute(); action != nil {
 				set(action)
 				if h := e.action.Rewrite; h == nil || h.Hostname == nil || h.Hostname.DefaultTargetHostname != "DISABLED" {
 					action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: service.AWSName}
 				}
-				made.Action = &routev3.Route_Route{Route: action}
 			}
 			out = append(out, made)
 		}

@@ -102,7 +102,7 @@ func (b *builder) transparentOutbound(n *schema.VirtualNode) {
 		chains = append(chains, &listenerv3.FilterChain{
 			Name:             "http_any",
 			FilterChainMatch: &listenerv3.FilterChainMatch{ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}},
-			Filters:          outboundHTTPFilters(n, routes),
+			Filters:          b.outboundHTTPFilters(n, routes),
 		})
 		listenerFilters = append(listenerFilters, httpInspector(known))
 	}
@@ -154,13 +154,13 @@ func (b *builder) explicitOutbound(n *schema.VirtualNode) {
 // outboundHTTP routes requests to backends by authority.
 func (b *builder) outboundHTTP(n *schema.VirtualNode, routes string, backends []answer, domains func(*schema.VirtualService) []string) []*listenerv3.Filter {
 	b.egressRoutes(routes, b.mesh.AllowAll() && !b.capture.Explicit, backends, domains)
-	return outboundHTTPFilters(n, routes)
+	return b.outboundHTTPFilters(n, routes)
 }
 
 // outboundHTTPFilters take requests of the application, which may speak HTTP/1
 // or HTTP/2 to its proxy, whatever the backend does.
-func outboundHTTPFilters(n *schema.VirtualNode, routes string) []*listenerv3.Filter {
-	return httpFilters(httpListener{stats: egressStats, routes: routes, codec: hcmv3.HttpConnectionManager_AUTO, logging: n.Spec.Logging})
+func (b *builder) outboundHTTPFilters(n *schema.VirtualNode, routes string) []*listenerv3.Filter {
+	return httpFilters(httpListener{stats: egressStats, routes: routes, acting: b.acting[routes], codec: hcmv3.HttpConnectionManager_AUTO, logging: n.Spec.Logging})
 }
 
 // outboundTCP forwards connections by the first route of a backend.
@@ -169,7 +169,7 @@ func (b *builder) outboundTCP(n *schema.VirtualNode, a *answer) []*listenerv3.Fi
 		return nil
 	}
 	r := a.routes[0]
-	return tcpProxy(egressStats, n.Spec.Logging, r.TCPRoute.Timeout, b.clusters(a.link, r.targets))
+	return tcpProxy(egressStats, n.Spec.Logging, r.rules.Timeout, b.clusters(a.link, r.targets))
 }
 
 // httpInspector tells HTTP on ports that no backend answers on. The known

@@ -57,7 +57,7 @@ func (b *builder) apiListener(name, routes string) {
 		return &listenerv3.Listener{Name: name, ApiListener: &listenerv3.ApiListener{ApiListener: packed(&hcmv3.HttpConnectionManager{
 			StatPrefix:     egressStats,
 			RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: fromADS(), RouteConfigName: routes}},
-			HttpFilters:    []*hcmv3.HttpFilter{routerFilter()},
+			HttpFilters:    filtersOf(&httpListener{}),
 		})}}
 	})
 }
@@ -93,9 +93,8 @@ func grpcRoute(r route, to []weighted) *routev3.Route {
 	if !callsMatch(match) {
 		return nil
 	}
-	limits, retries := policiesOf(r.Route)
-	action := &routev3.RouteAction{RetryPolicy: grpcRetries(retries)}
-	if d := requestTimeout(limits); d > 0 {
+	action := &routev3.RouteAction{RetryPolicy: grpcRetries(r.rules.RetryPolicy)}
+	if d := requestTimeout(r.rules.Timeout); d > 0 {
 		action.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: durationpb.New(d)}
 	}
 	out := &routev3.Route{Name: r.Name, Match: match, Action: &routev3.Route_Route{Route: action}}
@@ -176,7 +175,7 @@ func grpcRetries(p *schema.RetryPolicy) *routev3.RetryPolicy {
 
 // grpcLosses tells what of a route gRPC clients do not do.
 func (b *builder) grpcLosses(a answer, r route) {
-	limits, retries := policiesOf(r.Route)
+	limits, retries := r.rules.Timeout, r.rules.RetryPolicy
 	what := fmt.Sprintf("Virtual service %s, port %d", a.link.Service.AWSName, a.port)
 	if r.Name != "" {
 		what = fmt.Sprintf("Route %s of virtual service %s", r.Name, a.link.Service.AWSName)
@@ -189,6 +188,11 @@ func (b *builder) grpcLosses(a answer, r route) {
 	}
 	if retryPolicy(retries) != nil && grpcRetries(retries) == nil {
 		b.notice("%s: gRPC clients know none of its retry events; write grpcRetryEvents.", what)
+	}
+	for _, field := range r.rules.Written() {
+		if field != "retryPolicy" && field != "timeout" {
+			b.notice("%s: gRPC clients do nothing of a policy's %s; reach it through an Envoy.", what, field)
+		}
 	}
 }
 

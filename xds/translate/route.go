@@ -21,12 +21,23 @@ func routeConfiguration(name string, hosts ...*routev3.VirtualHost) *routev3.Rou
 	return &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)}
 }
 
-// host is a backend as a virtual host: the names it is called by, and the
-// clusters of each of its routes.
+// host is a backend as a virtual host: the names it is called by, and where
+// each of its routes leads.
 type host struct {
 	answer
-	domains  []string
-	clusters [][]weighted
+	domains []string
+	ways    []way
+}
+
+// way is where a route leads: to clusters by weight, with a copy to another.
+type way struct {
+	to     []weighted
+	mirror string // empty: no copies
+}
+
+// way adds the clusters of a route.
+func (b *builder) way(link schema.BackendLink, r route) way {
+	return way{b.clusters(link, r.targets), b.mirror(link, r)}
 }
 
 // egressRoutes adds the routes to backends, a virtual host each, with the
@@ -53,9 +64,10 @@ func (b *builder) egressRoutes(name string, passing bool, backends []answer, dom
 			continue
 		}
 		for _, r := range a.routes {
-			h.clusters = append(h.clusters, b.clusters(a.link, r.targets))
+			h.ways = append(h.ways, b.way(a.link, r))
+			b.acting[name] |= actingOn(&r.rules)
 		}
-		fmt.Fprintf(inputs, "%s %s %d %q %v\n", a.digest, a.protocol, a.port, h.domains, h.clusters)
+		fmt.Fprintf(inputs, "%s %s %d %q %v\n", a.digest, a.protocol, a.port, h.domains, h.ways)
 		hosts = append(hosts, h)
 	}
 	b.addDerived(xds.Route, name, hex.EncodeToString(inputs.Sum(nil)), func() proto.Message {
@@ -63,7 +75,7 @@ func (b *builder) egressRoutes(name string, passing bool, backends []answer, dom
 		for _, h := range hosts {
 			made := &routev3.VirtualHost{Name: virtualHostName(h.link.Service), Domains: h.domains}
 			for i, r := range h.routes {
-				made.Routes = append(made.Routes, httpRoute(r, h.clusters[i]))
+				made.Routes = append(made.Routes, httpRoute(r, h.ways[i]))
 			}
 			out.VirtualHosts = append(out.VirtualHosts, made)
 		}
@@ -75,30 +87,21 @@ func (b *builder) egressRoutes(name string, passing bool, backends []answer, dom
 }
 
 // httpRoute makes Envoy's route of one of an HTTP router's.
-func httpRoute(r route, clusters []weighted) *routev3.Route {
+func httpRoute(r route, w way) *routev3.Route {
 	out := &routev3.Route{Name: r.Name, Match: matchOf(r.Route)}
-	limits, retries := policiesOf(r.Route)
-	action := &routev3.RouteAction{RetryPolicy: retryPolicy(retries)}
-	setTimeouts(action, limits)
-	if setClusters(action, clusters) {
+	action := &routev3.RouteAction{
+		RetryPolicy:           retryPolicy(r.rules.RetryPolicy),
+		RequestMirrorPolicies: mirrorPolicies(r.rules.Mirror, w.mirror),
+	}
+	setTimeouts(action, r.rules.Timeout)
+	if setClusters(action, w.to) {
 		out.Action = &routev3.Route_Route{Route: action}
 	} else {
 		out.Action = &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 503}}
 	}
+	setHeaders(out, &r.rules)
+	actOn(out, &r.rules)
 	return out
-}
-
-// policiesOf returns the timeouts and retries of an HTTP route of any type.
-func policiesOf(r *schema.Route) (*schema.Timeout, *schema.RetryPolicy) {
-	switch {
-	case r.HTTPRoute != nil:
-		return r.HTTPRoute.Timeout, r.HTTPRoute.RetryPolicy
-	case r.HTTP2Route != nil:
-		return r.HTTP2Route.Timeout, r.HTTP2Route.RetryPolicy
-	case r.GRPCRoute != nil:
-		return r.GRPCRoute.Timeout, r.GRPCRoute.RetryPolicy
-	}
-	return nil, nil
 }
 
 func setTimeouts(a *routev3.RouteAction, limits *schema.Timeout) {

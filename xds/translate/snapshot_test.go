@@ -311,3 +311,53 @@ func TestUnknownIdentity(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// A changed policy touches the proxies that call what it governs; so does a
+// changed node that gets copies. What they have but the routes stays.
+func TestChangeOfOnePolicy(t *testing.T) {
+	l, files := newLoader(), ring(100)
+	policy := func(percent int) *fstest.MapFile {
+		return &fstest.MapFile{Data: fmt.Appendf(nil, `apiVersion: meshwright.dev/v1alpha1
+kind: RoutePolicy
+metadata: {name: p, namespace: shop}
+spec:
+  targets: [{kind: VirtualRouter, name: r50}]
+  mirror: {virtualNodeRef: {name: n90}, percent: %d}
+`, percent)}
+	}
+	var callers []string // of s50, in the order of their names
+	for i := 40; i < 50; i++ {
+		callers = append(callers, fmt.Sprintf("n%d_shop", i))
+	}
+	for _, change := range []struct {
+		name string
+		file *fstest.MapFile
+	}{
+		{"added", policy(10)},
+		{"changed", policy(20)},
+		{"removed", &fstest.MapFile{}},
+	} {
+		before := l.load(t, files)
+		first := translate.New(translate.Inputs{Spec: before}, nil)
+		was := resources(t, first, before)
+		files["policy.yaml"] = change.file
+		after := l.load(t, files)
+		is := resources(t, translate.New(translate.Inputs{Spec: after}, first), after)
+		var changed []string
+		for id := range is {
+			if is[id] == was[id] {
+				continue
+			}
+			changed = append(changed, id.Name)
+			for _, r := range is[id][xds.Listener] {
+				if was[id].Get(xds.Listener, r.Name) != r {
+					t.Errorf("%s: %s: listener %s was made anew", change.name, id, r.Name)
+				}
+			}
+		}
+		slices.Sort(changed)
+		if !slices.Equal(changed, callers) {
+			t.Errorf("%s: changed are %v, want the callers of s50: %v", change.name, changed, callers)
+		}
+	}
+}

@@ -18,6 +18,8 @@ func Unsupported(spec *schema.Spec) schema.Diagnostics {
 			u.node(r)
 		case *schema.VirtualGateway:
 			u.gateway(spec, r)
+		case *schema.RoutePolicy:
+			u.routePolicy(spec, r)
 		}
 	}
 	return u.found.Sorted()

@@ -1,0 +1,88 @@
+package schema
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// govern indexes the policies by what they target.
+func (s *Spec) govern() {
+	s.policies = map[Ref][]Resource{}
+	for _, p := range s.RoutePolicies {
+		for i := range p.Spec.Targets {
+			s.governedBy(p.Spec.Targets[i].In(p.Ref.Namespace), p)
+		}
+	}
+	for _, all := range s.policies {
+		slices.SortFunc(all, func(a, b Resource) int { return a.meta().Ref.Compare(b.meta().Ref) })
+	}
+}
+
+func (s *Spec) governedBy(target Ref, p Resource) {
+	if !slices.Contains(s.policies[target], p) { // two routes of one router
+		s.policies[target] = append(s.policies[target], p)
+	}
+}
+
+// PoliciesOf returns the policies that target a resource, sorted by ref. The
+// slice is the spec's own: do not change it.
+func (s *Spec) PoliciesOf(r Resource) []Resource { return s.policies[r.meta().Ref] }
+
+// RulesOf returns what holds on a route of a virtual service: field by field
+// what the route itself says, else the policy that names the route, else its
+// router's, else its service's. The route of a service that a node provides
+// has no router. References in it have their namespace.
+func (s *Spec) RulesOf(v *VirtualService, router *VirtualRouter, route *Route) RouteRules {
+	rules := RouteRules{RetryPolicy: route.RetryPolicy(), Timeout: route.Timeout()}
+	if router != nil {
+		rules = rules.Or(s.routeRules(router, route.Name)).Or(s.routeRules(router, ""))
+	}
+	return rules.Or(s.routeRules(v, ""))
+}
+
+// GatewayRulesOf returns what holds on a gateway route, before what holds on the
+// route behind it.
+func (s *Spec) GatewayRulesOf(g *GatewayRoute) RouteRules { return s.routeRules(g, "") }
+
+// routeRules are those of the policies of a target, or of one of its routes.
+func (s *Spec) routeRules(target Resource, route string) (rules RouteRules) {
+	for _, r := range s.PoliciesOf(target) {
+		p, ok := r.(*RoutePolicy)
+		if !ok {
+			continue
+		}
+		for i := range p.Spec.Targets {
+			t := &p.Spec.Targets[i]
+			if t.In(p.Ref.Namespace) == target.meta().Ref && (route == "" && len(t.Routes) == 0 || route != "" && slices.Contains(t.Routes, route)) {
+				rules = rules.Or(p.Spec.RouteRules.from(p.Ref.Namespace))
+			}
+		}
+	}
+	return rules
+}
+
+// from returns the rules of a policy of a namespace as they read elsewhere.
+func (r RouteRules) from(namespace string) RouteRules {
+	if r.Mirror != nil {
+		m := *r.Mirror
+		m.VirtualNodeRef.Namespace = cmp.Or(m.VirtualNodeRef.Namespace, namespace)
+		r.Mirror = &m
+	}
+	return r
+}
+
+// Written returns the names of the fields that the rules say something in.
+func (r *RouteRules) Written() []string { return written(reflect.ValueOf(r).Elem()) }
+
+func written(rules reflect.Value) []string {
+	var names []string
+	for i := range rules.NumField() {
+		if !rules.Field(i).IsNil() {
+			name, _, _ := strings.Cut(rules.Type().Field(i).Tag.Get("json"), ",")
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,71 @@
+package translate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/meshwright/meshwright/schema"
+)
+
+// routePolicy reports what a policy says of routes on which it does nothing.
+func (u *unsupported) routePolicy(spec *schema.Spec, p *schema.RoutePolicy) {
+	if m := p.Spec.Mirror; m != nil {
+		if n := spec.VirtualNodes[m.VirtualNodeRef.In(p.Ref.Namespace)]; n != nil {
+			if l := n.ListenerAt(m.Port); l != nil && l.PortMapping.Protocol == schema.ProtocolTCP {
+				u.warn("spec.mirror.port", fmt.Sprintf("%s takes connections there and no requests, so that nothing is mirrored", n.Ref), "mirror to a listener of http, http2 or grpc")
+			}
+		}
+	}
+	for i := range p.Spec.Targets {
+		t := &p.Spec.Targets[i]
+		path := fmt.Sprintf("spec.targets[%d]", i)
+		routes := governed(spec, p, t)
+		tcp := func(r *schema.Route) bool { return r.Protocol() == schema.ProtocolTCP }
+		asks := func(r *schema.Route) bool { // an OPTIONS request does not match
+			h := r.HTTPRoute
+			if h == nil {
+				h = r.HTTP2Route
+			}
+			return h != nil && h.Match.Method != "" && h.Match.Method != "OPTIONS"
+		}
+		if slices.ContainsFunc(routes, tcp) && (p.Spec.Timeout == nil || len(p.Spec.Written()) > 1) {
+			u.warn(path, fmt.Sprintf("routes of %s are for TCP, of which a policy rules no more than the idle timeout", t.In(p.Ref.Namespace)), "target routes of http, http2 or grpc")
+		}
+		if p.Spec.CORS != nil && slices.ContainsFunc(routes, asks) {
+			u.warn(path, fmt.Sprintf("routes of %s match a method, so that they never get the OPTIONS request by which browsers ask", t.In(p.Ref.Namespace)), "match without a method")
+		}
+	}
+}
+
+// governed returns the routes that a policy's target has.
+func governed(spec *schema.Spec, p *schema.RoutePolicy, t *schema.RouteTarget) []*schema.Route {
+	ref := t.In(p.Ref.Namespace)
+	service := spec.VirtualServices[ref.Key]
+	router := spec.VirtualRouters[ref.Key]
+	switch {
+	case ref.Kind == schema.KindGatewayRoute:
+		return nil // of HTTP, all of them
+	case ref.Kind == schema.KindVirtualService && service == nil:
+		return nil
+	case ref.Kind == schema.KindVirtualService:
+		node, provider := spec.ProviderOf(service)
+		router = provider
+		if node != nil {
+			var routes []*schema.Route
+			for i := range node.Spec.Listeners {
+				routes = append(routes, implicitRoute(node.Spec.Listeners[i].PortMapping.Protocol))
+			}
+			return routes
+		}
+	}
+	if router == nil {
+		return nil
+	}
+	var routes []*schema.Route
+	for i := range router.Spec.Routes {
+		if r := &router.Spec.Routes[i]; len(t.Routes) == 0 || slices.Contains(t.Routes, r.Name) {
+			routes = append(routes, r)
+		}
+	}
+	return routes
+}
