@@ -35,6 +35,7 @@ type EnvoyConfig struct {
 }
 
 // StartEnvoy starts an Envoy with one worker, which is what a stand-in needs.
+// What it logs of requests is in the file at once.
 func (l *Lab) StartEnvoy(c EnvoyConfig) (*Envoy, error) {
 	if c.Client == nil {
 		c.Client = &http.Client{Timeout: 10 * time.Second}
@@ -46,7 +47,7 @@ func (l *Lab) StartEnvoy(c EnvoyConfig) (*Envoy, error) {
 	if err := os.WriteFile(file, c.Bootstrap, 0o600); err != nil {
 		return nil, err
 	}
-	p, err := l.start(c.Name, c.Command(l.Envoy, "-c", file, "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning"))
+	p, err := l.start(c.Name, c.Command(l.Envoy, "-c", file, "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warning", "--file-flush-interval-msec", "50"))
 	if err != nil {
 		return nil, err
 	}
@@ -59,14 +60,14 @@ func (e *Envoy) Live(ctx context.Context) error {
 		if err := e.Exited(); err != nil {
 			return err
 		}
-		_, err := e.get(ctx, "/ready")
+		_, err := e.Admin(ctx, "/ready")
 		return err
 	})
 }
 
 // Stats returns the counters and gauges whose names match a pattern.
 func (e *Envoy) Stats(ctx context.Context, pattern string) (map[string]int64, error) {
-	body, err := e.get(ctx, "/stats?filter="+url.QueryEscape(pattern))
+	body, err := e.Admin(ctx, "/stats?filter="+url.QueryEscape(pattern))
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,8 @@ func (e *Envoy) Updates(ctx context.Context) (int64, error) {
 	return sum, nil
 }
 
-func (e *Envoy) get(ctx context.Context, path string) (string, error) {
+// Admin is a page of the proxy's admin interface, such as /clusters.
+func (e *Envoy) Admin(ctx context.Context, path string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.admin+path, nil)
 	if err != nil {
 		return "", err

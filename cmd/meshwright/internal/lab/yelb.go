@@ -50,9 +50,9 @@ const adminPort = 9901
 // 8080 here.
 func (l *Lab) StartYelb(ctx context.Context, xds string) (*Yelb, error) {
 	resolver := l.Net.At(1, 53535)
-	names := map[string]netip.Addr{}
+	names := &Names{}
 	for i, n := range YelbNodes {
-		names[n.Host] = l.nodeAddr(i)
+		names.Set(n.Host, l.nodeAddr(i))
 	}
 	if err := l.ServeDNS(resolver, names); err != nil {
 		return nil, err
