@@ -104,7 +104,8 @@ func filtersOf(l *httpListener) []*hcmv3.HttpFilter {
 // httpFilters end HTTP. Routes come by RDS, so that a change of a route is a
 // change of one RouteConfiguration and drains no listener.
 //
-// HTTP/1.0 is accepted, for nginx proxies with it by default. Inside the mesh
+// HTTP/1.0 is accepted, for nginx proxies with it by default, and so are
+// WebSockets, which Envoy refuses if nothing is said. Inside the mesh
 // x-forwarded-for and x-envoy-* headers are kept as they come; at its edge
 // they are not trusted.
 func httpFilters(l httpListener) []*listenerv3.Filter {
@@ -121,6 +122,7 @@ func httpFilters(l httpListener) []*listenerv3.Filter {
 	}
 	if l.codec != hcmv3.HttpConnectionManager_HTTP2 {
 		m.HttpProtocolOptions = &corev3.Http1ProtocolOptions{AcceptHttp_10: true}
+		m.UpgradeConfigs = []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
 	}
 	if l.edge {
 		m.UseRemoteAddress = wrapperspb.Bool(true)
