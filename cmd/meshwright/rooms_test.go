@@ -27,6 +27,7 @@ var rooms = map[string][]string{
 	"sources":                      {},
 	"sources/git":                  {"schema", "sources"},
 	"sources/github":               {"sources"},
+	"sources/endpoints":            {"schema"},
 	"reconciler":                   {"schema", "xds", "sources", "reconciler/report", "reconciler/store"},
 	"reconciler/report":            {"schema", "xds", "sources"},
 	"reconciler/store":             {},
@@ -35,7 +36,7 @@ var rooms = map[string][]string{
 	"cmd/meshwright/internal/demo": {"fixtures/app-mesh-examples", "cmd/meshwright/internal/lab"},
 	"cmd/meshwright/internal/web":  {"schema", "xds", "reconciler"},
 	"cmd/meshwright": {
-		"schema", "schema/awsapi", "schema/cueeval", "xds", "xds/ads", "xds/translate", "sources", "sources/git", "sources/github",
+		"schema", "schema/awsapi", "schema/cueeval", "xds", "xds/ads", "xds/translate", "sources", "sources/endpoints", "sources/git", "sources/github",
 		"reconciler", "reconciler/report", "reconciler/store", "cmd/meshwright/internal/demo", "cmd/meshwright/internal/web",
 	},
 }

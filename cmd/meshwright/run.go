@@ -17,13 +17,11 @@ import (
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/web"
 	"github.com/meshwright/meshwright/reconciler"
 	"github.com/meshwright/meshwright/reconciler/store"
-	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
+	"github.com/meshwright/meshwright/sources/endpoints"
 	"github.com/meshwright/meshwright/sources/git"
 	"github.com/meshwright/meshwright/sources/github"
-	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/ads"
-	"github.com/meshwright/meshwright/xds/translate"
 )
 
 // serve is the daemon: it makes every part, ties them together and runs them
@@ -68,9 +66,20 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 		return err
 	}
 
+	// What is served beside the spec, and moves without a commit: endpoints.
+	moved := make(chan struct{}, 1)
+	instances, err := endpoints.New(endpoints.Config{
+		Registry: &endpoints.CloudMap{Endpoint: cmd.CloudmapEndpoint, Region: cmd.CloudmapRegion}, Interval: cmd.CloudmapPoll,
+		File: cmd.stateFile("endpoints.json"), Moved: func() { ring(moved) }, Logger: log, Metrics: metrics,
+	})
+	if err != nil {
+		return err
+	}
+	facts := facts{instances}
+
 	// What decides: the reconciler's loop.
 	r, err := reconciler.New(reconciler.Config{
-		Branch: repo, Load: newLoad(), LoadPull: newLoad(), Translate: desired, Proxies: proxies, Forge: forge,
+		Branch: repo, Load: facts.awaited(newLoad()), LoadPull: newLoad(), Translate: facts.desired, Moved: moved, Proxies: proxies, Forge: forge,
 		Store: state, Wake: wake.C(), Path: cmd.folder(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Link: cmd.link(), Logger: log, Metrics: metrics,
 	})
 	if err != nil {
@@ -98,6 +107,7 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return proxies.Run(ctx) })
 	group.Go(func() error { return wake.Run(ctx) })
+	group.Go(func() error { return instances.Run(ctx) })
 	group.Go(func() error { return r.Run(ctx) })
 	group.Go(func() error { return serveHTTP(ctx, pages, httpListener) })
 	group.Go(func() error { return announce(ctx, r, out, xdsListener.Addr(), httpListener.Addr()) })
@@ -106,12 +116,6 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	}
 	log.Info("stopped")
 	return nil
-}
-
-// desired is the whole of the pure middle: spec → desired state.
-func desired(commit string, spec *schema.Spec, prev xds.State) xds.State {
-	before, _ := prev.(*translate.Snapshot)
-	return translate.New(translate.Inputs{Commit: commit, Spec: spec}, before)
 }
 
 func openRepo(cmd serveCmd, log *slog.Logger) (*git.Repo, error) {

@@ -47,6 +47,10 @@ type serveCmd struct {
 	XdsClientCA string `name:"xds-client-ca" type:"path" placeholder:"FILE" help:"Authorities of the proxies' certificates; each names its identity (SPIFFE ID or DNS name)."`
 	XdsTokens   string `type:"path" placeholder:"FILE" help:"Lines of TOKEN IDENTITY: what proxies without a certificate show."`
 
+	CloudmapEndpoint string        `name:"cloudmap-endpoint" placeholder:"URL" help:"Where AWS Cloud Map's API is, taken as it is (default: AWS's own of the region). It is asked for nodes with awsCloudMap only, with the credentials that AWS's SDK finds."`
+	CloudmapRegion   string        `name:"cloudmap-region" help:"Region of the namespaces (default: $$AWS_REGION)."`
+	CloudmapPoll     time.Duration `name:"cloudmap-poll" default:"5s" help:"How often to look for instances."`
+
 	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" placeholder:"IP:PORT" help:"Where the page, API, metrics and webhooks are served."`
 	LogLevel    string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	LogFormat   string `enum:"text,json" default:"text" help:"${enum}."`

@@ -127,7 +127,7 @@ func verbs() map[string]func(*testscript.TestScript, bool, []string) {
 			return once(ctx, w, append([]string{name}, args...))
 		})
 	}
-	add("endpoints", nil, endpoints)
+	add("endpoints", nil, several)
 	add("bare", nil, bare)
 	add("dns", (*mesh).build, dns)
 	add("eventually", (*mesh).start, eventually)
@@ -252,8 +252,8 @@ func (w *mesh) many(ctx context.Context, args []string, workers int, pause time.
 	return replies, expected, asking.Wait()
 }
 
-// endpoints NODE N makes a node have several.
-func endpoints(_ context.Context, w *mesh, args []string) error {
+// several (endpoints NODE N) makes a node have several.
+func several(_ context.Context, w *mesh, args []string) error {
 	if len(args) != 2 || w.built {
 		return errors.New("usage, before anything else: endpoints NODE N")
 	}

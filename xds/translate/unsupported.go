@@ -37,9 +37,6 @@ func (u *unsupported) warn(path, what, fix string) {
 }
 
 func (u *unsupported) node(n *schema.VirtualNode) {
-	if d := n.Spec.ServiceDiscovery; d != nil && d.AWSCloudMap != nil {
-		u.warn("spec.serviceDiscovery.awsCloudMap", "AWS Cloud Map is not asked for endpoints, so that clients of this node get a 503", "use dns; a Cloud Map namespace for DNS answers as SERVICE.NAMESPACE")
-	}
 	for i := range n.Spec.Listeners {
 		l, path := &n.Spec.Listeners[i], fmt.Sprintf("spec.listeners[%d]", i)
 		u.listener(path+".tls", l.TLS)
