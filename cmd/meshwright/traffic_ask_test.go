@@ -25,8 +25,9 @@ import (
 
 // reply is how a question of an application ended.
 type reply struct {
-	status string // 200; OK, Unavailable; open, closed, refused
-	sight         // of who answered; no node: no stand-in did
+	status string      // 200; OK, Unavailable; open, closed, refused
+	sight              // of who answered; no node: no stand-in did
+	header http.Header // of the response
 	took   time.Duration
 }
 
@@ -163,7 +164,9 @@ func httpQuestion(w *mesh, args []string) (question, error) {
 		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 			return broken(err)
 		}
-		return seen(strconv.Itoa(resp.StatusCode), resp.Header.Get("x-sight"))
+		r, err := seen(strconv.Itoa(resp.StatusCode), resp.Header.Get("x-sight"))
+		r.header = resp.Header
+		return r, err
 	}, nil
 }
 

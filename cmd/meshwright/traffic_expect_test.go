@@ -12,15 +12,16 @@ import (
 )
 
 // expectation is what a script writes after "->" of one question:
-// [NODE] [STATUS] [NAME=VALUE]... [>DURATION] [<DURATION].
+// [NODE] [STATUS] [NAME=VALUE]... [+NAME=VALUE]... [>DURATION] [<DURATION].
 type expectation struct {
 	node, status  string
 	saw           map[string]string // path, host, method, proto, or a header → value
+	got           map[string]string // a header of the response → value
 	longer, below time.Duration
 }
 
 func newExpectation(words []string) (expectation, error) {
-	e := expectation{saw: map[string]string{}}
+	e := expectation{saw: map[string]string{}, got: map[string]string{}}
 	for _, word := range words {
 		name, value, isSight := strings.Cut(word, "=")
 		switch {
@@ -34,6 +35,8 @@ func newExpectation(words []string) (expectation, error) {
 			} else {
 				e.below = d
 			}
+		case isSight && name[0] == '+':
+			e.got[name[1:]] = value
 		case isSight:
 			e.saw[name] = value
 		case isStatus(word):
@@ -68,6 +71,11 @@ func (e expectation) check(r reply) error {
 		for name, want := range e.saw {
 			if got := r.saw(name); got != want {
 				return fmt.Errorf("%v; it saw %s %q, not %q", r, name, got, want)
+			}
+		}
+		for name, want := range e.got {
+			if got := strings.Join(r.header.Values(name), ","); got != want {
+				return fmt.Errorf("%v; its header %s is %q, not %q", r, name, got, want)
 			}
 		}
 		return nil

@@ -340,7 +340,8 @@ func crash(_ context.Context, w *mesh, args []string) error {
 }
 
 // attempts NODE -> N compares how many requests have reached a node's
-// applications since the last such line.
+// applications since the last such line. Copies of requests come a moment
+// later.
 func attempts(_ context.Context, w *mesh, args []string) error {
 	asked, expected, err := parted(args)
 	if err != nil {
@@ -349,12 +350,21 @@ func attempts(_ context.Context, w *mesh, args []string) error {
 	if len(asked) != 1 || len(expected) != 1 {
 		return errors.New("usage: attempts NODE -> N")
 	}
-	got := 0
-	for _, m := range w.called(asked[0]) {
-		got += m.app.taken()
+	want, err := strconv.Atoi(expected[0])
+	if err != nil {
+		return err
 	}
-	if fmt.Sprint(got) != expected[0] {
-		return fmt.Errorf("%d requests reached %s, not %s", got, asked[0], expected[0])
+	got := 0
+	for wait := time.Now().Add(2 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for _, m := range w.called(asked[0]) {
+			got += m.app.taken()
+		}
+		if got >= want || time.Now().After(wait) {
+			break
+		}
+	}
+	if got != want {
+		return fmt.Errorf("%d requests reached %s, not %d", got, asked[0], want)
 	}
 	return nil
 }
