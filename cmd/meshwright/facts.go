@@ -16,6 +16,7 @@ import (
 // which are told the spec and ring a bell when what they know has changed.
 type facts struct {
 	endpoints *endpoints.Watcher
+	tracing   translate.Tracing // a setting: it never changes
 }
 
 // desired is the whole of the pure middle: spec and facts → desired state. It
@@ -23,7 +24,7 @@ type facts struct {
 func (f facts) desired(commit string, spec *schema.Spec, prev xds.State) xds.State {
 	f.endpoints.Serve(spec)
 	before, _ := prev.(*translate.Snapshot)
-	return translate.New(translate.Inputs{Commit: commit, Spec: spec, Endpoints: f.endpoints.Found()}, before)
+	return translate.New(translate.Inputs{Commit: commit, Spec: spec, Endpoints: f.endpoints.Found(), Tracing: f.tracing}, before)
 }
 
 // awaited loads a spec and asks for the facts that it needs and that nobody

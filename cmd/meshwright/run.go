@@ -22,6 +22,7 @@ import (
 	"github.com/meshwright/meshwright/sources/git"
 	"github.com/meshwright/meshwright/sources/github"
 	"github.com/meshwright/meshwright/xds/ads"
+	"github.com/meshwright/meshwright/xds/translate"
 )
 
 // serve is the daemon: it makes every part, ties them together and runs them
@@ -35,6 +36,10 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	wake, err := sources.NewWake(cmd.Poll)
 	if err != nil {
 		return usageError{fmt.Errorf("--poll: %w", err)}
+	}
+	tracing := translate.Tracing{Endpoint: cmd.TracingEndpoint, Percent: cmd.TracingSampling}
+	if err := tracing.Validate(); err != nil {
+		return usageError{err}
 	}
 	forge, err := openForge(cmd, log)
 	if err != nil {
@@ -75,7 +80,7 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	facts := facts{instances}
+	facts := facts{instances, tracing}
 
 	// What decides: the reconciler's loop.
 	r, err := reconciler.New(reconciler.Config{

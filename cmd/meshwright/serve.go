@@ -51,6 +51,9 @@ type serveCmd struct {
 	CloudmapRegion   string        `name:"cloudmap-region" help:"Region of the namespaces (default: $$AWS_REGION)."`
 	CloudmapPoll     time.Duration `name:"cloudmap-poll" default:"5s" help:"How often to look for instances."`
 
+	TracingEndpoint string  `placeholder:"HOST:PORT" help:"OpenTelemetry collector (OTLP over gRPC) that proxies send spans to; without one they trace nothing."`
+	TracingSampling float64 `default:"5" placeholder:"PERCENT" help:"How many of the traces that proxies begin are kept."`
+
 	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" placeholder:"IP:PORT" help:"Where the page, API, metrics and webhooks are served."`
 	LogLevel    string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	LogFormat   string `enum:"text,json" default:"text" help:"${enum}."`

@@ -14,7 +14,7 @@ import (
 func build(in Inputs, profile xds.Profile, shared *memo) product {
 	id, spec := profile.Identity, in.Spec
 	b := &builder{
-		spec: spec, found: in.Endpoints, capture: profile.Capture, shared: shared,
+		spec: spec, found: in.Endpoints, tracing: in.Tracing, capture: profile.Capture, shared: shared,
 		res: &xds.Resources{}, have: map[resourceName]bool{}, clients: map[string]string{}, acting: map[string]acting{},
 	}
 	switch id.Kind {
@@ -51,6 +51,7 @@ func build(in Inputs, profile xds.Profile, shared *memo) product {
 type builder struct {
 	spec    *schema.Spec
 	found   map[schema.Query]*schema.Found
+	tracing Tracing
 	mesh    *schema.Mesh
 	capture xds.Capture
 	shared  *memo

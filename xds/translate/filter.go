@@ -31,6 +31,7 @@ type httpListener struct {
 	edge    bool                // requests come from outside of the mesh
 	health  *schema.HealthCheck // of the proxy itself, which answers it
 	logging *schema.Logging
+	spans   *hcmv3.HttpConnectionManager_Tracing // nil: no tracing
 }
 
 // httpFilter is one of the filters that a request passes.
@@ -119,6 +120,7 @@ func httpFilters(l httpListener) []*listenerv3.Filter {
 		HttpFilters:       filtersOf(&l),
 		GenerateRequestId: wrapperspb.Bool(true),
 		AccessLog:         accessLog(l.logging),
+		Tracing:           l.spans,
 	}
 	if l.codec != hcmv3.HttpConnectionManager_HTTP2 {
 		m.HttpProtocolOptions = &corev3.Http1ProtocolOptions{AcceptHttp_10: true}

@@ -79,6 +79,9 @@ func throughName(r *schema.GatewayRoute, inner string) string {
 	return strings.TrimSuffix(r.AWSName+"/"+inner, "/")
 }
 
+// tracingCluster is the collector of spans.
+const tracingCluster = "cds_tracing"
+
 // certificateName and trustName are secrets that hold paths on the proxy's
 // disk; each path has one.
 func certificateName(f *schema.FileCertificate) string {

@@ -106,7 +106,7 @@ func (b *builder) ingressChains(n *schema.VirtualNode, l *schema.NodeListener) [
 		Domains: []string{"*"},
 		Routes:  []*routev3.Route{{Match: everything(), Action: &routev3.Route_Route{Route: action}}},
 	}))
-	return b.secured(p, l.TLS, httpFilters(httpListener{stats: ingressStats, routes: name, codec: codecOf(p.Protocol), logging: n.Spec.Logging}))
+	return b.secured(p, l.TLS, httpFilters(httpListener{stats: ingressStats, routes: name, codec: codecOf(p.Protocol), logging: n.Spec.Logging, spans: b.spans(&n.Meta)}))
 }
 
 // ingressCluster adds the application itself and returns its cluster's name.

@@ -160,7 +160,9 @@ func (b *builder) outboundHTTP(n *schema.VirtualNode, routes string, backends []
 // outboundHTTPFilters take requests of the application, which may speak HTTP/1
 // or HTTP/2 to its proxy, whatever the backend does.
 func (b *builder) outboundHTTPFilters(n *schema.VirtualNode, routes string) []*listenerv3.Filter {
-	return httpFilters(httpListener{stats: egressStats, routes: routes, acting: b.acting[routes], codec: hcmv3.HttpConnectionManager_AUTO, logging: n.Spec.Logging})
+	return httpFilters(httpListener{
+		stats: egressStats, routes: routes, acting: b.acting[routes], codec: hcmv3.HttpConnectionManager_AUTO, logging: n.Spec.Logging, spans: b.spans(&n.Meta),
+	})
 }
 
 // outboundTCP forwards connections by the first route of a backend.

@@ -15,6 +15,7 @@ type Inputs struct {
 	// Endpoints are the instances that registries have, by what they were asked
 	// for; a query without an answer has no instances that are known yet.
 	Endpoints map[schema.Query]*schema.Found
+	Tracing   Tracing
 }
 
 // Snapshot is the desired state at one commit. It is immutable, and safe for
@@ -73,6 +74,9 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 		return s
 	}
 	s.shared = prev.shared
+	if in.Tracing != prev.in.Tracing {
+		return s // it is in every proxy's listeners
+	}
 	stale := touched(prev.in.Spec, in.Spec)
 	prev.mu.Lock()
 	defer prev.mu.Unlock()

@@ -69,6 +69,10 @@ func ui(backend Backend) http.Handler {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
+		// An application has to pass on the trace that its request belongs to.
+		if trace := r.Header.Get("Traceparent"); trace != "" {
+			req.Header.Set("Traceparent", trace)
+		}
 		resp, err := client.Do(req)
 		if err != nil {
 			http.Error(w, "ui: "+err.Error(), http.StatusBadGateway)
