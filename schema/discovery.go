@@ -43,6 +43,19 @@ func (q Query) Attributes() map[string]string {
 // SERVICE.NAMESPACE.
 func (q Query) Name() string { return q.Service + "." + q.Namespace }
 
+// DiscoveryName is the name that service discovery knows a node by, which its
+// certificate is checked for; empty where it is not discovered.
+func (n *VirtualNode) DiscoveryName() string {
+	switch d := n.Spec.ServiceDiscovery; {
+	case d == nil:
+	case d.DNS != nil:
+		return d.DNS.Hostname
+	case d.AWSCloudMap != nil:
+		return d.AWSCloudMap.Query().Name()
+	}
+	return ""
+}
+
 // Compare orders queries by namespace, service, attributes.
 func (q Query) Compare(o Query) int {
 	return cmp.Or(cmp.Compare(q.Namespace, o.Namespace), cmp.Compare(q.Service, o.Service), cmp.Compare(q.attributes, o.attributes))

@@ -61,6 +61,20 @@ func (g *GatewayRoute) Targets() []GatewayTarget {
 	return nil
 }
 
+// Hostname returns the match of the route's type on the authority; nil: every
+// hostname.
+func (g *GatewayRoute) Hostname() *HostnameMatch {
+	switch s := g.Spec; {
+	case s.HTTPRoute != nil:
+		return s.HTTPRoute.Match.Hostname
+	case s.HTTP2Route != nil:
+		return s.HTTP2Route.Match.Hostname
+	case s.GRPCRoute != nil:
+		return s.GRPCRoute.Match.Hostname
+	}
+	return nil
+}
+
 // GatewayRouteSpec is spec of a GatewayRoute: exactly one of the types.
 type GatewayRouteSpec struct {
 	AWSName           string            `json:"awsName,omitempty"`

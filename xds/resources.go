@@ -83,6 +83,10 @@ func NewResource(t Type, name string, m proto.Message) (*Resource, error) {
 	return &Resource{t, name, hex.EncodeToString(sum[:8]), &anypb.Any{TypeUrl: t.URL(), Value: b}}, nil
 }
 
+// String is the resource's type, name and version: never its content, which may
+// be a private key.
+func (r *Resource) String() string { return r.Type.String() + " " + r.Name + "@" + r.Version }
+
 // Resources is all that one proxy should have: for each type the resources,
 // sorted by name. It is never changed once made.
 type Resources [NumTypes][]*Resource

@@ -9,14 +9,16 @@ import (
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources/endpoints"
 	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/certs"
 	"github.com/meshwright/meshwright/xds/translate"
 )
 
 // facts are what proxies are served beside the spec. They come from edges,
 // which are told the spec and ring a bell when what they know has changed.
 type facts struct {
-	endpoints *endpoints.Watcher
-	tracing   translate.Tracing // a setting: it never changes
+	endpoints    *endpoints.Watcher
+	certificates *certs.Keeper
+	tracing      translate.Tracing // a setting: it never changes
 }
 
 // desired is the whole of the pure middle: spec and facts → desired state. It
@@ -24,7 +26,9 @@ type facts struct {
 func (f facts) desired(commit string, spec *schema.Spec, prev xds.State) xds.State {
 	f.endpoints.Serve(spec)
 	before, _ := prev.(*translate.Snapshot)
-	return translate.New(translate.Inputs{Commit: commit, Spec: spec, Endpoints: f.endpoints.Found(), Tracing: f.tracing}, before)
+	return translate.New(translate.Inputs{
+		Commit: commit, Spec: spec, Endpoints: f.endpoints.Found(), Certificates: f.certificates.For(spec), Tracing: f.tracing,
+	}, before)
 }
 
 // awaited loads a spec and asks for the facts that it needs and that nobody

@@ -24,6 +24,7 @@ var rooms = map[string][]string{
 	"xds":                          {"schema"},
 	"xds/translate":                {"schema", "xds"},
 	"xds/ads":                      {"xds"},
+	"xds/certs":                    {"schema", "xds"},
 	"sources":                      {},
 	"sources/git":                  {"schema", "sources"},
 	"sources/github":               {"sources"},
@@ -36,7 +37,8 @@ var rooms = map[string][]string{
 	"cmd/meshwright/internal/demo": {"fixtures/app-mesh-examples", "cmd/meshwright/internal/lab"},
 	"cmd/meshwright/internal/web":  {"schema", "xds", "reconciler"},
 	"cmd/meshwright": {
-		"schema", "schema/awsapi", "schema/cueeval", "xds", "xds/ads", "xds/translate", "sources", "sources/endpoints", "sources/git", "sources/github",
+		"schema", "schema/awsapi", "schema/cueeval", "xds", "xds/ads", "xds/certs", "xds/translate",
+		"sources", "sources/endpoints", "sources/git", "sources/github",
 		"reconciler", "reconciler/report", "reconciler/store", "cmd/meshwright/internal/demo", "cmd/meshwright/internal/web",
 	},
 }

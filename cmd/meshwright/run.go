@@ -22,6 +22,7 @@ import (
 	"github.com/meshwright/meshwright/sources/git"
 	"github.com/meshwright/meshwright/sources/github"
 	"github.com/meshwright/meshwright/xds/ads"
+	"github.com/meshwright/meshwright/xds/certs"
 	"github.com/meshwright/meshwright/xds/translate"
 )
 
@@ -71,7 +72,8 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 		return err
 	}
 
-	// What is served beside the spec, and moves without a commit: endpoints.
+	// What is served beside the spec, and moves without a commit: endpoints and
+	// certificates.
 	moved := make(chan struct{}, 1)
 	instances, err := endpoints.New(endpoints.Config{
 		Registry: &endpoints.CloudMap{Endpoint: cmd.CloudmapEndpoint, Region: cmd.CloudmapRegion}, Interval: cmd.CloudmapPoll,
@@ -80,11 +82,17 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	facts := facts{instances, tracing}
+	keeper, err := certs.Open(certs.Config{
+		Settings: cmd.Certificates.Settings, Dir: cmd.stateFile("authorities"), Moved: func() { ring(moved) }, Logger: log, Metrics: metrics,
+	})
+	if err != nil {
+		return fmt.Errorf("--certificates: %w", err)
+	}
+	facts, mapping := facts{instances, keeper, tracing}, cmd.Certificates.Mapping()
 
 	// What decides: the reconciler's loop.
 	r, err := reconciler.New(reconciler.Config{
-		Branch: repo, Load: facts.awaited(newLoad()), LoadPull: newLoad(), Translate: facts.desired, Moved: moved, Proxies: proxies, Forge: forge,
+		Branch: repo, Load: facts.awaited(newLoad(mapping)), LoadPull: newLoad(mapping), Translate: facts.desired, Moved: moved, Proxies: proxies, Forge: forge,
 		Store: state, Wake: wake.C(), Path: cmd.folder(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Link: cmd.link(), Logger: log, Metrics: metrics,
 	})
 	if err != nil {
@@ -113,6 +121,7 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	group.Go(func() error { return proxies.Run(ctx) })
 	group.Go(func() error { return wake.Run(ctx) })
 	group.Go(func() error { return instances.Run(ctx) })
+	group.Go(func() error { return keeper.Run(ctx) })
 	group.Go(func() error { return r.Run(ctx) })
 	group.Go(func() error { return serveHTTP(ctx, pages, httpListener) })
 	group.Go(func() error { return announce(ctx, r, out, xdsListener.Addr(), httpListener.Addr()) })

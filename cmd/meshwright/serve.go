@@ -54,6 +54,8 @@ type serveCmd struct {
 	TracingEndpoint string  `placeholder:"HOST:PORT" help:"OpenTelemetry collector (OTLP over gRPC) that proxies send spans to; without one they trace nothing."`
 	TracingSampling float64 `default:"5" placeholder:"PERCENT" help:"How many of the traces that proxies begin are kept."`
 
+	Certificates certificates `placeholder:"FILE" help:"YAML file that says what stands for ARNs of AWS Certificate Manager and for SDS secrets."`
+
 	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" placeholder:"IP:PORT" help:"Where the page, API, metrics and webhooks are served."`
 	LogLevel    string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	LogFormat   string `enum:"text,json" default:"text" help:"${enum}."`

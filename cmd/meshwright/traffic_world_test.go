@@ -124,7 +124,7 @@ func (w *mesh) start(ctx context.Context) error {
 
 // load reads the manifests, which must have no mistake.
 func (w *mesh) load(ctx context.Context) error {
-	r, err := newLoad()(ctx, os.DirFS(w.dir))
+	r, err := newLoad(nil)(ctx, os.DirFS(w.dir))
 	if err != nil {
 		return err
 	}

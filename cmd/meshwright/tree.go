@@ -14,6 +14,7 @@ import (
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/schema/cueeval"
 	"github.com/meshwright/meshwright/sources/git"
+	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/translate"
 )
 
@@ -22,6 +23,8 @@ import (
 type tree struct {
 	Path string `arg:"" optional:"" default:"." help:"Directory (or file) of the specs."`
 	Git  string `help:"Read the specs from this revision of the repository around PATH, not from the work tree." placeholder:"REV"`
+
+	Certificates certificates `placeholder:"FILE" help:"Certificate settings, as the daemon has them: what stands for ARNs of AWS Certificate Manager. No certificate is read."`
 }
 
 // open returns the files, and what to put before their names so that people
@@ -55,7 +58,7 @@ func (t tree) load(ctx context.Context) (*schema.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newLoad()(ctx, files)
+	r, err := newLoad(t.Certificates.Mapping())(ctx, files)
 	if err != nil {
 		return nil, err
 	}
@@ -80,15 +83,16 @@ func (t tree) spec(ctx context.Context, c console) (*schema.Spec, error) {
 }
 
 // newLoad returns what every command and the daemon load specs with: the rules
-// of the schema, and those of what the translator cannot do.
-func newLoad() reconciler.Load {
+// of the schema, and those of what the translator cannot do. The mapping says
+// which certificates have a source.
+func newLoad(mapping *xds.Mapping) reconciler.Load {
 	loader := newLoader()
 	return func(ctx context.Context, files fs.FS) (*schema.Result, error) {
 		r, err := loader.Load(ctx, files)
 		if err != nil || r.Spec == nil {
 			return r, err
 		}
-		r.Diagnostics = slices.Concat(r.Diagnostics, translate.Unsupported(r.Spec)).Sorted()
+		r.Diagnostics = slices.Concat(r.Diagnostics, translate.Unsupported(r.Spec, mapping)).Sorted()
 		if len(r.Diagnostics.Errors()) > 0 {
 			r.Spec = nil
 		}

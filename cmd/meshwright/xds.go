@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/certs"
 	"github.com/meshwright/meshwright/xds/translate"
 )
 
@@ -57,7 +58,11 @@ func (cmd xdsCmd) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	snapshot := translate.New(translate.Inputs{Spec: spec}, nil)
+	specimens, err := certs.Specimens(cmd.Certificates.Settings, spec)
+	if err != nil {
+		return err
+	}
+	snapshot := translate.New(translate.Inputs{Spec: spec, Certificates: specimens}, nil)
 	resources, err := snapshot.Resources(profile)
 	if err != nil {
 		return err

@@ -171,13 +171,18 @@ func implicitRoute(p schema.Protocol) *schema.Route {
 	}
 }
 
-// upstream is a node's listener as one client speaks to it: tls is the client
-// policy as far as it holds for the port, nil where the server's mode decides.
+// upstream is a node's listener as one client speaks to it.
 type upstream struct {
 	node     *schema.VirtualNode
 	listener *schema.NodeListener
-	tls      *schema.ClientTLS
 	eds      bool // its endpoints come from this control plane
+	// tls is the client policy as far as it holds for the port; nil: the
+	// server's mode decides.
+	tls *schema.ClientTLS
+	// trust and certificate are where the client gets what it needs for TLS.
+	trust, certificate secretSource
+	// barred: what it needs cannot be had, so that it must not connect.
+	barred bool
 }
 
 // clusters adds the clusters of a route's targets and returns them with their
@@ -205,8 +210,8 @@ func weigh(targets []target, clusterOf func(target) string) []weighted {
 // the services' names, has App Mesh's name, and the others' names say whose
 // they are.
 func (b *builder) cluster(link schema.BackendLink, t target) string {
-	u := upstream{node: t.node, listener: t.listener, tls: policyFor(link.Policy, t.listener.PortMapping.Port), eds: b.byEDS(t.node)}
-	inputs := fmt.Sprint(t.node.Digest, " ", b.mesh.Digest, " ", u.eds)
+	u := b.upstream(link, t)
+	inputs := fmt.Sprint(t.node.Digest, " ", b.mesh.Digest, " ", u.eds, u.trust, u.certificate, u.barred)
 	if u.tls != nil {
 		policy, err := json.Marshal(u.tls)
 		if err != nil && b.err == nil {
@@ -214,18 +219,14 @@ func (b *builder) cluster(link schema.BackendLink, t target) string {
 		}
 		inputs += " " + string(policy)
 	}
-	if u.untrusted() {
-		b.notice("Virtual node %s is not reached: its certificate is to be checked against AWS Certificate Manager, which nothing stands in for yet; use a file or sds.", t.node.AWSName)
-	}
 	name := egressClusterName(t.node, t.listener, "")
 	if first, ok := b.clients[name]; ok && first != inputs {
 		name = egressClusterName(t.node, t.listener, link.Service.AWSName)
 	} else {
 		b.clients[name] = inputs
 	}
-	b.addClientSecrets(u)
 	b.addDerived(xds.Cluster, name, inputs, func() proto.Message { return egressCluster(name, u, b.mesh) })
-	if u.eds && !u.untrusted() {
+	if u.eds && !u.barred {
 		b.addEndpoints(u)
 	}
 	return name

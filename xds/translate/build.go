@@ -14,7 +14,7 @@ import (
 func build(in Inputs, profile xds.Profile, shared *memo) product {
 	id, spec := profile.Identity, in.Spec
 	b := &builder{
-		spec: spec, found: in.Endpoints, tracing: in.Tracing, capture: profile.Capture, shared: shared,
+		spec: spec, found: in.Endpoints, certificates: in.Certificates, tracing: in.Tracing, identity: id, capture: profile.Capture, shared: shared,
 		res: &xds.Resources{}, have: map[resourceName]bool{}, clients: map[string]string{}, acting: map[string]acting{},
 	}
 	switch id.Kind {
@@ -43,24 +43,27 @@ func build(in Inputs, profile xds.Profile, shared *memo) product {
 	}
 	b.res.Sort()
 	slices.Sort(b.notices)
-	return product{res: b.res, notices: slices.Compact(b.notices), assignments: b.assignments}
+	return product{res: b.res, notices: slices.Compact(b.notices), assignments: b.assignments, needs: b.needs}
 }
 
 // builder collects one proxy's resources. The first error ends it; none is
 // expected of a spec that has loaded.
 type builder struct {
-	spec    *schema.Spec
-	found   map[schema.Query]*schema.Found
-	tracing Tracing
-	mesh    *schema.Mesh
-	capture xds.Capture
-	shared  *memo
+	spec         *schema.Spec
+	found        map[schema.Query]*schema.Found
+	certificates *xds.Certificates
+	tracing      Tracing
+	identity     xds.Identity
+	mesh         *schema.Mesh
+	capture      xds.Capture
+	shared       *memo
 
 	res         *xds.Resources
 	have        map[resourceName]bool
 	clients     map[string]string // egress cluster → inputs of the first way to speak to it
 	acting      map[string]acting // which filters act on its routes, by name of the RouteConfiguration
 	assignments []assignment
+	needs       []need
 	notices     []string
 	err         error
 }

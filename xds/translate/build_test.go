@@ -26,7 +26,7 @@ func buildAll(t testing.TB, spec *schema.Spec) {
 			check(t, res)
 		}
 	}
-	translate.Unsupported(spec)
+	translate.Unsupported(spec, nil)
 }
 
 // Every example of App Mesh's that loads translates to resources that hold.

@@ -39,11 +39,11 @@ func egressCluster(name string, u upstream, mesh *schema.Mesh) *clusterv3.Cluste
 // there are no endpoints, and requests get a 503.
 func discover(c *clusterv3.Cluster, u upstream, mesh *schema.Mesh) {
 	dns := dnsOf(u.node)
-	if u.eds && !u.untrusted() {
+	if u.eds && !u.barred {
 		setEDS(c, u)
 		return
 	}
-	if dns == nil || u.untrusted() {
+	if dns == nil || u.barred {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 		c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: c.Name}
 		return
@@ -73,18 +73,6 @@ func cloudMapOf(n *schema.VirtualNode) *schema.CloudMapDiscovery {
 		return nil
 	}
 	return n.Spec.ServiceDiscovery.AWSCloudMap
-}
-
-// discoveryName is the name that service discovery knows a node by; empty
-// without one. Its certificate is checked for it.
-func discoveryName(n *schema.VirtualNode) string {
-	if dns := dnsOf(n); dns != nil {
-		return dns.Hostname
-	}
-	if c := cloudMapOf(n); c != nil {
-		return c.Query().Name()
-	}
-	return ""
 }
 
 // ipPreference is the mesh's; empty where none is written.

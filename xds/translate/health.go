@@ -34,7 +34,7 @@ func healthChecks(n *schema.VirtualNode, l *schema.NodeListener) []*corev3.Healt
 	case h.Protocol == schema.ProtocolGRPC:
 		check.HealthChecker = &corev3.HealthCheck_GrpcHealthCheck_{GrpcHealthCheck: &corev3.HealthCheck_GrpcHealthCheck{}}
 	default:
-		http := &corev3.HealthCheck_HttpHealthCheck{Path: cmp.Or(h.Path, "/"), Host: discoveryName(n)}
+		http := &corev3.HealthCheck_HttpHealthCheck{Path: cmp.Or(h.Path, "/"), Host: n.DiscoveryName()}
 		if h.Protocol == schema.ProtocolHTTP2 {
 			http.CodecClientType = typev3.CodecClientType_HTTP2
 		}

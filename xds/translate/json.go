@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -14,7 +16,8 @@ import (
 // JSON is what a proxy has as one JSON object: the keys listeners, routes,
 // clusters, endpoints and secrets, each a list in Envoy's JSON form. Items bear
 // no "@type", so that a list can be pasted into the static_resources of a
-// bootstrap. The same resources give the same bytes.
+// bootstrap. The same resources give the same bytes. Private keys are not
+// printed, so that people may pass it on.
 func JSON(r *xds.Resources) ([]byte, error) {
 	var lists [xds.NumTypes][]json.RawMessage
 	for t := range lists {
@@ -24,6 +27,7 @@ func JSON(r *xds.Resources) ([]byte, error) {
 			if err != nil {
 				return nil, fmt.Errorf("read %s %s: %w", resource.Type, resource.Name, err)
 			}
+			redact(m)
 			b, err := protoJSON(m)
 			if err != nil {
 				return nil, fmt.Errorf("print %s %s: %w", resource.Type, resource.Name, err)
@@ -38,6 +42,14 @@ func JSON(r *xds.Resources) ([]byte, error) {
 		Endpoints []json.RawMessage `json:"endpoints"`
 		Secrets   []json.RawMessage `json:"secrets"`
 	}{lists[xds.Listener], lists[xds.Route], lists[xds.Cluster], lists[xds.Endpoint], lists[xds.Secret]})
+}
+
+// redact takes the private key out of a secret.
+func redact(m proto.Message) {
+	secret, _ := m.(*tlsv3.Secret)
+	if key := secret.GetTlsCertificate().GetPrivateKey(); key.GetInlineString() != "" {
+		key.Specifier = &corev3.DataSource_InlineString{InlineString: "[redacted]"}
+	}
 }
 
 // protoJSON is a message in the spelling of Envoy's documentation, compact.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
 )
 
 // The names on the wire are App Mesh's ("Envoy proxy metrics" in its user
@@ -89,6 +90,20 @@ func certificateName(f *schema.FileCertificate) string {
 }
 
 func trustName(f *schema.FileTrust) string { return "trust:" + f.CertificateChain }
+
+// ownCertificateName, ownTrustName and issuerName are secrets that this control
+// plane has itself, by what specs call them.
+func ownCertificateName(n xds.SecretName) string { return "certificate:" + string(n) }
+
+func ownTrustName(names []xds.SecretName) string {
+	all := make([]string, len(names))
+	for i := range names {
+		all[i] = string(names[i])
+	}
+	return "trust:" + strings.Join(all, ",")
+}
+
+func issuerName(n xds.SecretName) string { return "issuer:" + string(n) }
 
 // localSDSCluster is the cluster of a proxy's bootstrap that leads to its own
 // SDS server, by the name that App Mesh's Envoy gave it.

@@ -11,32 +11,63 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
+// A certificate is on the proxy's disk, at its own SDS server, or here.
+//
 // Files on the proxy's disk are served as secrets that hold their paths, with
 // the directory watched: Envoy then takes a renewed certificate when the
 // directory's files are replaced by a rename, as Kubernetes does it, and needs
 // no restart as in App Mesh.
 
-// certificateSource is where a proxy gets a certificate from; nil where
-// neither a file nor sds is named.
-func certificateSource(file *schema.FileCertificate, sds *schema.SDSSecret) *tlsv3.SdsSecretConfig {
-	switch {
-	case file != nil:
-		return &tlsv3.SdsSecretConfig{Name: certificateName(file), SdsConfig: fromADS()}
-	case sds != nil:
-		return &tlsv3.SdsSecretConfig{Name: sds.SecretName, SdsConfig: fromLocalSDS()}
-	}
-	return nil
+// secretSource is where a proxy gets a secret from.
+type secretSource struct {
+	name  string // of the secret
+	local bool   // from the proxy's own SDS server, not from this control plane
 }
 
-// trustSource is where a proxy gets the authorities from that it trusts.
-func trustSource(t schema.Trust) *tlsv3.SdsSecretConfig {
+// nowhere is the source of what cannot be had.
+var nowhere secretSource
+
+func (s secretSource) config() *tlsv3.SdsSecretConfig {
+	if s.local {
+		return &tlsv3.SdsSecretConfig{Name: s.name, SdsConfig: fromLocalSDS()}
+	}
+	return &tlsv3.SdsSecretConfig{Name: s.name, SdsConfig: fromADS()}
+}
+
+// certificate finds the source of a certificate of the proxy's own, and adds
+// what this control plane serves of it.
+func (b *builder) certificate(acm *schema.ACMCertificate, file *schema.FileCertificate, sds *schema.SDSSecret) secretSource {
+	switch {
+	case file != nil:
+		return b.fileCertificate(file)
+	case acm != nil:
+		return b.ownCertificate(xds.ARN(acm.CertificateARN))
+	case sds != nil && b.certificates.Rules().Certificate(xds.SDS(sds.SecretName)) != nil:
+		return b.ownCertificate(xds.SDS(sds.SecretName))
+	case sds != nil:
+		return secretSource{sds.SecretName, true}
+	}
+	return nowhere
+}
+
+// trust finds the source of the authorities that the proxy trusts, and adds
+// what this control plane serves of it.
+func (b *builder) trust(t schema.Trust) secretSource {
 	switch {
 	case t.File != nil:
-		return &tlsv3.SdsSecretConfig{Name: trustName(t.File), SdsConfig: fromADS()}
+		return b.fileTrust(t.File)
+	case t.ACM != nil:
+		var names []xds.SecretName
+		for _, arn := range t.ACM.CertificateAuthorityARNs {
+			names = append(names, xds.ARN(arn))
+		}
+		return b.ownTrust(names...)
+	case t.SDS != nil && b.certificates.Rules().Trust(xds.SDS(t.SDS.SecretName)) != nil:
+		return b.ownTrust(xds.SDS(t.SDS.SecretName))
 	case t.SDS != nil:
-		return &tlsv3.SdsSecretConfig{Name: t.SDS.SecretName, SdsConfig: fromLocalSDS()}
+		return secretSource{t.SDS.SecretName, true}
 	}
-	return nil
+	return nowhere
 }
 
 // fromLocalSDS is the proxy's own SDS server, such as SPIRE's agent, which its
@@ -54,11 +85,8 @@ func fromLocalSDS() *corev3.ConfigSource {
 	}
 }
 
-// addCertificate adds the secret of a certificate on the proxy's disk.
-func (b *builder) addCertificate(f *schema.FileCertificate) {
-	if f == nil {
-		return
-	}
+// fileCertificate adds the secret of a certificate on the proxy's disk.
+func (b *builder) fileCertificate(f *schema.FileCertificate) secretSource {
 	name := certificateName(f)
 	b.addDerived(xds.Secret, name, "", func() proto.Message {
 		return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
@@ -67,18 +95,17 @@ func (b *builder) addCertificate(f *schema.FileCertificate) {
 			WatchedDirectory: &corev3.WatchedDirectory{Path: path.Dir(f.CertificateChain)},
 		}}}
 	})
+	return secretSource{name: name}
 }
 
-// addTrust adds the secret of authorities on the proxy's disk.
-func (b *builder) addTrust(t schema.Trust) {
-	if t.File == nil {
-		return
-	}
-	name := trustName(t.File)
+// fileTrust adds the secret of authorities on the proxy's disk.
+func (b *builder) fileTrust(f *schema.FileTrust) secretSource {
+	name := trustName(f)
 	b.addDerived(xds.Secret, name, "", func() proto.Message {
 		return &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_ValidationContext{ValidationContext: &tlsv3.CertificateValidationContext{
-			TrustedCa:        file(t.File.CertificateChain),
-			WatchedDirectory: &corev3.WatchedDirectory{Path: path.Dir(t.File.CertificateChain)},
+			TrustedCa:        file(f.CertificateChain),
+			WatchedDirectory: &corev3.WatchedDirectory{Path: path.Dir(f.CertificateChain)},
 		}}}
 	})
+	return secretSource{name: name}
 }

@@ -15,7 +15,10 @@ type Inputs struct {
 	// Endpoints are the instances that registries have, by what they were asked
 	// for; a query without an answer has no instances that are known yet.
 	Endpoints map[schema.Query]*schema.Found
-	Tracing   Tracing
+	// Certificates are what this control plane has itself for the names that
+	// the spec gives certificates; nil: nothing.
+	Certificates *xds.Certificates
+	Tracing      Tracing
 }
 
 // Snapshot is the desired state at one commit. It is immutable, and safe for
@@ -49,6 +52,7 @@ type product struct {
 	res         *xds.Resources
 	notices     []string
 	assignments []assignment // what of it comes from registries
+	needs       []need       // what of it comes from the certificates
 	err         error
 }
 
@@ -82,7 +86,7 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 	defer prev.mu.Unlock()
 	for profile, e := range prev.built {
 		if e.asked && !stale[profile.Identity] {
-			s.built[profile] = &entry{proxy: s.takeOver(e.proxy, prev.in)}
+			s.built[profile] = &entry{proxy: s.takeOver(profile, e.proxy, prev.in)}
 		}
 	}
 	return s
@@ -90,12 +94,18 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 
 // takeOver is a proxy of the snapshot before, for which nothing of the spec has
 // changed since.
-func (s *Snapshot) takeOver(old *proxy, had Inputs) *proxy {
+func (s *Snapshot) takeOver(profile xds.Profile, old *proxy, had Inputs) *proxy {
 	in, shared := s.in, s.shared
-	if maps.Equal(in.Endpoints, had.Endpoints) {
+	if in.Certificates == had.Certificates && maps.Equal(in.Endpoints, had.Endpoints) {
 		return old
 	}
-	return &proxy{build: func() product { return old.made().reassigned(in.Endpoints, shared) }}
+	return &proxy{build: func() product {
+		p, ok := old.made().renewed(had.Certificates, in.Certificates, shared)
+		if !ok {
+			return build(in, profile, shared)
+		}
+		return p.reassigned(in.Endpoints, shared)
+	}}
 }
 
 // Commit is the commit of the inputs.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
 )
 
 // secured puts a listener's filters behind TLS, as its mode says. PERMISSIVE
@@ -28,7 +29,7 @@ func (b *builder) secured(p schema.PortMapping, t *schema.ListenerTLS, filters [
 	}
 	socket := b.serverTLS(p.Protocol, t)
 	if socket == nil {
-		b.notice("Port %d: its certificate comes from AWS Certificate Manager, which nothing stands in for yet, so that no TLS is taken there; use a file or sds.", p.Port)
+		b.notice("Port %d takes no TLS: what it needs for that cannot be had.", p.Port)
 	}
 	secure := &listenerv3.FilterChain{Filters: filters, TransportSocket: socket}
 	switch {
@@ -57,23 +58,26 @@ func tlsInspector(others []uint32) *listenerv3.ListenerFilter {
 
 func permissive(t *schema.ListenerTLS) bool { return t != nil && t.Mode == "PERMISSIVE" }
 
-// serverTLS ends TLS at a listener; nil without a certificate. A validation
-// makes it mutual.
+// serverTLS ends TLS at a listener; nil where its certificate, or what those of
+// clients are to be checked against, cannot be had. A validation makes it
+// mutual.
 func (b *builder) serverTLS(p schema.Protocol, t *schema.ListenerTLS) *corev3.TransportSocket {
 	c := t.Certificate
-	certificate := certificateSource(c.File, c.SDS)
-	if certificate == nil {
+	certificate := b.certificate(c.ACM, c.File, c.SDS)
+	if certificate == nowhere {
 		return nil
 	}
-	b.addCertificate(c.File)
 	tls := &tlsv3.DownstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
 		AlpnProtocols:                  alpn(p),
-		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{certificate},
+		TlsCertificateSdsSecretConfigs: []*tlsv3.SdsSecretConfig{certificate.config()},
 	}}
 	if t.Validation != nil {
-		b.addTrust(t.Validation.Trust)
+		trust := b.trust(t.Validation.Trust)
+		if trust == nowhere {
+			return nil
+		}
 		tls.RequireClientCertificate = wrapperspb.Bool(true)
-		setValidation(tls.CommonTlsContext, t.Validation, "")
+		setValidation(tls.CommonTlsContext, trust, namesOf(t.Validation, ""))
 	}
 	return &corev3.TransportSocket{
 		Name:       "envoy.transport_sockets.tls",
@@ -91,32 +95,54 @@ func (u upstream) speaksTLS() bool {
 	return t != nil && (t.Mode == "STRICT" || t.Mode == "PERMISSIVE")
 }
 
-// untrusted reports whether the client has to check a certificate and has
-// nothing to check it with.
-func (u upstream) untrusted() bool {
-	return u.tls != nil && u.speaksTLS() && trustSource(u.tls.Validation.Trust) == nil
+// upstream is a target as the proxy speaks to it, with the secrets it needs.
+func (b *builder) upstream(link schema.BackendLink, t target) upstream {
+	u := upstream{node: t.node, listener: t.listener, tls: policyFor(link.Policy, t.listener.PortMapping.Port), eds: b.byEDS(t.node)}
+	if !u.speaksTLS() {
+		return u
+	}
+	if u.tls == nil {
+		// App Mesh checked certificates of ACM also without a policy.
+		if acm := u.listener.TLS.Certificate.ACM; acm != nil {
+			u.trust, u.barred = b.issuer(xds.ARN(acm.CertificateARN))
+		}
+	} else {
+		u.trust = b.trust(u.tls.Validation.Trust)
+		u.barred = u.trust == nowhere
+		if c := u.tls.Certificate; c != nil {
+			u.certificate = b.certificate(nil, c.File, c.SDS)
+			u.barred = u.barred || u.certificate == nowhere
+		}
+	}
+	if u.barred {
+		b.notice("Virtual node %s is not reached: what TLS to it needs cannot be had.", t.node.AWSName)
+	}
+	return u
 }
 
 // clientTLS is how a client speaks to an upstream; nil: plain. Without a
-// policy it takes any certificate, as App Mesh did for those that are not from
-// ACM. With one and without names in it, the certificate must hold the name
-// that service discovery knows the server by.
+// policy it takes any certificate, but for those that are from ACM, whose
+// authority it knows. With one and without names in it, the certificate must
+// hold the name that service discovery knows the server by.
 func clientTLS(u upstream) *corev3.TransportSocket {
 	if !u.speaksTLS() {
 		return nil
 	}
-	tls := &tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{AlpnProtocols: alpn(u.listener.PortMapping.Protocol)}}
-	hostname := discoveryName(u.node)
+	common := &tlsv3.CommonTlsContext{AlpnProtocols: alpn(u.listener.PortMapping.Protocol)}
+	hostname := u.node.DiscoveryName()
+	tls := &tlsv3.UpstreamTlsContext{CommonTlsContext: common}
 	if _, err := netip.ParseAddr(hostname); err != nil {
 		tls.Sni = hostname
 	}
-	if u.tls != nil {
-		if c := u.tls.Certificate; c != nil {
-			if source := certificateSource(c.File, c.SDS); source != nil {
-				tls.CommonTlsContext.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{source}
-			}
+	if u.certificate != nowhere {
+		common.TlsCertificateSdsSecretConfigs = []*tlsv3.SdsSecretConfig{u.certificate.config()}
+	}
+	if u.trust != nowhere {
+		var names []string
+		if u.tls != nil {
+			names = namesOf(&u.tls.Validation, hostname)
 		}
-		setValidation(tls.CommonTlsContext, &u.tls.Validation, hostname)
+		setValidation(common, u.trust, names)
 	}
 	return &corev3.TransportSocket{
 		Name:       "envoy.transport_sockets.tls",
@@ -124,31 +150,21 @@ func clientTLS(u upstream) *corev3.TransportSocket {
 	}
 }
 
-// addClientSecrets adds what clientTLS refers to.
-func (b *builder) addClientSecrets(u upstream) {
-	if u.tls == nil || !u.speaksTLS() {
-		return
+// namesOf are the names of which a peer's certificate must hold one: those
+// written, else the given one, else any.
+func namesOf(v *schema.Validation, name string) []string {
+	switch {
+	case v.SubjectAlternativeNames != nil:
+		return v.SubjectAlternativeNames.Match.Exact
+	case name != "":
+		return []string{name}
 	}
-	if u.tls.Certificate != nil {
-		b.addCertificate(u.tls.Certificate.File)
-	}
-	b.addTrust(u.tls.Validation.Trust)
+	return nil
 }
 
 // setValidation makes the peer's certificate checked against a trust, and
-// against its names: those written, else the given one, else any.
-func setValidation(c *tlsv3.CommonTlsContext, v *schema.Validation, name string) {
-	source := trustSource(v.Trust)
-	if source == nil {
-		return
-	}
-	var names []string
-	if name != "" {
-		names = []string{name}
-	}
-	if v.SubjectAlternativeNames != nil {
-		names = v.SubjectAlternativeNames.Match.Exact
-	}
+// against names.
+func setValidation(c *tlsv3.CommonTlsContext, trust secretSource, names []string) {
 	match := &tlsv3.CertificateValidationContext{}
 	for _, n := range names {
 		if n == "*" {
@@ -160,7 +176,7 @@ func setValidation(c *tlsv3.CommonTlsContext, v *schema.Validation, name string)
 	c.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{
 		CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
 			DefaultValidationContext:         match,
-			ValidationContextSdsSecretConfig: source,
+			ValidationContextSdsSecretConfig: trust.config(),
 		},
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/certs"
 	"github.com/meshwright/meshwright/xds/translate"
 )
 
@@ -45,8 +46,9 @@ func TestCases(t *testing.T) {
 	for _, c := range fixtures.Archives(t, "specs/translate_*.txtar") {
 		t.Run(c.Name, func(t *testing.T) {
 			spec := load(t, c.Files)
-			c.Golden(t, "want/unsupported.txt", translate.Unsupported(spec).String())
-			snapshot := translate.New(translate.Inputs{Spec: spec}, nil)
+			own := specimens(t, c, spec)
+			c.Golden(t, "want/unsupported.txt", translate.Unsupported(spec, own.Rules()).String())
+			snapshot := translate.New(translate.Inputs{Spec: spec, Certificates: own}, nil)
 			for _, section := range c.Wants("want/xds/") {
 				t.Run(path.Base(section), func(t *testing.T) {
 					name, explicit := strings.CutSuffix(strings.TrimSuffix(path.Base(section), ".json"), ".explicit")
@@ -83,6 +85,24 @@ func TestCases(t *testing.T) {
 			}
 		})
 	}
+}
+
+// specimens stand for the certificates that a case's settings give a source.
+func specimens(t testing.TB, c *fixtures.Case, spec *schema.Spec) *xds.Certificates {
+	t.Helper()
+	text, err := fs.ReadFile(c.Files, "certificates.settings")
+	if err != nil {
+		return nil // it has none
+	}
+	settings, err := certs.ParseSettings(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := certs.Specimens(settings, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own
 }
 
 // certificates makes a folder with a certificate, its key and its authority.

@@ -2,15 +2,18 @@ package translate
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
 )
 
 // Unsupported returns a warning for each field that is set and has no effect
 // here: which, why, and the way out. Where a field is about security, what it
-// asks for and cannot have is refused rather than done without.
-func Unsupported(spec *schema.Spec) schema.Diagnostics {
-	var u unsupported
+// asks for and cannot have is refused rather than done without. The mapping says
+// which certificates this control plane has a source for.
+func Unsupported(spec *schema.Spec, mapping *xds.Mapping) schema.Diagnostics {
+	u := unsupported{mapping: mapping}
 	for _, r := range spec.All() {
 		u.meta = schema.MetaOf(r)
 		switch r := r.(type) {
@@ -26,6 +29,8 @@ func Unsupported(spec *schema.Spec) schema.Diagnostics {
 }
 
 type unsupported struct {
+	mapping *xds.Mapping
+
 	meta  *schema.Meta // of the resource that is looked at
 	found schema.Diagnostics
 }
@@ -107,13 +112,38 @@ func (u *unsupported) listener(path string, t *schema.ListenerTLS) {
 	if t == nil || t.Mode == "DISABLED" {
 		return
 	}
-	if t.Certificate.ACM != nil {
-		u.warn(path+".certificate.acm", "nothing stands in for AWS Certificate Manager yet, so that no TLS is taken at this listener", "use file or sds")
+	if acm := t.Certificate.ACM; acm != nil && u.mapping.Certificate(xds.ARN(acm.CertificateARN)) == nil {
+		u.warn(path+".certificate.acm", "nothing stands in for "+acm.CertificateARN+", so that no TLS is taken at this listener", mapIt)
+	}
+	if t.Validation != nil {
+		u.trust(path+".validation.trust", t.Validation.Trust, "no TLS is taken at this listener")
 	}
 }
 
 func (u *unsupported) policy(path string, p *schema.ClientPolicy) {
-	if p != nil && p.TLS != nil && p.TLS.Validation.Trust.ACM != nil {
-		u.warn(path+".tls.validation.trust.acm", "nothing stands in for AWS Certificate Manager yet, so that servers cannot be trusted and get no requests", "use file or sds")
+	if p != nil && p.TLS != nil {
+		u.trust(path+".tls.validation.trust", p.TLS.Validation.Trust, "servers cannot be trusted and get no requests")
+	}
+}
+
+// mapIt is the way out for what was in AWS Certificate Manager.
+const mapIt = "give it a source in the certificate settings (--certificates), or use file or sds"
+
+func (u *unsupported) trust(path string, t schema.Trust, effect string) {
+	if t.ACM == nil {
+		return
+	}
+	var missing []string
+	for _, arn := range t.ACM.CertificateAuthorityARNs {
+		if u.mapping.Trust(xds.ARN(arn)) == nil {
+			missing = append(missing, arn)
+		}
+	}
+	switch names := strings.Join(missing, ", "); len(missing) {
+	case 0:
+	case len(t.ACM.CertificateAuthorityARNs):
+		u.warn(path+".acm", "nothing stands in for "+names+", so that "+effect, mapIt)
+	default:
+		u.warn(path+".acm.certificateAuthorityARNs", "nothing stands in for "+names+", so that it is not trusted", mapIt)
 	}
 }
