@@ -129,6 +129,8 @@ func verbs() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 	add("endpoints", nil, several)
 	add("bare", nil, bare)
+	add("written", (*mesh).build, written)
+	add("registry", (*mesh).build, registry)
 	add("dns", (*mesh).build, dns)
 	add("eventually", (*mesh).start, eventually)
 	add("split", (*mesh).start, split)

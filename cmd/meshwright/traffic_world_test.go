@@ -70,6 +70,7 @@ type mesh struct {
 	built    bool
 	up       bool
 	spec     *schema.Spec
+	found    map[schema.Query]*schema.Found // replaced, never changed
 	state    *translate.Snapshot
 	names    *lab.Names
 	machines []*machine
@@ -132,7 +133,7 @@ func (w *mesh) load(ctx context.Context) error {
 		return fmt.Errorf("the specs do not load:\n%s", r.Diagnostics)
 	}
 	w.spec = r.Spec
-	w.state = translate.New(translate.Inputs{Commit: fmt.Sprint(time.Now().UnixNano()), Spec: r.Spec}, w.state)
+	w.state = translate.New(translate.Inputs{Commit: fmt.Sprint(time.Now().UnixNano()), Spec: r.Spec, Endpoints: w.found}, w.state)
 	return nil
 }
 
