@@ -107,7 +107,7 @@ func (b *builder) addPassthrough() {
 			Name:                 name,
 			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
 			LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
-			ConnectTimeout:       connectTimeout(),
+			ConnectTimeout:       durationpb.New(5 * time.Second), // Envoy's default: it may be far
 			CircuitBreakers:      circuitBreakers(limits{}),
 			TypedExtensionProtocolOptions: httpOptions(&upstreamhttpv3.HttpProtocolOptions{
 				UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
@@ -121,9 +121,10 @@ func (b *builder) addPassthrough() {
 	})
 }
 
-// connectTimeout bounds the TCP handshake with an endpoint; App Mesh
-// documents none, this is Envoy's own default.
-func connectTimeout() *durationpb.Duration { return durationpb.New(5 * time.Second) }
+// connectTimeout bounds the TCP handshake. To nodes it is App Mesh's, as dumps
+// of its Envoys show it: short, since the default retry policy tries another
+// endpoint next.
+func connectTimeout() *durationpb.Duration { return durationpb.New(time.Second) }
 
 func loadAssignment(cluster string, addr *corev3.Address, check *endpointv3.Endpoint_HealthCheckConfig) *endpointv3.ClusterLoadAssignment {
 	return &endpointv3.ClusterLoadAssignment{

@@ -92,7 +92,7 @@ func (s *Snapshot) Explain(from xds.Identity, req Request) (*Explanation, error)
 	}
 	host, port, _ := splitHostPort(req.Host)
 	x := &explainer{
-		Explanation: Explanation{From: from, Protocol: "http", Method: cmp.Or(req.Method, "GET"), Path: cmp.Or(req.Path, "/"), Targets: []Target{}},
+		Explanation: Explanation{From: from, Protocol: "http", Method: cmp.Or(req.Method, "GET"), Path: normalized(cmp.Or(req.Path, "/")), Targets: []Target{}},
 		spec:        s.in.Spec, res: res, host: host,
 	}
 	if from.Kind == schema.KindVirtualGateway {

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -98,6 +99,20 @@ func matches(m *routev3.RouteMatch, c call) (bool, error) {
 		})
 	}
 	return ok && err == nil, err
+}
+
+// normalized is a path as Envoy has it before it looks for a route: without
+// "." and "..", each slash once (see httpFilters).
+func normalized(target string) string {
+	end := strings.IndexAny(target, "?#")
+	if end < 0 {
+		end = len(target)
+	}
+	clean := path.Clean(target[:end])
+	if last := path.Base("/" + target[:end]); clean != "/" && (strings.HasSuffix(target[:end], "/") || last == "." || last == "..") {
+		clean += "/"
+	}
+	return clean + target[end:]
 }
 
 // matchesPath compares the path without query and fragment.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ var (
 		"a.example", "A.example", "b.example", "c.example", "c.b.example", ".example", "a.other", "a.b.other", "a.b.example", "other", "w-x.example", "a2.EXAMPLE",
 		"a.example:81", "a.example:83", "c.example:82", "b.example:82", "a.:80", "a.",
 	}
-	paths    = []string{"/", "/a", "/a/", "/ab", "/a/b", "/A", "/A/b", "/b", "/a%2Fb", "/a/../b", "/a//b", "/a;p=1", "/a.b", "/a-b"}
+	paths    = []string{"/", "/a", "/a/", "/ab", "/a/b", "/A", "/A/b", "/b", "/a%2Fb", "/a/../b", "/a//b", "/a/.", "/a/b/..", "/a;p=1", "/a.b", "/a-b"}
 	patterns = []string{"/", "/a.*", "/(a|b)", ".*b", "/a/[^/]+", "(?i)/A", "/a|/b", "a", "[0-9]+", "1|10", ".*", "a,b"}
 	values   = []string{"", "1", "10", "-5", "9223372036854775808", "1.5", "+3", "a", "A", "ab", "a b", "a,b", "abc"}
 )
@@ -232,6 +233,7 @@ func serveTables(t *testing.T, clusters []string, tables ...*routev3.RouteConfig
 				ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: any(&hcmv3.HttpConnectionManager{
 					StatPrefix:     "in",
 					RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: table},
+					NormalizePath:  wrapperspb.Bool(true), MergeSlashes: true,
 					HttpFilters: []*hcmv3.HttpFilter{{
 						Name: "envoy.filters.http.router", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: any(&routerv3.Router{})},
 					}},
@@ -317,11 +319,20 @@ func local(port uint32) *corev3.Address {
 	}}}
 }
 
+// handed are the ports that freePort has given.
+var handed sync.Map
+
+// freePort returns a port that nobody listens on, each once.
 func freePort(t *testing.T) uint32 {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := uint32(l.Addr().(*net.TCPAddr).Port)
+		_ = l.Close()
+		if _, again := handed.LoadOrStore(port, true); !again {
+			return port
+		}
 	}
-	defer l.Close()
-	return uint32(l.Addr().(*net.TCPAddr).Port)
 }

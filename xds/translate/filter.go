@@ -106,7 +106,10 @@ func filtersOf(l *httpListener) []*hcmv3.HttpFilter {
 // change of one RouteConfiguration and drains no listener.
 //
 // HTTP/1.0 is accepted, for nginx proxies with it by default, and so are
-// WebSockets, which Envoy refuses if nothing is said. Inside the mesh
+// WebSockets, which Envoy refuses if nothing is said. Paths are normalized
+// before a route is looked for, as App Mesh had it, so that /public/../admin is
+// no way around a route: dots are resolved, slashes merged, escaped slashes
+// kept. Inside the mesh
 // x-forwarded-for and x-envoy-* headers are kept as they come; at its edge
 // they are not trusted.
 func httpFilters(l httpListener) []*listenerv3.Filter {
@@ -121,6 +124,10 @@ func httpFilters(l httpListener) []*listenerv3.Filter {
 		GenerateRequestId: wrapperspb.Bool(true),
 		AccessLog:         accessLog(l.logging),
 		Tracing:           l.spans,
+		NormalizePath:     wrapperspb.Bool(true),
+		MergeSlashes:      true,
+
+		PathWithEscapedSlashesAction: hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 	}
 	if l.codec != hcmv3.HttpConnectionManager_HTTP2 {
 		m.HttpProtocolOptions = &corev3.Http1ProtocolOptions{AcceptHttp_10: true}

@@ -17,10 +17,10 @@ var retryEvents = map[string]struct {
 	on    []string
 	codes []uint32
 }{
-	// httpRetryEvents. Envoy's gateway-error, which is 502, 503 and 504, also
-	// holds for an attempt that has ended without an answer or in its time.
-	"server-error":  {[]string{"gateway-error", "retriable-status-codes"}, []uint32{500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511}},
-	"gateway-error": {[]string{"gateway-error"}, nil},
+	// httpRetryEvents. With the errors of servers goes reset, which is no answer
+	// at all or none in time (aws-app-mesh-roadmap, issue 284).
+	"server-error":  {[]string{"reset", "retriable-status-codes"}, []uint32{500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511}},
+	"gateway-error": {[]string{"reset", "retriable-status-codes"}, []uint32{502, 503, 504}},
 	"client-error":  {[]string{"retriable-status-codes"}, []uint32{409}},
 	"stream-error":  {[]string{"refused-stream"}, nil},
 	// tcpRetryEvents
