@@ -52,6 +52,7 @@ var questions = map[string]func(*mesh, []string) (question, error){
 	"grpc":      grpcQuestion,
 	"tcp":       tcpQuestion,
 	"websocket": websocketQuestion,
+	"peer":      peerQuestion,
 }
 
 // timed asks, within patience.

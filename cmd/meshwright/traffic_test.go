@@ -128,6 +128,7 @@ func verbs() map[string]func(*testscript.TestScript, bool, []string) {
 		})
 	}
 	add("endpoints", nil, several)
+	add("issue", nil, issue)
 	add("bare", nil, bare)
 	add("written", (*mesh).build, written)
 	add("registry", (*mesh).build, registry)

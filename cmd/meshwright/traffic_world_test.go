@@ -67,6 +67,8 @@ type mesh struct {
 	copies map[string]int
 	bare   map[string]bool
 
+	secrets secrets
+
 	built    bool
 	up       bool
 	spec     *schema.Spec
@@ -125,7 +127,11 @@ func (w *mesh) start(ctx context.Context) error {
 
 // load reads the manifests, which must have no mistake.
 func (w *mesh) load(ctx context.Context) error {
-	r, err := newLoad(nil)(ctx, os.DirFS(w.dir))
+	mapping, err := w.secrets.mapping(w.dir)
+	if err != nil {
+		return err
+	}
+	r, err := newLoad(mapping)(ctx, os.DirFS(w.dir))
 	if err != nil {
 		return err
 	}
@@ -133,7 +139,7 @@ func (w *mesh) load(ctx context.Context) error {
 		return fmt.Errorf("the specs do not load:\n%s", r.Diagnostics)
 	}
 	w.spec = r.Spec
-	w.state = translate.New(translate.Inputs{Commit: fmt.Sprint(time.Now().UnixNano()), Spec: r.Spec, Endpoints: w.found}, w.state)
+	w.state = translate.New(translate.Inputs{Commit: fmt.Sprint(time.Now().UnixNano()), Spec: r.Spec, Endpoints: w.found, Certificates: w.secrets.of(r.Spec)}, w.state)
 	return nil
 }
 
