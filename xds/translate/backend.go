@@ -181,6 +181,7 @@ type upstream struct {
 	tls *schema.ClientTLS
 	// trust and certificate are where the client gets what it needs for TLS.
 	trust, certificate secretSource
+	limits             limits // of a gateway's connection pool
 	// barred: what it needs cannot be had, so that it must not connect.
 	barred bool
 }
@@ -208,10 +209,11 @@ func weigh(targets []target, clusterOf func(target) string) []weighted {
 // cluster adds the cluster of a target and returns its name. A client may have
 // policies for two virtual services that lead to one node; then the first, by
 // the services' names, has App Mesh's name, and the others' names say whose
-// they are.
+// they are; so it is with the listeners of a gateway that have connection
+// pools.
 func (b *builder) cluster(link schema.BackendLink, t target) string {
 	u := b.upstream(link, t)
-	inputs := fmt.Sprint(t.node.Digest, " ", b.mesh.Digest, " ", u.eds, u.trust, u.certificate, u.barred)
+	inputs := fmt.Sprint(t.node.Digest, " ", b.mesh.Digest, " ", u.eds, u.trust, u.certificate, u.barred, u.limits)
 	if u.tls != nil {
 		policy, err := json.Marshal(u.tls)
 		if err != nil && b.err == nil {
@@ -221,7 +223,11 @@ func (b *builder) cluster(link schema.BackendLink, t target) string {
 	}
 	name := egressClusterName(t.node, t.listener, "")
 	if first, ok := b.clients[name]; ok && first != inputs {
-		name = egressClusterName(t.node, t.listener, link.Service.AWSName)
+		variant := link.Service.AWSName
+		if u.limits != (limits{}) {
+			variant += fmt.Sprintf("_%d", b.door.port)
+		}
+		name = egressClusterName(t.node, t.listener, variant)
 	} else {
 		b.clients[name] = inputs
 	}

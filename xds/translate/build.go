@@ -57,6 +57,7 @@ type builder struct {
 	mesh         *schema.Mesh
 	capture      xds.Capture
 	shared       *memo
+	door         door // of the gateway's listener whose routes are made
 
 	res         *xds.Resources
 	have        map[resourceName]bool

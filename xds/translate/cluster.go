@@ -24,7 +24,7 @@ func egressCluster(name string, u upstream, mesh *schema.Mesh) *clusterv3.Cluste
 	c := &clusterv3.Cluster{
 		Name:             name,
 		ConnectTimeout:   connectTimeout(),
-		CircuitBreakers:  circuitBreakers(limits{}),
+		CircuitBreakers:  circuitBreakers(u.limits),
 		HealthChecks:     healthChecks(u.node, l),
 		OutlierDetection: outlierDetection(l.OutlierDetection),
 	}

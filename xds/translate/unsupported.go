@@ -61,9 +61,6 @@ func (u *unsupported) gateway(spec *schema.Spec, g *schema.VirtualGateway) {
 	for i := range g.Spec.Listeners {
 		l, path := &g.Spec.Listeners[i], fmt.Sprintf("spec.listeners[%d]", i)
 		u.listener(path+".tls", l.TLS)
-		if l.ConnectionPool != nil {
-			u.warn(path+".connectionPool", "a gateway's own connections and requests are not limited", "limit the virtual nodes behind it")
-		}
 		if h := l.HealthCheck; h != nil && h.Protocol == schema.ProtocolGRPC {
 			u.warn(path+".healthCheck.protocol", "a gateway answers health checks over HTTP only", "use http or http2 with a path")
 		}
