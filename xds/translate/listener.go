@@ -2,11 +2,13 @@ package translate
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	originaldstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshwright/meshwright/xds"
@@ -29,13 +31,17 @@ func (b *builder) listener(name string, addr netip.AddrPort, direction corev3.Tr
 	}
 	address := socketAddress(addr)
 	address.GetSocketAddress().Ipv4Compat = addr.Addr() == netip.IPv6Unspecified()
-	b.add(xds.Listener, name, &listenerv3.Listener{
+	l := &listenerv3.Listener{
 		Name:             name,
 		Address:          address,
 		FilterChains:     chains,
 		ListenerFilters:  filters,
 		TrafficDirection: direction,
-	})
+	}
+	if slices.ContainsFunc(filters, func(f *listenerv3.ListenerFilter) bool { return f.Name == tlsInspectorName }) {
+		l.ListenerFiltersTimeout, l.ContinueOnListenerFiltersTimeout = durationpb.New(inspectionLimit), true
+	}
+	b.add(xds.Listener, name, l)
 }
 
 // captured is where the traffic arrives that iptables redirects to a port:
