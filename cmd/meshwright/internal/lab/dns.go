@@ -18,7 +18,7 @@ type Names struct {
 }
 
 // Set makes a host have these addresses, IPv4 or IPv6; without any, it has no
-// address but exists.
+// address but exists. With the zero address, questions for it are not answered.
 func (n *Names) Set(host string, addrs ...netip.Addr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -64,7 +64,7 @@ func (l *Lab) ServeDNS(at netip.AddrPort, names *Names) error {
 // ttl of every answer, in seconds: Envoy asks every 5 s anyway.
 const ttl = 5
 
-// answer is the reply to one query; nil where it cannot be understood.
+// answer is the reply to one query; nil where there is none.
 func answer(query []byte, names *Names) []byte {
 	var m dnsmessage.Message
 	if err := m.Unpack(query); err != nil || len(m.Questions) != 1 {
@@ -77,6 +77,9 @@ func answer(query []byte, names *Names) []byte {
 		m.RCode = dnsmessage.RCodeNameError
 	}
 	for _, addr := range addrs {
+		if !addr.IsValid() {
+			return nil
+		}
 		header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class, TTL: ttl}
 		switch {
 		case q.Type == dnsmessage.TypeA && addr.Is4():
