@@ -91,8 +91,8 @@ func otherRoute(priority int) string {
 	return fmt.Sprintf("  - name: other\n    priority: %d\n    httpRoute: {match: {prefix: /}, action: {weightedTargets: [{virtualNodeRef: {name: v2}, weight: 1, port: %d}]}}\n", priority, pagePort)
 }
 
-// tls follows a listener.
-func tls(of string) string {
+// permissive follows a listener.
+func permissive(of string) string {
 	return "# " + of + "\n    tls: {mode: PERMISSIVE, certificate: {file: {certificateChain: DIR/tls.crt, privateKey: DIR/tls.key}}}"
 }
 
@@ -150,7 +150,7 @@ spec: {provider: {virtualNode: {virtualNodeRef: {name: v2}}}}
 	{name: "a_second_port", edits: []edit{{"# v1 page", fmt.Sprintf("\n  - portMapping: {port: %d, protocol: http}", sparePort)}}, touches: "v1", answers: "v1 v2"},
 	{name: "http_to_http2_on_both_sides", edits: []edit{{"port: 8080, protocol: http}", "port: 8080, protocol: http2}", "httpRoute:", "http2Route:"}}, touches: "v1 v2 web1 web2", answers: "v1 v2"},
 	{name: "two_ports_swapped", edits: []edit{{"port: 8080", "port: 8090", "port: 8090", "port: 8080"}}, touches: "v1 v2 web1 web2", answers: "v1 v2"},
-	{name: "tls", edits: []edit{{"# v1 page", tls("v1 page"), "# v1 call", tls("v1 call"), "# v1 line", tls("v1 line"), "# v2 page", tls("v2 page")}, {"PERMISSIVE", "STRICT"}}, touches: "v1 v2", answers: "v1 v2"},
+	{name: "tls", edits: []edit{{"# v1 page", permissive("v1 page"), "# v1 call", permissive("v1 call"), "# v1 line", permissive("v1 line"), "# v2 page", permissive("v2 page")}, {"PERMISSIVE", "STRICT"}}, touches: "v1 v2", answers: "v1 v2"},
 	{name: "everything_deleted", edits: []edit{{changeable[strings.Index(changeable, "---"):], ""}}, answers: "v1 v2"},
 	{name: "a_host_that_does_not_exist", edits: []edit{{"# end of v2", nodeDoc("nowhere")}, targets("v2 1", "nowhere 0")}, touches: "web1 web2", answers: "v1"},
 	{name: "a_host_that_nobody_answers_for", edits: []edit{{"# end of v2", nodeDoc("silent")}, targets("v2 1", "silent 0")}, touches: "web1 web2", answers: "v1"},
