@@ -71,6 +71,10 @@ type Resource struct {
 	Name    string
 	Version string
 	Body    *anypb.Any
+	// Takes is what a listener takes from other proxies, in words that are
+	// compared only; nil for any other resource. Callers of what it begins to
+	// take wait for it, and it waits for those of what it no longer takes.
+	Takes []string
 }
 
 // NewResource marshals a message.
@@ -80,7 +84,7 @@ func NewResource(t Type, name string, m proto.Message) (*Resource, error) {
 		return nil, fmt.Errorf("marshal %s %s: %w", t, name, err)
 	}
 	sum := sha256.Sum256(b)
-	return &Resource{t, name, hex.EncodeToString(sum[:8]), &anypb.Any{TypeUrl: t.URL(), Value: b}}, nil
+	return &Resource{Type: t, Name: name, Version: hex.EncodeToString(sum[:8]), Body: &anypb.Any{TypeUrl: t.URL(), Value: b}}, nil
 }
 
 // String is the resource's type, name and version: never its content, which may

@@ -33,6 +33,8 @@ type conn struct {
 	mu      sync.Mutex
 	stream  *stream
 	note    string    // why it is not given the newest state
+	staged  bool      // it has a part in the stages of the newest state
+	first   bool      // of those: callers wait for it
 	touched bool      // the newest state is a change for it
 	since   time.Time // when it became one
 	done    time.Time // when it had ACKed that change; zero: not yet
@@ -145,6 +147,12 @@ func ending(err error) error {
 // when to look again.
 func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 	now := s.now()
+	through := false
+	defer func() {
+		if through {
+			s.endStage()
+		}
+	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.stream.making()
@@ -170,6 +178,7 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 	if got.nack != nil || making != before {
 		s.signal()
 	}
+	through = c.stream.stage != anything && c.stream.through()
 	return out, c.stream.due(), nil
 }
 

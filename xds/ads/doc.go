@@ -10,7 +10,8 @@
 // it has ACKed that something, and nothing is taken from it that it may still
 // use (make before break). The order lives in one place, [stream.next], which
 // is pure: a stream is a state machine of requests, desired states and times
-// in, responses out. Everything that waits is in server.go and conn.go.
+// in, responses out; the order over several proxies is in stage.go. Everything
+// that waits is in server.go and conn.go.
 //
 //	s, err := ads.New(ads.Config{Address: "127.0.0.1:18000", Logger: log})
 //	go s.Run(ctx)

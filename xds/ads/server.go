@@ -40,6 +40,12 @@ type Server struct {
 	state     xds.State
 	states    int // how many there have been
 	published time.Time
+	stage     stage // of the newest state
+	last      stage // of its stages before anything goes
+	settling  bool  // the work of the stage is done
+	staging   *time.Timer
+
+	patience time.Duration // set before Run
 }
 
 // New returns a server that does not run yet. It reads the token file and the
@@ -53,7 +59,7 @@ func New(c Config) (*Server, error) {
 	c.MaxStreams = cmp.Or(c.MaxStreams, 1000)
 	s := &Server{
 		config: c, auth: &auth{mtls: c.ClientCAFile != "", names: c.Names}, log: c.Logger, now: c.Now,
-		changed: make(chan struct{}, 1), draining: make(chan struct{}), conns: map[*conn]struct{}{},
+		changed: make(chan struct{}, 1), draining: make(chan struct{}), conns: map[*conn]struct{}{}, patience: defaultPatience,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -160,6 +166,7 @@ func (s *Server) Publish(state xds.State) {
 		}
 		s.give(c, state.Commit(), o, now, again, same)
 	}
+	s.begin()
 	s.mu.Unlock()
 	s.signal()
 }
@@ -233,6 +240,7 @@ func (s *Server) enter(c *conn) {
 			if state != nil {
 				s.give(c, state.Commit(), o, s.now(), false, map[[2]*xds.Resources]bool{})
 				c.mu.Lock()
+				c.stream.stage = s.stage
 				c.touched = false // until it shows that it has something older
 				c.mu.Unlock()
 			}
@@ -247,6 +255,7 @@ func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
+	s.endStage()
 	s.metrics.streams.WithLabelValues(c.protocol).Dec()
 	c.log.Info("proxy disconnected")
 	s.signal()

@@ -437,7 +437,13 @@ func (s *sim) random(bad bool) *xds.Resources {
 			continue
 		}
 		r := routes[s.rnd.IntN(len(routes))]
-		add(part{routes: r}, func(v int) *xds.Resource { return listener("l"+strconv.Itoa(i), v, r) })
+		add(part{routes: r}, func(v int) *xds.Resource {
+			l := *listener("l"+strconv.Itoa(i), v, r)
+			if i > 0 {
+				l.Takes = [][]string{{"plain"}, {"TLS"}, {"plain", "TLS"}}[v%3]
+			}
+			return &l
+		})
 	}
 	return resources(list...)
 }
@@ -494,12 +500,14 @@ func play(t testing.TB, seed uint64, delta, refusals bool) {
 			s.take()
 		case k == 18:
 			s.now = s.now.Add(time.Second)
+			s.server.stage = stage(rnd.IntN(3)) // other proxies' doing
 		default:
 			if s.server.want != nil {
 				s.settle()
 			}
 		}
 	}
+	s.server.stage = anything
 	s.publish(100, s.random(false))
 	s.settle()
 	s.settled()

@@ -27,6 +27,8 @@ type stream struct {
 	began time.Time
 	// planned: next has seen the latest input.
 	planned bool
+	// stage of the change, over all proxies.
+	stage stage
 	// repaired: the proxy came with something else than it should have.
 	repaired bool
 }
@@ -131,9 +133,7 @@ func (s *stream) next(now time.Time) []response {
 	if s.made.IsZero() {
 		s.made = now
 	}
-	if l := &s.watches[xds.Listener]; l.asked || len(s.want[xds.Listener]) == 0 {
-		s.applied = s.commit
-	}
+	s.applied = s.commit
 	if now.Before(s.breakable()) {
 		return out
 	}
@@ -179,7 +179,7 @@ func (s *stream) due() time.Time {
 // making reports whether the proxy lacks something it should have: it is to be
 // sent, on its way, or refused. Before next has seen a new state, it does.
 func (s *stream) making() bool {
-	if !s.planned {
+	if !s.planned || s.starting() || slices.ContainsFunc(s.watches[xds.Listener].todo.gone, s.stays) {
 		return true
 	}
 	for t := range s.watches {
@@ -188,6 +188,12 @@ func (s *stream) making() bool {
 		}
 	}
 	return false
+}
+
+// starting: the proxy has yet to ask for its listeners, which an Envoy does
+// when it has its first clusters.
+func (s *stream) starting() bool {
+	return !s.watches[xds.Listener].asked && len(s.want[xds.Listener]) > 0
 }
 
 func (s *stream) flying() bool {
@@ -214,12 +220,26 @@ func (s *stream) send(out []response, t xds.Type, parts int) []response {
 		w.todo.fresh, w.todo.absent, w.owed = nil, nil, false
 	}
 	if parts&changed != 0 {
-		put = append(put, w.todo.changed...)
-		w.todo.changed = nil
+		var wait []*xds.Resource
+		for _, r := range w.todo.changed {
+			if s.waits(r) {
+				wait = append(wait, r)
+			} else {
+				put = append(put, r)
+			}
+		}
+		w.todo.changed = wait
 	}
 	if parts&gone != 0 {
-		remove = w.todo.gone
-		w.todo.gone = nil
+		var stay []string
+		for _, name := range w.todo.gone {
+			if t == xds.Listener && s.stays(name) {
+				stay = append(stay, name)
+			} else {
+				remove = append(remove, name)
+			}
+		}
+		w.todo.gone = stay
 	}
 	if len(put)+len(remove)+len(absent) == 0 && !answer {
 		return out

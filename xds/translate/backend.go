@@ -176,12 +176,12 @@ type upstream struct {
 	node     *schema.VirtualNode
 	listener *schema.NodeListener
 	eds      bool // its endpoints come from this control plane
-	limits   limits
 	// tls is the client policy as far as it holds for the port; nil: the
 	// server's mode decides.
 	tls *schema.ClientTLS
 	// trust and certificate are where the client gets what it needs for TLS.
 	trust, certificate secretSource
+	limits             limits // of a gateway's connection pool
 	// barred: what it needs cannot be had, so that it must not connect.
 	barred bool
 }
@@ -207,9 +207,10 @@ func weigh(targets []target, clusterOf func(target) string) []weighted {
 }
 
 // cluster adds the cluster of a target and returns its name. A client may have
-// policies for two virtual services that lead to one node, and a gateway limits
-// for two listeners; then the first, by the services' names, has App Mesh's
-// name, and the others' names say whose they are.
+// policies for two virtual services that lead to one node; then the first, by
+// the services' names, has App Mesh's name, and the others' names say whose
+// they are; so it is with the listeners of a gateway that have connection
+// pools.
 func (b *builder) cluster(link schema.BackendLink, t target) string {
 	u := b.upstream(link, t)
 	inputs := fmt.Sprint(t.node.Digest, " ", b.mesh.Digest, " ", u.eds, u.trust, u.certificate, u.barred, u.limits)
@@ -220,13 +221,15 @@ func (b *builder) cluster(link schema.BackendLink, t target) string {
 		}
 		inputs += " " + string(policy)
 	}
-	var name string
-	for _, variant := range []string{"", link.Service.AWSName, fmt.Sprint(link.Service.AWSName, "_", b.entry)} {
-		name = egressClusterName(t.node, t.listener, variant)
-		if first, ok := b.clients[name]; !ok || first == inputs {
-			b.clients[name] = inputs
-			break
+	name := egressClusterName(t.node, t.listener, "")
+	if first, ok := b.clients[name]; ok && first != inputs {
+		variant := link.Service.AWSName
+		if u.limits != (limits{}) {
+			variant += fmt.Sprintf("_%d", b.door.port)
 		}
+		name = egressClusterName(t.node, t.listener, variant)
+	} else {
+		b.clients[name] = inputs
 	}
 	b.addDerived(xds.Cluster, name, inputs, func() proto.Message { return egressCluster(name, u, b.mesh) })
 	if u.eds && !u.barred {

@@ -57,11 +57,10 @@ type builder struct {
 	mesh         *schema.Mesh
 	capture      xds.Capture
 	shared       *memo
+	door         door // of the gateway's listener whose routes are made
 
 	res         *xds.Resources
 	have        map[resourceName]bool
-	entry       uint32            // the port of a gateway whose routes are being made, and
-	pool        limits            // what its connectionPool lets each cluster have
 	clients     map[string]string // egress cluster → inputs of the first way to speak to it
 	acting      map[string]acting // which filters act on its routes, by name of the RouteConfiguration
 	assignments []assignment

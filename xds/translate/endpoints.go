@@ -131,6 +131,7 @@ func (p product) notes(found map[schema.Query]*schema.Found) []string {
 func setEDS(c *clusterv3.Cluster, u upstream) {
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
 	c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: fromADS()}
+	c.IgnoreHealthOnHostRemoval = true // or one that is gone would get requests for as long as it is healthy
 	if name := egressClusterName(u.node, u.listener, ""); name != c.Name {
 		c.EdsClusterConfig.ServiceName = name
 	}

@@ -50,7 +50,7 @@ func TestExplainGatewayAgreesWithEnvoy(t *testing.T) {
 	state := translate.New(translate.Inputs{Spec: load(t, r.mesh(20))}, nil)
 	client := xds.Identity{Mesh: "m", Kind: schema.KindVirtualNode, Name: "client_ns"}
 	edge := xds.Identity{Mesh: "m", Kind: schema.KindVirtualGateway, Name: "edge_ns"}
-	ports := serveProxy(t, state, edge, "rds_ingress_http_80", "rds_ingress_http2_81", "rds_ingress_grpc_82")
+	ports := serveProxy(t, state, edge, "rds_ingress_http_80", "rds_ingress_http_81", "rds_ingress_http_82")
 	routed, rewritten := 0, 0
 	for range 2000 {
 		q, i := r.request(), r.IntN(len(meshPorts))

@@ -13,15 +13,13 @@ import (
 // This file leads from what an Envoy has back to the spec: what things are
 // called there, and what to change in it.
 
-// nodeOf returns whose cluster it is. A name may say for which backend, and of
-// a gateway for which listener.
+// nodeOf returns whose cluster it is. A name may say for which backend.
 func (x *explainer) nodeOf(cluster string) (*schema.VirtualNode, *schema.NodeListener) {
 	for _, n := range x.spec.VirtualNodes {
 		for i := range n.Spec.Listeners {
 			l := &n.Spec.Listeners[i]
 			if cluster == egressClusterName(n, l, "") || slices.ContainsFunc(x.backends, func(b schema.BackendLink) bool {
-				rest, ok := strings.CutPrefix(cluster, egressClusterName(n, l, b.Service.AWSName))
-				return ok && strings.Trim(rest, "_0123456789") == ""
+				return cluster == egressClusterName(n, l, b.Service.AWSName)
 			}) {
 				return n, l
 			}

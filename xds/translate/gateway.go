@@ -19,14 +19,22 @@ func (b *builder) gateway(g *schema.VirtualGateway) {
 	for i := range g.Spec.Listeners {
 		l := &g.Spec.Listeners[i]
 		p := l.PortMapping
+		b.door = door{port: p.Port, limits: poolLimits(l.ConnectionPool, p.Protocol)}
 		routes := gatewayRouteName(p)
-		b.entry, b.pool = p.Port, poolLimits(l.ConnectionPool, p.Protocol)
 		b.gatewayRoutes(routes, g, p)
 		b.inboundListener(b.listenAddress(p), l.TLS, b.secured(p, l.TLS, httpFilters(httpListener{
 			stats: ingressStats, routes: routes, acting: b.acting[routes], codec: codecOf(p.Protocol), edge: true, health: l.HealthCheck, logging: g.Spec.Logging,
 			spans: b.spans(&g.Meta),
 		})))
 	}
+}
+
+// door is a gateway's listener as the clusters behind it know it: its
+// connection pool limits each of them, as App Mesh's limited the upstream
+// cluster.
+type door struct {
+	port   uint32
+	limits limits
 }
 
 // entrance is a gateway route with its match in Envoy's form.

@@ -1,12 +1,16 @@
 package translate
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	originaldstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshwright/meshwright/xds"
@@ -29,13 +33,33 @@ func (b *builder) listener(name string, addr netip.AddrPort, direction corev3.Tr
 	}
 	address := socketAddress(addr)
 	address.GetSocketAddress().Ipv4Compat = addr.Addr() == netip.IPv6Unspecified()
-	b.add(xds.Listener, name, &listenerv3.Listener{
+	l := &listenerv3.Listener{
 		Name:             name,
 		Address:          address,
 		FilterChains:     chains,
 		ListenerFilters:  filters,
 		TrafficDirection: direction,
-	})
+	}
+	if slices.ContainsFunc(filters, func(f *listenerv3.ListenerFilter) bool { return f.Name == tlsInspectorName }) {
+		l.ListenerFiltersTimeout, l.ContinueOnListenerFiltersTimeout = durationpb.New(inspectionLimit), true
+	}
+	b.add(xds.Listener, name, l)
+}
+
+// takes is what a listener takes from other proxies: ports, plain or in TLS.
+func takes(m proto.Message) (of []string) {
+	l, ok := m.(*listenerv3.Listener)
+	if !ok || l.TrafficDirection != corev3.TrafficDirection_INBOUND {
+		return nil
+	}
+	for _, c := range l.FilterChains {
+		kind := "plain"
+		if c.TransportSocket != nil {
+			kind = "TLS"
+		}
+		of = append(of, fmt.Sprintf("%s on %d", kind, c.GetFilterChainMatch().GetDestinationPort().GetValue()))
+	}
+	return of
 }
 
 // captured is where the traffic arrives that iptables redirects to a port:

@@ -59,6 +59,7 @@ func (m *memo) made(t xds.Type, name string, msg proto.Message) (*xds.Resource, 
 	if err != nil {
 		return nil, err
 	}
+	r.Takes = takes(msg)
 	return m.put(memoKey{t, name, r.Version}, r), nil
 }
 

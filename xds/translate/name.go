@@ -45,8 +45,10 @@ func egressClusterName(n *schema.VirtualNode, l *schema.NodeListener, variant st
 // passthroughName is the cluster of whatever address the application dialled.
 func passthroughName(mesh string) string { return "cds_egress_" + mesh + "_passthrough" }
 
+// ingressRouteName is the same for every protocol on HTTP: connections that came
+// before a change of protocol go on with the routes of now.
 func ingressRouteName(p schema.PortMapping) string {
-	return fmt.Sprintf("rds_ingress_%s_%d", p.Protocol, p.Port)
+	return fmt.Sprintf("rds_ingress_http_%d", p.Port)
 }
 
 // egressRouteName is the routes of all backends on a port.

@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
@@ -106,7 +107,7 @@ func (b *builder) ingressChains(n *schema.VirtualNode, l *schema.NodeListener) [
 		Domains: []string{"*"},
 		Routes:  []*routev3.Route{{Match: everything(), Action: &routev3.Route_Route{Route: action}}},
 	}))
-	return b.secured(p, l.TLS, httpFilters(httpListener{stats: ingressStats, routes: name, codec: codecOf(p.Protocol), logging: n.Spec.Logging, spans: b.spans(&n.Meta)}))
+	return b.secured(p, l.TLS, httpFilters(httpListener{stats: ingressStats, routes: name, codec: hcmv3.HttpConnectionManager_AUTO, logging: n.Spec.Logging, spans: b.spans(&n.Meta)}))
 }
 
 // ingressCluster adds the application itself and returns its cluster's name.

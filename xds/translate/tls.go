@@ -3,6 +3,7 @@ package translate
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -41,17 +42,25 @@ func (b *builder) secured(p schema.PortMapping, t *schema.ListenerTLS, filters [
 		return []*listenerv3.FilterChain{secure}
 	}
 	if p.Protocol == schema.ProtocolTCP {
-		b.notice("Port %d: TLS is PERMISSIVE, so that the proxy waits for the client to speak; a plain connection to a server that speaks first is held up.", p.Port)
+		b.notice("Port %d: TLS is PERMISSIVE, so that the proxy waits for the client to speak; a plain connection to a server that speaks first is held up for a second.", p.Port)
 	}
 	secure.FilterChainMatch = &listenerv3.FilterChainMatch{TransportProtocol: "tls"}
 	plain.FilterChainMatch = &listenerv3.FilterChainMatch{TransportProtocol: "raw_buffer"}
 	return []*listenerv3.FilterChain{secure, plain}
 }
 
+const tlsInspectorName = "envoy.filters.listener.tls_inspector"
+
+// inspectionLimit is how long a permissive port waits for a client to show
+// whether it speaks TLS; then it is taken as plain. (Envoy would wait for 15 s
+// and close the connection, when the server is to speak first or the client's
+// first words are shorter than the five bytes that tell TLS.)
+const inspectionLimit = time.Second
+
 // tlsInspector tells TLS from plain on permissive ports only: elsewhere a
 // server may be the first to speak.
 func tlsInspector(others []uint32) *listenerv3.ListenerFilter {
-	f := listenerFilter("envoy.filters.listener.tls_inspector", &tlsinspectorv3.TlsInspector{})
+	f := listenerFilter(tlsInspectorName, &tlsinspectorv3.TlsInspector{})
 	f.FilterDisabled = onPorts(others)
 	return f
 }
@@ -97,7 +106,7 @@ func (u upstream) speaksTLS() bool {
 
 // upstream is a target as the proxy speaks to it, with the secrets it needs.
 func (b *builder) upstream(link schema.BackendLink, t target) upstream {
-	u := upstream{node: t.node, listener: t.listener, tls: policyFor(link.Policy, t.listener.PortMapping.Port), eds: b.byEDS(t.node), limits: b.pool}
+	u := upstream{node: t.node, listener: t.listener, tls: policyFor(link.Policy, t.listener.PortMapping.Port), eds: b.byEDS(t.node), limits: b.door.limits}
 	if !u.speaksTLS() {
 		return u
 	}
