@@ -58,7 +58,7 @@ bench: tools ## run the benchmarks into bin/bench.txt; OLD=FILE compares with an
 	$(LINT) benchstat $(OLD) bin/bench.txt
 
 e2e: tools ## the end-to-end tests alone, with real Envoys and a real git host
-	REQUIRE_REAL=1 go test -race -count 1 -v -run '^TestE2E' -timeout 10m ./cmd/meshwright
+	REQUIRE_REAL=1 ROTATE=30s go test -race -count 1 -v -run '^TestE2E' -timeout 10m ./cmd/meshwright
 
 demo: envoy build ## watch App Mesh's Yelb walk from v1 to v2 by git push, with real Envoys
 	bin/meshwright demo
