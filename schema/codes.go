@@ -76,6 +76,10 @@ const (
 // translator finds these; the schema only names the code.
 const CodeUnsupported Code = "MW3001"
 
+// CodeUntranslatable: a spec that is good by the schema asks for what Envoy
+// does not take.
+const CodeUntranslatable Code = "MW3002"
+
 // CodeDoc says in one line what a code means.
 type CodeDoc struct {
 	Code    Code
@@ -112,6 +116,7 @@ var codeDocs = []CodeDoc{
 	{CodeTwoGateways, "two virtual gateways select a gateway route"},
 	{CodeGatewayRef, "virtualGatewayRef names a gateway that does not select the route"},
 	{CodeUnsupported, "a field has no effect here (a warning)"},
+	{CodeUntranslatable, "a value that only Envoy refuses"},
 }
 
 // Codes lists every code of a diagnostic, in order.

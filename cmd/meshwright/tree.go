@@ -83,19 +83,22 @@ func (t tree) spec(ctx context.Context, c console) (*schema.Spec, error) {
 }
 
 // newLoad returns what every command and the daemon load specs with: the rules
-// of the schema, and those of what the translator cannot do. The mapping says
-// which certificates have a source.
+// of the schema, and those of what the translator cannot do: what it accepts can
+// be given to every proxy. The mapping says which certificates have a source.
 func newLoad(mapping *xds.Mapping) reconciler.Load {
 	loader := newLoader()
+	var verified *schema.Spec
 	return func(ctx context.Context, files fs.FS) (*schema.Result, error) {
 		r, err := loader.Load(ctx, files)
 		if err != nil || r.Spec == nil {
 			return r, err
 		}
-		r.Diagnostics = slices.Concat(r.Diagnostics, translate.Unsupported(r.Spec, mapping)).Sorted()
+		r.Diagnostics = slices.Concat(r.Diagnostics, translate.Unsupported(r.Spec, mapping), translate.Verify(r.Spec, verified)).Sorted()
 		if len(r.Diagnostics.Errors()) > 0 {
 			r.Spec = nil
+			return r, nil
 		}
+		verified = r.Spec
 		return r, nil
 	}
 }
