@@ -60,11 +60,14 @@ type NACK struct {
 
 // Progress is how far the newest state has come on the connected proxies.
 type Progress struct {
-	Commit   string        `json:"commit"`
-	Touched  int           `json:"touched"`  // connected proxies whose resources it changes
-	Applied  int           `json:"applied"`  // of those, how many have ACKed all of it
-	Rejected []Rejection   `json:"rejected"` // of those, which refuse it
-	Took     time.Duration `json:"took"`     // from Publish to the last ACK so far
+	Commit   string      `json:"commit"`
+	Touched  int         `json:"touched"`  // connected proxies whose resources it changes
+	Applied  int         `json:"applied"`  // of those, how many have ACKed all of it
+	Rejected []Rejection `json:"rejected"` // of those, which refuse it
+	// HeldBack counts the connected proxies for which the state has nothing, as
+	// when the spec no longer has their node: they keep what they have.
+	HeldBack int           `json:"heldBack,omitempty"`
+	Took     time.Duration `json:"took"` // from Publish to the last ACK so far
 }
 
 // Rejection is one proxy's NACK of a commit.

@@ -32,12 +32,13 @@ type conn struct {
 
 	mu      sync.Mutex
 	stream  *stream
-	note    string    // why it is not given the newest state
-	staged  bool      // it has a part in the stages of the newest state
-	first   bool      // of those: callers wait for it
-	touched bool      // the newest state is a change for it
-	since   time.Time // when it became one
-	done    time.Time // when it had ACKed that change; zero: not yet
+	note    string         // why it is not given the newest state
+	fell    *xds.Rejection // what it refused of it and so was given an older one
+	staged  bool           // it has a part in the stages of the newest state
+	first   bool           // of those: callers wait for it
+	touched bool           // the newest state is a change for it
+	since   time.Time      // when it became one
+	done    time.Time      // when it had ACKed that change; zero: not yet
 }
 
 // DeltaAggregatedResources serves a delta stream.
@@ -163,6 +164,9 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 			return nil, time.Time{}, err
 		}
 		s.count(c, r, got)
+		if got.nack != nil {
+			s.fallBack(c, r, *got.nack)
+		}
 	}
 	out := c.stream.next(now)
 	making := c.stream.making()
@@ -170,6 +174,9 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 		c.touched, c.since, c.done = true, now, time.Time{} // it came back with something older
 	}
 	c.stream.repaired = false
+	if !making && c.stream.applied == c.stream.commit && c.stream.want != nil {
+		s.taken.put(c.profile, c.stream.commit, c.stream.want)
+	}
 	if !making && c.touched && c.done.IsZero() {
 		c.done = now
 		s.metrics.apply.Observe(now.Sub(c.since).Seconds())
@@ -180,6 +187,21 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 	}
 	through = c.stream.stage != anything && c.stream.through()
 	return out, c.stream.due(), nil
+}
+
+// fallBack gives a proxy that has nothing and refuses the newest state the last
+// one that a proxy of its profile has taken whole: an Envoy that restarts while
+// a NACK stands serves what it served before.
+func (s *Server) fallBack(c *conn, r request, n xds.NACK) {
+	t, _ := xds.TypeOf(r.GetTypeUrl())
+	commit, resources := s.taken.get(c.profile)
+	if !c.stream.bare() || resources == nil || resources == c.stream.want {
+		return
+	}
+	c.note = "refuses " + t.String() + " of commit " + c.stream.commit + "; given commit " + commit + ", which was taken before"
+	c.fell, c.touched = &xds.Rejection{Proxy: c.id, Type: t, NACK: n}, false
+	c.log.Warn("proxy given an older state", "commit", commit, "reason", c.note)
+	c.stream.target(commit, resources, true)
 }
 
 // count logs and counts the answer in a request.

@@ -46,6 +46,8 @@ type Server struct {
 	staging   *time.Timer
 
 	patience time.Duration // set before Run
+
+	taken accepted
 }
 
 // New returns a server that does not run yet. It reads the token file and the
@@ -150,6 +152,7 @@ func (s *Server) Publish(state xds.State) {
 	for p := range profiles { // not under mu: this may translate
 		profiles[p] = ask(state, p)
 	}
+	s.taken.age(profiles)
 	same := map[[2]*xds.Resources]bool{}
 	s.mu.Lock()
 	again := s.state != nil && s.state.Commit() == state.Commit()
@@ -188,6 +191,7 @@ func ask(state xds.State, p xds.Profile) offer {
 func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool, same map[[2]*xds.Resources]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.fell = nil
 	if o.err != nil {
 		note := o.err.Error()
 		if c.stream.want != nil {
@@ -297,6 +301,13 @@ func (s *Server) Progress() xds.Progress {
 					p.Rejected = append(p.Rejected, xds.Rejection{Proxy: c.id, Type: xds.Type(t), NACK: *n})
 				}
 			}
+		}
+		if c.fell != nil {
+			p.Touched++
+			p.Rejected = append(p.Rejected, *c.fell)
+		}
+		if c.note != "" && c.fell == nil {
+			p.HeldBack++
 		}
 		c.mu.Unlock()
 	}

@@ -183,7 +183,7 @@ func TestUnknownProxiesKeepWhatTheyHave(t *testing.T) {
 	}
 	s.Publish(state{"c1", map[xds.Identity]*xds.Resources{db: resources()}})
 	note(t, s, "no VirtualNode for mesh/shop/virtualNode/web_shop in the spec")
-	if pr := s.Progress(); !pr.Done() || pr.Touched != 0 {
+	if pr := s.Progress(); !pr.Done() || pr.Touched != 0 || pr.HeldBack != 1 {
 		t.Errorf("%+v", pr)
 	}
 	s.Publish(one("c2", resources(a1, b1)))
@@ -298,6 +298,42 @@ func TestSameCommitAgain(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, done(t, s, "c2", 1)); before.Touched != 1 || diff != "" {
 		t.Errorf("progress (-before +after):\n%s", diff)
+	}
+}
+
+// TestRestartAfterNACK: an Envoy that comes with nothing while a commit is
+// refused is given what was taken before, and the refusal stays told.
+func TestRestartAfterNACK(t *testing.T) {
+	s, address, _ := local(t, Config{})
+	client := dial(t, address)
+	s.Publish(one("c1", resources(a1)))
+	p := connect(t, client, "web-1", nil, false)
+	p.ask(xds.Cluster)
+	p.receive("+a", "")
+	p.ask(xds.Listener)
+	p.receive("", "")
+	done(t, s, "c1", 1)
+	s.Publish(one("c2", resources(a2)))
+	p.receive("+a", "bad cluster a")
+	p.hangUp()
+
+	p = connect(t, client, "web-2", nil, false)
+	p.ask(xds.Cluster)
+	p.receive("+a", "bad cluster a")
+	if r := p.receive("+a", ""); r.GetControlPlane().GetIdentifier() != "c1" {
+		t.Errorf("control plane %v", r.GetControlPlane())
+	}
+	p.ask(xds.Listener)
+	p.receive("", "")
+	note(t, s, "refuses clusters of commit c2; given commit c1, which was taken before")
+	if pr := s.Progress(); pr.Done() || pr.Touched != 1 || len(pr.Rejected) != 1 || pr.Rejected[0].Message != "bad cluster a" || pr.Rejected[0].Commit != "c2" {
+		t.Errorf("%+v", pr)
+	}
+	s.Publish(one("c3", resources(a2, b1)))
+	p.receive("+a +b", "")
+	note(t, s, "")
+	if pr := done(t, s, "c3", 1); pr.Touched != 1 || len(pr.Rejected) != 0 {
+		t.Errorf("%+v", pr)
 	}
 }
 

@@ -196,6 +196,17 @@ func (s *stream) starting() bool {
 	return !s.watches[xds.Listener].asked && len(s.want[xds.Listener]) > 0
 }
 
+// bare reports whether the proxy came with nothing and has not yet taken a
+// whole state on this stream.
+func (s *stream) bare() bool {
+	for t := range s.watches {
+		if s.watches[t].resumed {
+			return false
+		}
+	}
+	return s.applied == ""
+}
+
 func (s *stream) flying() bool {
 	for t := range s.watches {
 		if len(s.watches[t].flight) > 0 {
