@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +89,7 @@ type rules struct {
 	environment string
 	forge       bool // statuses are written
 	settle      time.Duration
+	path        string // folder of the specs in the repository
 	link        func(commit string) string
 }
 
@@ -148,6 +150,7 @@ func (r rules) branch(s *State, l Loaded, published string, now time.Time) *Publ
 	rec := s.front(commit)
 	rec.Branch = true
 	s.Head = commit
+	l = r.emptied(l, s.find(s.Good))
 	r.judge(rec, l)
 	if l.Spec == nil {
 		if s.Good == commit {
@@ -167,6 +170,20 @@ func (r rules) branch(s *State, l Loaded, published string, now time.Time) *Publ
 		return nil
 	}
 	return &Publish{l.Revision, l.Spec}
+}
+
+// emptied refuses a commit that takes the whole mesh away: moved files and
+// wrong folders look like that, and every proxy that restarts would get nothing.
+func (r rules) emptied(l Loaded, good *Record) Loaded {
+	if l.Spec == nil || l.Documents > 0 || good == nil || good.Documents == 0 {
+		return l
+	}
+	l.Spec = nil
+	l.Diagnostics = append(slices.Clone(l.Diagnostics), schema.Diagnostic{
+		Code: schema.CodeFile, Severity: schema.Error, Pos: schema.Pos{File: path.Clean(r.path)},
+		What: "this commit has no resource any more, of " + report.Resources(good.Documents) + " before", Fix: "bring them back, or give the daemon another --path",
+	})
+	return l
 }
 
 // How many diagnostics a record keeps.

@@ -41,7 +41,7 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	r := &Reconciler{
 		cfg:       cfg,
-		rules:     rules{environment: cfg.Environment, forge: cfg.Forge != nil, settle: cfg.Settle, link: cfg.Link},
+		rules:     rules{environment: cfg.Environment, forge: cfg.Forge != nil, settle: cfg.Settle, path: cfg.Path, link: cfg.Link},
 		journal:   &journal{store: cfg.Store},
 		metrics:   newMetrics(cfg.Metrics),
 		wake:      newBell(),

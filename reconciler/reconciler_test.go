@@ -74,6 +74,30 @@ func TestGoodThenBadThenFixed(t *testing.T) {
 	})
 }
 
+// TestEmptied: a commit without any resource is refused where there were some,
+// and no mistake where there were none.
+func TestEmptied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		nothing := w.branch.push("empty yet")
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		serving(t, w, nothing)
+		good := w.branch.push("good one")
+		d.ring()
+		after(time.Minute)
+		w.forge.take()
+		w.branch.push("empty again")
+		d.ring()
+		after(time.Minute)
+		serving(t, w, good)
+		expect(t, "statuses", w.forge.take(),
+			"c000003 meshwright/check failure: .: error: this commit has no resource any more, of 1 resource before; bring them back, or give the daemon another --path",
+			"c000003 meshwright/applied failure: refused: see meshwright/check; serving c000002")
+	})
+}
+
 // TestMoved: other endpoints or certificates are published for what is served,
 // and nobody is told of a new commit.
 func TestMoved(t *testing.T) {

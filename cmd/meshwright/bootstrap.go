@@ -11,9 +11,9 @@ import (
 type bootstrapCmd struct {
 	capture
 	Proxy        string   `required:"" placeholder:"IDENTITY" help:"mesh/MESH/virtualNode/NAME or mesh/MESH/virtualGateway/NAME."`
-	XdsAddress   string   `default:"127.0.0.1:18000" placeholder:"HOST:PORT" help:"Where the daemon serves xDS."`
+	XdsAddress   string   `default:"127.0.0.1:18000" help:"Where the daemon serves xDS."`
 	NodeID       string   `name:"node-id" help:"This proxy's own name among those of its identity (default: the identity)."`
-	AdminAddress string   `default:"127.0.0.1:9901" placeholder:"IP:PORT" help:"Envoy's admin interface."`
+	AdminAddress string   `default:"127.0.0.1:9901" help:"Envoy's admin interface."`
 	DNSResolver  []string `name:"dns-resolver" placeholder:"IP:PORT" help:"Resolve with these DNS servers (default: the machine's)."`
 	Sotw         bool     `help:"State-of-the-world xDS instead of delta."`
 	SDSSocket    string   `name:"sds-socket" env:"APPMESH_SDS_SOCKET_PATH" placeholder:"PATH" help:"Socket of the machine's SDS server (SPIRE, say), for certificates that the spec takes by sds."`

@@ -19,14 +19,14 @@ import (
 type getCmd struct {
 	What   string `arg:"" enum:"proxies,commits,resources" help:"${enum}."`
 	Name   string `arg:"" optional:"" help:"Only those whose name holds this text."`
-	Server string `default:"http://127.0.0.1:8080" env:"MESHWRIGHT_SERVER" placeholder:"URL" help:"The daemon's HTTP address."`
+	Server string `default:"http://127.0.0.1:8080" env:"MESHWRIGHT_SERVER" help:"The daemon's HTTP address."`
 	Output string `short:"o" enum:"table,json" default:"table" help:"${enum}."`
 }
 
 func (cmd getCmd) Run(ctx context.Context, c console) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	body, err := cmd.fetch(ctx)
+	body, err := cmd.fetch(ctx, cmd.What, cmd.Name)
 	if err != nil {
 		return err
 	}
@@ -38,13 +38,37 @@ func (cmd getCmd) Run(ctx context.Context, c console) error {
 	if err := tables[cmd.What](table, body); err != nil {
 		return fmt.Errorf("answer of %s: %w", cmd.Server, err)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || cmd.What != "commits" {
+		return err
+	}
+	return cmd.source(ctx, c)
 }
 
-func (cmd getCmd) fetch(ctx context.Context) ([]byte, error) {
-	target := strings.TrimSuffix(cmd.Server, "/") + "/api/v1/" + cmd.What
-	if cmd.Name != "" {
-		target += "?name=" + url.QueryEscape(cmd.Name)
+// source says, below the commits, that there may be newer ones which the daemon
+// cannot see.
+func (cmd getCmd) source(ctx context.Context, c console) error {
+	body, err := cmd.fetch(ctx, "source", "")
+	if err != nil {
+		return err
+	}
+	var s reconciler.SourceView
+	if err := json.Unmarshal(body, &s); err != nil {
+		return fmt.Errorf("answer of %s: %w", cmd.Server, err)
+	}
+	if s.Error != "" {
+		fmt.Fprintf(c.err, "the branch is not readable since %s: %s\n", s.Since.UTC().Format(time.DateTime+" UTC"), oneLine(s.Error))
+	}
+	return nil
+}
+
+func (cmd getCmd) fetch(ctx context.Context, what, name string) ([]byte, error) {
+	server := cmd.Server
+	if !strings.Contains(server, "://") {
+		server = "http://" + server
+	}
+	target := strings.TrimSuffix(server, "/") + "/api/v1/" + what
+	if name != "" {
+		target += "?name=" + url.QueryEscape(name)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -53,6 +54,10 @@ VirtualNode/yelb/ui   yelb   ui_yelb         ui.yaml:1:1
 `,
 	}
 	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/source" {
+			json.NewEncoder(w).Encode(reconciler.SourceView{Error: "no such branch", Since: time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)})
+			return
+		}
 		if r.URL.Query().Get("name") != "any name" {
 			http.Error(w, "another question", http.StatusBadRequest)
 			return
@@ -65,6 +70,10 @@ VirtualNode/yelb/ui   yelb   ui_yelb         ui.yaml:1:1
 			var out, errs bytes.Buffer
 			if code := run([]string{"get", what, "any name", "--server", daemon.URL + "/"}, console{out: &out, err: &errs}); code != 0 {
 				t.Fatalf("exit code %d: %s", code, &errs)
+			}
+			trouble := map[string]string{"commits": "the branch is not readable since 2026-10-01 12:00:00 UTC: no such branch\n"}[what]
+			if errs.String() != trouble {
+				t.Errorf("standard error %q, want %q", errs.String(), trouble)
 			}
 			lines := strings.Split(out.String(), "\n")
 			for i := range lines {

@@ -20,6 +20,8 @@ import (
 
 // commands of the binary, in the order in which help shows them.
 type commands struct {
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+
 	Check     checkCmd     `cmd:"" help:"Load and validate a tree of specs."`
 	Xds       xdsCmd       `cmd:"" help:"Print the xDS resources that a proxy would get, as JSON."`
 	Route     routeCmd     `cmd:"" help:"Explain which route a request takes and which virtual nodes get which share."`
@@ -60,6 +62,9 @@ func run(args []string, c console) (code int) {
 			panic(e)
 		}
 	}()
+	if len(args) > 0 && args[0] == "help" {
+		args = append(args[1:len(args):len(args)], "--help")
+	}
 	var cli commands
 	parser, err := kong.New(&cli,
 		kong.Name("meshwright"),
@@ -69,6 +74,7 @@ func run(args []string, c console) (code int) {
 		kong.Configuration(loadConfig),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.UsageOnError(),
+		kong.Vars{"version": "meshwright " + version()},
 	)
 	if err != nil {
 		panic(err) // the struct above is wrong: a test runs this

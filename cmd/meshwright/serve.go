@@ -27,7 +27,7 @@ type serveCmd struct {
 	Path        string        `placeholder:"DIR" help:"Folder of the specs in the repository (default: its root)."`
 	Poll        string        `default:"30s" help:"How often to look: a duration (50ms, 1m) or a cron schedule (*/5 * * * *)."`
 	Environment string        `help:"Name of this environment; it goes into the contexts of statuses, so that two daemons can watch one repository."`
-	StateDir    string        `default:".meshwright" placeholder:"DIR" help:"Where the daemon keeps its clone and its progress."`
+	StateDir    string        `default:".meshwright" help:"Where the daemon keeps its clone and its progress."`
 	GitTimeout  time.Duration `default:"60s" help:"Limit of one fetch."`
 
 	GitUsername  string `help:"User of the git host, beside the token (default: x-access-token)."`
@@ -35,13 +35,13 @@ type serveCmd struct {
 	SSHKey       string `name:"ssh-key" type:"path" placeholder:"FILE" help:"Private key for ssh."`
 	KnownHosts   string `type:"path" placeholder:"FILE" help:"Known hosts for ssh (default: ~/.ssh/known_hosts)."`
 
-	GithubAPIURL    string `name:"github-api-url" default:"https://api.github.com/" placeholder:"URL" help:"Base URL of the API, taken as it is."`
+	GithubAPIURL    string `name:"github-api-url" default:"https://api.github.com/" help:"Base URL of the API, taken as it is."`
 	GithubRepo      string `placeholder:"OWNER/NAME" help:"Where statuses go (default: from --repo, when that is a GitHub URL)."`
 	GithubTokenFile string `type:"path" placeholder:"FILE" help:"Token for the API (or $$MESHWRIGHT_GITHUB_TOKEN); without one nothing is written back."`
 	WebhookSecret   string `name:"webhook-secret-file" type:"path" placeholder:"FILE" help:"Secret of /webhooks/github (or $$MESHWRIGHT_WEBHOOK_SECRET); without one webhooks are refused."`
 	PublicURL       string `name:"public-url" placeholder:"URL" help:"Where people reach this daemon; statuses link to it."`
 
-	XdsAddress  string `default:"127.0.0.1:18000" placeholder:"IP:PORT" help:"Where xDS is served (gRPC)."`
+	XdsAddress  string `default:"127.0.0.1:18000" help:"Where xDS is served (gRPC)."`
 	XdsCert     string `type:"path" placeholder:"FILE" help:"Server certificate; needed off loopback."`
 	XdsKey      string `type:"path" placeholder:"FILE" help:"Its private key."`
 	XdsClientCA string `name:"xds-client-ca" type:"path" placeholder:"FILE" help:"Authorities of the proxies' certificates; each names its identity (SPIFFE ID or DNS name)."`
@@ -56,7 +56,7 @@ type serveCmd struct {
 
 	Certificates certificates `placeholder:"FILE" help:"YAML file that says what stands for ARNs of AWS Certificate Manager and for SDS secrets."`
 
-	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" placeholder:"IP:PORT" help:"Where the page, API, metrics and webhooks are served."`
+	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" help:"Where the page, API, metrics and webhooks are served."`
 	LogLevel    string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	LogFormat   string `enum:"text,json" default:"text" help:"${enum}."`
 }

@@ -72,7 +72,7 @@ func (cmd xdsCmd) Run(ctx context.Context, c console) error {
 	}
 	print := translate.JSON
 	if cmd.Static {
-		print = translate.Static
+		print = func(r *xds.Resources) ([]byte, error) { return translate.Static(profile.Identity, r) }
 	}
 	out, err := print(resources)
 	if err != nil {

@@ -86,13 +86,17 @@ func Applied(p xds.Progress, connected int) sources.Status {
 		text := fmt.Sprintf("%s refused %s: %s", first.Proxy, first.Type, first.Message)
 		return sources.Status{State: sources.Failure, Description: clamp(text, Limit-len(more)) + more}
 	}
+	held := ""
+	if p.HeldBack > 0 {
+		held = fmt.Sprintf("; %d held back: the spec has not what they stand for", p.HeldBack)
+	}
 	switch {
 	case !p.Done():
 		return sources.Status{State: sources.Pending, Description: fmt.Sprintf("%d/%d proxies", p.Applied, p.Touched)}
 	case p.Touched > 0:
-		return sources.Status{State: sources.Success, Description: fmt.Sprintf("%d/%d proxies in %s", p.Applied, p.Touched, took(p.Took))}
+		return sources.Status{State: sources.Success, Description: fmt.Sprintf("%d/%d proxies in %s", p.Applied, p.Touched, took(p.Took)) + held}
 	case connected > 0:
-		return sources.Status{State: sources.Success, Description: "no proxy touched, of " + count(connected, "proxy")}
+		return sources.Status{State: sources.Success, Description: "no proxy touched, of " + count(connected, "proxy") + held}
 	}
 	return sources.Status{State: sources.Success, Description: "no proxies connected"}
 }
@@ -143,6 +147,9 @@ func tail(fields string, n int) string {
 	}
 	return "…" + strings.Join(parts[len(parts)-n:], ".")
 }
+
+// Resources counts resources in words.
+func Resources(n int) string { return count(n, "resource") }
 
 func count(n int, what string) string {
 	switch {

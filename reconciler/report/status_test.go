@@ -56,6 +56,7 @@ func TestStatuses(t *testing.T) {
 		{"applied_in_seconds", report.Applied(xds.Progress{Touched: 1, Applied: 1, Took: 2449 * time.Millisecond}, 1), sources.Success, "1/1 proxies in 2.4 s"},
 		{"applied_in_minutes", report.Applied(xds.Progress{Touched: 2, Applied: 2, Took: 125 * time.Second}, 2), sources.Success, "2/2 proxies in 2 min 5 s"},
 		{"none_touched", report.Applied(xds.Progress{}, 40), sources.Success, "no proxy touched, of 40 proxies"},
+		{"some_held_back", report.Applied(xds.Progress{Touched: 2, Applied: 2, Took: 140 * time.Millisecond, HeldBack: 1}, 3), sources.Success, "2/2 proxies in 140 ms; 1 held back: the spec has not what they stand for"},
 		{"none_connected", report.Applied(xds.Progress{}, 0), sources.Success, "no proxies connected"},
 		{"refused_by_a_proxy", report.Applied(xds.Progress{Touched: 2, Applied: 1, Rejected: []xds.Rejection{nack("ui-1", "Error adding/updating\nlistener(s) ingress:\tbad")}}, 2), sources.Failure,
 			"ui-1 refused listeners: Error adding/updating listener(s) ingress: bad"},

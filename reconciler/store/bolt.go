@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -34,8 +35,12 @@ func Open(path string) (Store, error) {
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("another meshwright holds %s; stop it, or give this one a --state-dir of its own", path)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", path, err)
+	var disk *fs.PathError
+	switch {
+	case errors.As(err, &disk):
+		return nil, fmt.Errorf("open store: %w", err)
+	case err != nil: // removing it is not ours to decide: it says what was written back
+		return nil, fmt.Errorf("open store %s: it is damaged (%w); remove it to start from the newest commit, the specs are in git", path, err)
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
 		_, err := tx.CreateBucketIfNotExists(bucket)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -84,7 +85,27 @@ func New(c Config) (*Server, error) {
 	if s.metrics, err = newMetrics(c.Metrics); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "meshwright_ads_held_back", Help: "Connected proxies that are not given the newest state: the spec has not what they stand for, or they refused it and were given an older one.",
+	}, func() float64 { return float64(s.heldBack()) })
+	if c.Metrics != nil {
+		if err := c.Metrics.Register(held); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
 	return s, nil
+}
+
+// heldBack counts the connections with a note.
+func (s *Server) heldBack() (n int) {
+	for _, c := range s.connections() {
+		c.mu.Lock()
+		if c.note != "" {
+			n++
+		}
+		c.mu.Unlock()
+	}
+	return n
 }
 
 // Run serves until ctx ends, then lets changes under way end and returns nil.

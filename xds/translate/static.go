@@ -6,6 +6,7 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -22,7 +23,7 @@ import (
 // what refers to ADS (route configurations, endpoints, secrets) is put in its
 // place. It runs without a control plane, and `envoy --mode validate` checks
 // in it what the proxy would be sent.
-func Static(r *xds.Resources) ([]byte, error) {
+func Static(id xds.Identity, r *xds.Resources) ([]byte, error) {
 	s := &bootstrapv3.Bootstrap_StaticResources{}
 	for _, resource := range r[xds.Listener] {
 		m := &listenerv3.Listener{}
@@ -48,6 +49,7 @@ func Static(r *xds.Resources) ([]byte, error) {
 		s.Secrets = append(s.Secrets, m)
 	}
 	return protoIndented(&bootstrapv3.Bootstrap{
+		Node:            &corev3.Node{Id: id.String(), Cluster: id.String()}, // which Envoy asks for where a secret comes over SDS
 		StaticResources: s,
 		Admin:           adminInterface(netip.AddrPort{}),
 		LayeredRuntime:  runtimeLayers(),

@@ -45,7 +45,7 @@ func TestEnvoyTakesYelb(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				static, err := translate.Static(res)
+				static, err := translate.Static(profile.Identity, res)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -86,7 +86,7 @@ func TestStaticRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	static, err := translate.Static(res)
+	static, err := translate.Static(profile.Identity, res)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func TestTracingIsInEveryProxy(t *testing.T) {
 		if n := len(with[xds.Cluster]) - len(without[xds.Cluster]); n != 1 {
 			t.Errorf("%d more clusters, want the collector's", n)
 		}
-		static, err := translate.Static(with)
+		static, err := translate.Static(ui, with)
 		if err != nil {
 			t.Fatal(err)
 		}

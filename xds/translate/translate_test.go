@@ -71,7 +71,7 @@ func TestCases(t *testing.T) {
 					if grpc || c.Options["envoy"] == "no" {
 						return // it is for no Envoy, or needs what the case cannot give it
 					}
-					static, err := translate.Static(res)
+					static, err := translate.Static(profile.Identity, res)
 					if err != nil {
 						t.Fatal(err)
 					}

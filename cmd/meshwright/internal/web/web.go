@@ -36,6 +36,7 @@ func Handler(viewer Viewer, metrics prometheus.Gatherer, hook http.Handler) http
 	mux.HandleFunc("GET /api/v1/resources", list(func(name string) any {
 		return named(viewer.View().Resources, name, func(r reconciler.ResourceView) string { return r.Ref.String() + " " + r.AWSName })
 	}))
+	mux.HandleFunc("GET /api/v1/source", list(func(string) any { return viewer.View().Source }))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, viewer.View()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))

@@ -128,6 +128,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", `(?m)^meshwright_test_up 0$`},
 		{"GET", "/api/v1/proxies", 200, "application/json", `"id": "ui-7d9f",\n    "identity": "mesh/yelb/virtualNode/yelb-ui_yelb"`},
 		{"GET", "/api/v1/commits", 200, "application/json", `"title": "appserver: send 101 % to v2"`},
+		{"GET", "/api/v1/source", 200, "application/json", `"ok": `},
 		{"GET", "/api/v1/resources", 200, "application/json", `"kind": "VirtualNode",\n      "namespace": "yelb",\n      "name": "yelb-ui"`},
 		{"POST", "/api/v1/commits", 405, "text/plain; charset=utf-8", ``},
 		{"GET", "/api/v1/rollouts", 404, "text/plain; charset=utf-8", ``},
