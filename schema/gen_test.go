@@ -190,7 +190,16 @@ func (m *maker) letters(n int) string {
 	for i := range text {
 		text[i] = runes[m.IntN(len(runes))]
 	}
+	if n > 0 && m.rules == nil && m.IntN(30) == 0 { // wild
+		text[m.IntN(n)] = '\n'
+	}
 	return string(text)
+}
+
+// hostname makes one.
+func (m *maker) hostname() string {
+	names := []string{"web", "web.example.com", "a_b.example.com.", "10.0.0.1", "Web-2.example.com"}
+	return names[m.IntN(len(names))]
 }
 
 // removed stands for the absence of a field in replace.

@@ -39,6 +39,7 @@ type shape struct {
 	enum   []string     // of a string: the values it may have
 	form   *regexp.Regexp
 	says   string // what form means, as "a path that starts with /"
+	fix    string // how to write a text of that form
 
 	min, max int64  // of an integer, of a string's runes, of a list's items
 	above    string // of an integer: the sibling field that it exceeds
@@ -133,8 +134,9 @@ func newShapes(file *ast.File) map[string]*shape {
 //	close({…}) & matchN(1, [{a!: _}, {b!: _}])      exactly one of; also >=1, <=1
 //	close({…}) & matchIf({a!: _}, {b!: _}, _)       a needs b
 //
-// and the attributes @form("…"), which says what a pattern means, and
-// @ignored("…"), which says why a field is not read. A struct with rules is
+// and the attributes @form("…"), which says what a pattern means, @fix("…"),
+// which says how to keep to it, and @ignored("…"), which says why a field is
+// not read. A struct with rules is
 // closed by hand, because a definition that unifies a struct with a validator
 // is open in CUE.
 type builder struct {
@@ -169,7 +171,10 @@ func (b *builder) definition(at *ast.Field, name string) *shape {
 	b.done[name] = nil
 	s := b.expr(f.Value, f)
 	s.name, s.doc = strings.TrimPrefix(name, "#"), docOf(f)
-	s.says, _ = attribute(f, "form")
+	if says, ok := attribute(f, "form"); ok {
+		s.says = says
+		s.fix, _ = attribute(f, "fix")
+	}
 	b.done[name] = s
 	return s
 }
@@ -266,6 +271,9 @@ func (b *builder) narrow(s *shape, e ast.Expr) {
 	switch e := e.(type) {
 	case *ast.UnaryExpr:
 		if e.Op == token.MAT && s.kind == stringShape {
+			if s.form != nil {
+				unsupported(e, "a second pattern")
+			}
 			s.form = regexp.MustCompile(stringOf(e.X))
 			return
 		}

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -128,7 +129,7 @@ func (v *validation) text(s *shape, n *node) {
 		v.bad(n.pos, CodeChoice, fix, "%s is not %s", quote(n.text), of)
 		return
 	case s.form != nil && !s.form.MatchString(n.text):
-		v.bad(n.pos, CodeForm, substitute(n.text), "%s is not %s", quote(n.text), s.says)
+		v.bad(n.pos, CodeForm, cmp.Or(substitute(n.text), s.fix), "%s is not %s", quote(n.text), s.says)
 	}
 	if runes := int64(utf8.RuneCountInString(n.text)); runes < s.min || runes > s.max {
 		v.bad(n.pos, CodeLength, "", "%s is %d characters long, not %s", quote(n.text), runes, span(s.min, s.max))

@@ -140,7 +140,7 @@ func clientTLS(u upstream) *corev3.TransportSocket {
 	common := &tlsv3.CommonTlsContext{AlpnProtocols: alpn(u.listener.PortMapping.Protocol)}
 	hostname := u.node.DiscoveryName()
 	tls := &tlsv3.UpstreamTlsContext{CommonTlsContext: common}
-	if _, err := netip.ParseAddr(hostname); err != nil {
+	if _, err := netip.ParseAddr(hostname); err != nil && len(hostname) <= 255 { // no DNS name is longer, names in Cloud Map may be
 		tls.Sni = hostname
 	}
 	if u.certificate != nowhere {
