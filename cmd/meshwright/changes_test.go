@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
 	"github.com/meshwright/meshwright/schema"
@@ -100,7 +103,7 @@ func permissive(of string) string {
 // takes them.
 type edit []string
 
-// shared returns the edits of a route's targets, of every sort.
+// targets returns the edits of a route's targets, of every sort.
 func targets(from, to string) edit {
 	var e edit
 	for name, port := range map[string]int{"page": pagePort, "call": callPort, "line": linePort} {
@@ -124,7 +127,6 @@ var changes = []struct {
 	edits   []edit // a commit each, one after the other
 	touches string // whom the last edit is a change for
 	answers string // who answers when it is applied
-	breaks  string // sorts of traffic that cannot survive it
 }{
 	{name: "weights", edits: []edit{targets("v2 1", "v2 9")}, touches: "web1 web2", answers: "v1 v2"},
 	{name: "a_weight_of_zero", edits: []edit{targets("v2 1", "v2 0")}, touches: "web1 web2", answers: "v1"},
@@ -177,7 +179,7 @@ func TestE2EChanges(t *testing.T) {
 				}
 				text = strings.NewReplacer(e...).Replace(text)
 				texts = append(texts, text)
-				m.apply(text, c.breaks)
+				m.apply(text)
 			}
 			if c.touches != "" && c.touches != m.last {
 				t.Errorf("touches %s, want %s", m.last, c.touches)
@@ -186,11 +188,100 @@ func TestE2EChanges(t *testing.T) {
 				m.answer(c.answers)
 			}
 			for _, text := range slices.Backward(texts[:len(texts)-1]) {
-				m.apply(text, c.breaks)
+				m.apply(text)
 			}
 			m.answer("v1 v2")
 		})
 	}
+	t.Run("a_burst", m.burst)
+	t.Run("a_refused_state", m.refuse)
+	t.Run("a_restart", m.restart)
+}
+
+// refused is a state in which callers get a listener that Envoy refuses.
+type refused struct{ *translate.Snapshot }
+
+func (refused) Commit() string { return "refused" }
+
+func (s refused) Resources(p xds.Profile) (*xds.Resources, error) {
+	r, err := s.Snapshot.Resources(p)
+	if err != nil || p.Identity.Name != "web_shop" {
+		return r, err
+	}
+	bad, err := xds.NewResource(xds.Listener, "refused", &listenerv3.Listener{Name: "refused"})
+	if err != nil {
+		return nil, err
+	}
+	with := *r
+	with[xds.Listener] = append(slices.Clone(r[xds.Listener]), bad)
+	with.Sort()
+	return &with, nil
+}
+
+// refuse publishes what Envoy refuses, and then what it does not.
+func (m *changing) refuse(t *testing.T) {
+	m.t = t
+	m.server.Publish(refused{m.state})
+	must(t, lab.Eventually(t.Context(), 30*time.Second, "refused", func() error {
+		p := m.server.Progress()
+		if len(p.Rejected) != 2 || p.Touched != 2 || p.Applied != 0 || p.Done() || p.Rejected[0].Commit != "refused" {
+			return fmt.Errorf("%+v", p)
+		}
+		return nil
+	}))
+	m.unharmed()
+	m.apply(changed(targets("v2 1", "v2 0")))
+	m.answer("v1")
+	m.apply(changeable)
+}
+
+// burst publishes fifty commits in two seconds.
+func (m *changing) burst(t *testing.T) {
+	m.t = t
+	for i := range 50 {
+		m.publish(changed([]edit{targets("v2 1", "v2 0"), targets("v2 1", "v3 1"), targets("v2 1", "v2 7")}[i%3], edit{"# end of v2", nodeDoc("v3")}))
+		time.Sleep(40 * time.Millisecond)
+	}
+	m.apply(changeable)
+	m.answer("v1 v2")
+}
+
+// restart puts another server in the place of this one: the proxies have what
+// they should, and are sent nothing.
+func (m *changing) restart(t *testing.T) {
+	m.t = t
+	m.stop()
+	time.Sleep(200 * time.Millisecond)
+	m.serve()
+	m.server.Publish(m.state)
+	must(t, lab.Eventually(t.Context(), 30*time.Second, "the proxies are back", func() error {
+		back := 0
+		for _, p := range m.server.Proxies() {
+			if p.Applied == m.state.Commit() || p.Note != "" {
+				back++
+			}
+		}
+		if back != 6 {
+			return fmt.Errorf("%d of 6", back)
+		}
+		return nil
+	}))
+	// Listeners that drain may still ask for routes and secrets that are gone,
+	// and hear that they are.
+	for _, p := range m.server.Proxies() {
+		if n := p.Types[xds.Cluster].Sent + p.Types[xds.Listener].Sent; n > 0 {
+			t.Errorf("%d responses to %s, which has everything", n, p.ID)
+		}
+	}
+	m.unharmed()
+	m.apply(changed(targets("v2 1", "v2 0")))
+	m.answer("v1")
+	m.apply(changeable)
+}
+
+// changed is the mesh with edits.
+func changed(edits ...edit) string {
+	return strings.NewReplacer(with(edits...)...).Replace(changeable)
 }
 
 // changing is the running mesh.
@@ -203,14 +294,12 @@ type changing struct {
 	loader  *schema.Loader
 	state   *translate.Snapshot
 	commits int
-	proxies map[string]xds.Profile
-	given   map[string]*xds.Resources // what a proxy was given last
 	loads   map[string]*load
 	last    string // whom the last change touched
 }
 
 func newChanging(t *testing.T) *changing {
-	m := &changing{t: t, lab: newLab(t), loader: newLoader(), proxies: map[string]xds.Profile{}, given: map[string]*xds.Resources{}, loads: map[string]*load{}}
+	m := &changing{t: t, lab: newLab(t), loader: newLoader(), loads: map[string]*load{}}
 	m.at = m.lab.Net.At(1, 18000)
 	m.serve()
 	t.Cleanup(func() { m.stop() })
@@ -306,7 +395,7 @@ func (m *changing) publish(text string) string {
 
 // apply makes a change and fails the test where a request fails, a proxy gets
 // what is not for it, or the server does not tell the truth.
-func (m *changing) apply(text, breaks string) {
+func (m *changing) apply(text string) {
 	t := m.t
 	t.Helper()
 	sent := m.sent()
@@ -338,6 +427,13 @@ func (m *changing) apply(text, breaks string) {
 		}
 	}
 	t.Logf("%s: %s in %v (%v)", commit, m.last, p.Took.Round(time.Millisecond), took.Round(time.Millisecond))
+	m.unharmed()
+}
+
+// unharmed fails if anything has failed since the last look.
+func (m *changing) unharmed() {
+	t := m.t
+	t.Helper()
 	for _, web := range slices.Sorted(maps.Keys(m.loads)) {
 		got := m.loads[web].take()
 		for _, s := range sorts {
@@ -363,11 +459,27 @@ func (m *changing) sent() map[string]int {
 // answer fails unless it is these, and all of them, who answer for pages.
 func (m *changing) answer(want string) {
 	m.t.Helper()
-	time.Sleep(200 * time.Millisecond)
 	for web, l := range m.loads {
-		got := strings.Join(slices.Sorted(maps.Keys(l.take()["page"].by)), " ")
-		if got != want {
-			m.t.Errorf("%s: %s answer, want %s", web, got, want)
+		seen := map[string]bool{}
+		err := lab.Eventually(m.t.Context(), 10*time.Second, web+" is answered", func() error {
+			time.Sleep(100 * time.Millisecond) // a hundred requests, on a quiet machine
+			c := l.take()["page"]
+			if c == nil {
+				return errors.New("nobody answers")
+			}
+			for name := range c.by {
+				seen[name] = true
+			}
+			if c.failed > 0 {
+				m.t.Errorf("%s: %d of %d pages failed: %s", web, c.failed, c.n, c.first)
+			}
+			if got := strings.Join(slices.Sorted(maps.Keys(seen)), " "); got != want || c.n < 10 {
+				return fmt.Errorf("%s answer, want %s", got, want)
+			}
+			return nil
+		})
+		if err != nil {
+			m.t.Error(err)
 		}
 	}
 }
