@@ -8,6 +8,6 @@
 //
 //	w, err := endpoints.New(endpoints.Config{Registry: &endpoints.CloudMap{Region: "eu-central-1"}, Moved: poke})
 //	go w.Run(ctx)
-//	w.Serve(spec)     // asks for what the spec's nodes need, and nothing else
+//	w.Serve(spec)     // asks for what the spec's nodes need
 //	found := w.Found() // what is known now, by query
 package endpoints

@@ -83,10 +83,11 @@ func New(c Config) (*Watcher, error) {
 	return &Watcher{cfg: c, metrics: newMetrics(c.Metrics), wake: make(chan struct{}, 1), found: found, changed: make(chan struct{})}, nil
 }
 
-// Serve says which spec is served: its queries are asked from now on, and no
-// others. It never blocks.
+// Serve says which spec is served: its queries are asked from now on, beside
+// those of the spec that was awaited last. It never blocks.
 func (w *Watcher) Serve(spec *schema.Spec) {
-	w.want(func() { w.serving, w.coming = spec.Queries(), nil })
+	queries := spec.Queries()
+	w.want(func() { w.serving = queries })
 }
 
 // Await asks what a spec needs that may be served next, too, and waits until
@@ -94,9 +95,6 @@ func (w *Watcher) Serve(spec *schema.Spec) {
 // most for the limit, for a registry that does not answer holds up no commit.
 func (w *Watcher) Await(ctx context.Context, spec *schema.Spec, limit time.Duration) {
 	queries := spec.Queries()
-	if len(queries) == 0 {
-		return
-	}
 	w.want(func() { w.coming = queries })
 	over := time.NewTimer(limit)
 	defer over.Stop()

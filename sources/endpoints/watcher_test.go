@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -277,8 +278,38 @@ func TestAwait(t *testing.T) {
 		next := spec(t, "web", "db")
 		w.Await(t.Context(), next, time.Minute)
 		expect(t, w, "before it is served", "db 10.0.0.2; web 10.0.0.1")
+
+		// What is served may be translated anew while one waits for what comes.
+		r.set("new", "10.0.0.3")
+		w.Serve(spec(t, "web"))
+		waited := make(chan time.Duration)
+		go func() {
+			began := time.Now()
+			w.Await(t.Context(), spec(t, "web", "new"), time.Minute)
+			waited <- time.Since(began)
+		}()
+		for range 3 {
+			w.Serve(spec(t, "web"))
+		}
+		if took := <-waited; took > 5*time.Second {
+			t.Errorf("it was waited for %s", took)
+		}
+		w.Await(t.Context(), next, time.Minute)
 		w.Serve(next)
 		time.Sleep(time.Minute)
 		expect(t, w, "when it is served", "db 10.0.0.2; web 10.0.0.1")
 	})
+}
+
+// A file that cannot be read is told, and costs nothing else.
+func TestBrokenFile(t *testing.T) {
+	var log bytes.Buffer
+	file := filepath.Join(t.TempDir(), "endpoints.json")
+	if err := os.WriteFile(file, []byte(`[{"query": {"namespaceName": "local"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := endpoints.New(endpoints.Config{Registry: newRegistry(), File: file, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil || len(w.Found()) > 0 || !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("got %v, found %v, log %q", err, w, log.String())
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"testing"
 	"testing/fstest"
 
@@ -109,6 +110,31 @@ func BenchmarkChangeOneWeight(b *testing.B) {
 			b.ReportAllocs()
 			for i := 1; b.Loop(); i++ {
 				s = translate.New(translate.Inputs{Spec: specs[i%2]}, s)
+				for _, id := range ids {
+					if _, err := s.Resources(xds.Profile{Identity: id}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkChangeOneInstance makes the next snapshot after one node's instances
+// have changed, and asks it for every proxy.
+func BenchmarkChangeOneInstance(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("%dnodes", n), func(b *testing.B) {
+			spec := load(b, clouds(n))
+			ids := identities(spec)
+			both := [2]map[schema.Query]*schema.Found{found(spec, func(int) string { return "10.0.0.1" })}
+			both[1] = maps.Clone(both[0])
+			both[1][spec.Queries()[5]] = instances("10.0.0.2")
+			s := translate.New(translate.Inputs{Spec: spec, Endpoints: both[0]}, nil)
+			resources(b, s, spec)
+			b.ReportAllocs()
+			for i := 1; b.Loop(); i++ {
+				s = translate.New(translate.Inputs{Spec: spec, Endpoints: both[i%2]}, s)
 				for _, id := range ids {
 					if _, err := s.Resources(xds.Profile{Identity: id}); err != nil {
 						b.Fatal(err)

@@ -92,9 +92,12 @@ func (a assignment) endpoints(found map[schema.Query]*schema.Found) []schema.End
 
 // reassigned is a product with what was found since in the place of what it was
 // made with; the same one where that is the same.
-func (p product) reassigned(found map[schema.Query]*schema.Found, shared *memo) product {
+func (p product) reassigned(had, found map[schema.Query]*schema.Found, shared *memo) product {
 	copied := false
 	for _, a := range p.assignments {
+		if found[a.query] == had[a.query] {
+			continue
+		}
 		r, err := a.resource(found, shared)
 		if err != nil {
 			return product{err: err}

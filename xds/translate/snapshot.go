@@ -82,29 +82,31 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 		return s // it is in every proxy's listeners
 	}
 	stale := touched(prev.in.Spec, in.Spec)
+	moved := in.Certificates != prev.in.Certificates || !maps.Equal(in.Endpoints, prev.in.Endpoints)
 	prev.mu.Lock()
 	defer prev.mu.Unlock()
 	for profile, e := range prev.built {
-		if e.asked && !stale[profile.Identity] {
-			s.built[profile] = &entry{proxy: s.takeOver(profile, e.proxy, prev.in)}
+		switch {
+		case !e.asked || stale[profile.Identity]:
+		case moved:
+			s.built[profile] = &entry{proxy: s.moved(profile, e.proxy, prev.in)}
+		default:
+			s.built[profile] = &entry{proxy: e.proxy}
 		}
 	}
 	return s
 }
 
-// takeOver is a proxy of the snapshot before, for which nothing of the spec has
-// changed since.
-func (s *Snapshot) takeOver(profile xds.Profile, old *proxy, had Inputs) *proxy {
+// moved is a proxy of the snapshot before, for which nothing of the spec has
+// changed since, with what has moved beside it.
+func (s *Snapshot) moved(profile xds.Profile, old *proxy, had Inputs) *proxy {
 	in, shared := s.in, s.shared
-	if in.Certificates == had.Certificates && maps.Equal(in.Endpoints, had.Endpoints) {
-		return old
-	}
 	return &proxy{build: func() product {
 		p, ok := old.made().renewed(had.Certificates, in.Certificates, shared)
 		if !ok {
 			return build(in, profile, shared)
 		}
-		return p.reassigned(in.Endpoints, shared)
+		return p.reassigned(had.Endpoints, in.Endpoints, shared)
 	}}
 }
 
