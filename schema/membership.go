@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // membership says which mesh each namespace belongs to.
@@ -74,6 +75,7 @@ func (t *linker) meshOf(d *document) string {
 			t.report(d, CodeMeshRef, "spec.meshRef.name", "spec.meshRef", fmt.Sprintf("%s does not select namespace %s; %s does", named.ref, d.ref.Namespace, mesh.ref),
 				"leave meshRef out, or change the namespaceSelector")
 		}
+		t.sameUID(d, CodeMeshRef, "spec.meshRef", ref.UID, named)
 	}
 	switch {
 	case mesh == nil:
@@ -127,6 +129,16 @@ func (t *linker) homeless(d *document) {
 	}
 }
 
+// sameUID holds the uid of a reference to that of what it names, where both
+// are written: the controller refused others, for then it was another object
+// of the same name.
+func (t *linker) sameUID(d *document, code Code, path, uid string, named *document) {
+	own, _ := named.root.at("metadata.uid")
+	if uid != "" && own != nil && own.kind == stringNode && own.text != "" && own.text != uid {
+		t.report(d, code, path+".uid", path+".uid", fmt.Sprintf("%s has the uid %s", named.ref, quote(own.text)), "leave "+strings.TrimPrefix(path, "spec.")+" out")
+	}
+}
+
 // meshRef returns spec.meshRef, nil if there is none.
 func meshRef(res Resource) *MeshReference {
 	switch r := res.(type) {
@@ -176,6 +188,8 @@ func (t *linker) gatewayOf(d *document, mesh string) Key {
 			t.dangling(d, path, to)
 		case target.res != nil && !slices.Contains(taking, target.res.(*VirtualGateway)):
 			t.report(d, CodeGatewayRef, path+".name", path, to.String()+" does not select this route", "leave virtualGatewayRef out, or change the gateway's selectors")
+		default:
+			t.sameUID(d, CodeGatewayRef, path, named.UID, target)
 		}
 		return to.Key
 	}
