@@ -17,6 +17,10 @@ func Unsupported(spec *schema.Spec, mapping *xds.Mapping) schema.Diagnostics {
 	for _, r := range spec.All() {
 		u.meta = schema.MetaOf(r)
 		switch r := r.(type) {
+		case *schema.Mesh:
+			if r.Spec.MeshOwner != "" {
+				u.warn("spec.meshOwner", "no other account is asked for the mesh: all of it is in this repository", "define here what the owner had, and leave meshOwner out")
+			}
 		case *schema.VirtualNode:
 			u.node(r)
 		case *schema.VirtualGateway:
@@ -63,6 +67,8 @@ func (u *unsupported) gateway(spec *schema.Spec, g *schema.VirtualGateway) {
 		u.listener(path+".tls", l.TLS)
 		if h := l.HealthCheck; h != nil && h.Protocol == schema.ProtocolGRPC {
 			u.warn(path+".healthCheck.protocol", "a gateway answers health checks over HTTP only", "use http or http2 with a path")
+		} else if h != nil {
+			u.warn(path+".healthCheck", "the gateway answers its path on its listener's port, and nobody here asks: port, interval, timeout and thresholds do nothing", "set those at the load balancer that asks")
 		}
 	}
 	if d := g.Spec.BackendDefaults; d != nil {
