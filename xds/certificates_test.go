@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/meshwright/meshwright/xds"
 )
@@ -100,4 +102,26 @@ func TestPrivateKey(t *testing.T) {
 			t.Errorf("the key is in it:\n%s", out.String())
 		}
 	}
+}
+
+// FuzzMapping: a pattern means what the regular expression of the same meaning
+// does.
+func FuzzMapping(f *testing.F) {
+	f.Add("arn:aws:acm:*:1:*", "arn:aws:acm:eu:1:certificate/a")
+	f.Add("a*a", "a")
+	f.Add("*ab*ab", "abab")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		parts := strings.Split(pattern, "*")
+		for i := range parts {
+			parts[i] = regexp.QuoteMeta(parts[i])
+		}
+		re, err := regexp.Compile(`(?s)\A` + strings.Join(parts, ".*") + `\z`)
+		if err != nil || !utf8.ValidString(pattern+name) {
+			return
+		}
+		m := &xds.Mapping{Certificates: []xds.Rule{{Pattern: pattern}}}
+		if got, want := m.Certificate(xds.ARN(name)) != nil, re.MatchString(name); got != want {
+			t.Errorf("%q takes %q: %v, want %v", pattern, name, got, want)
+		}
+	})
 }
