@@ -40,6 +40,7 @@ type standIn struct {
 type serving struct {
 	listen   func() (net.Listener, error) // at the same address each time
 	protocol schema.Protocol
+	frames   bool   // HTTP/2 that can refuse streams
 	close    func() // nil while it does not listen
 }
 
@@ -66,10 +67,10 @@ func newFault(args []string) (fault, error) {
 			if _, err := fmt.Sscanf(arg, "x%d", &f.left); err != nil {
 				return f, fmt.Errorf("%s: write xN", arg)
 			}
-		case isStatus, arg == "reset", arg == "hang", arg == "health":
+		case isStatus, arg == "reset", arg == "refuse", arg == "hang", arg == "health":
 			f.kind = arg
 		default:
-			return f, fmt.Errorf("%s: no such fault; write a status, delay=D, reset, hang, health, and xN for the next N only", arg)
+			return f, fmt.Errorf("%s: no such fault; write a status, delay=D, reset, refuse, hang, health, and xN for the next N only", arg)
 		}
 	}
 	return f, nil
@@ -133,11 +134,13 @@ func (s *standIn) start() error {
 		if err != nil {
 			return err
 		}
-		switch p.protocol {
-		case schema.ProtocolTCP:
+		switch {
+		case p.protocol == schema.ProtocolTCP:
 			p.close = s.serveTCP(l)
-		case schema.ProtocolGRPC:
+		case p.protocol == schema.ProtocolGRPC:
 			p.close = s.serveGRPC(l)
+		case p.frames:
+			p.close = s.serveFrames(l)
 		default:
 			p.close = s.serveHTTP(l)
 		}

@@ -206,6 +206,7 @@ func (w *mesh) startApp(m *machine) error {
 		m.app.serving = append(m.app.serving, &serving{
 			listen:   func() (net.Listener, error) { return w.ground.listen(m, uint16(p.Port)) },
 			protocol: p.Protocol,
+			frames:   m.bare && p.Protocol == schema.ProtocolHTTP2,
 		})
 	}
 	w.lab.OnClose(m.app.stop)
