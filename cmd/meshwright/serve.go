@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -59,6 +60,22 @@ type serveCmd struct {
 	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" help:"Where the page, API, metrics and webhooks are served."`
 	LogLevel    string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	LogFormat   string `enum:"text,json" default:"text" help:"${enum}."`
+}
+
+// Validate tells by the names of flags what the server of xDS would refuse by
+// its own.
+func (cmd serveCmd) Validate() error {
+	switch host, _, err := net.SplitHostPort(cmd.XdsAddress); {
+	case err != nil:
+		return fmt.Errorf("--xds-address %s: write IP:PORT", cmd.XdsAddress)
+	case (cmd.XdsCert == "") != (cmd.XdsKey == ""):
+		return errors.New("--xds-cert and --xds-key: set both or none")
+	case cmd.XdsClientCA != "" && cmd.XdsCert == "":
+		return errors.New("--xds-client-ca: needs --xds-cert and --xds-key")
+	case cmd.XdsClientCA == "" && cmd.XdsTokens == "" && host != "localhost" && !net.ParseIP(host).IsLoopback():
+		return fmt.Errorf("--xds-address %s can be reached from other machines: set --xds-cert, --xds-key and --xds-client-ca (mutual TLS) or --xds-tokens, or listen on 127.0.0.1", cmd.XdsAddress)
+	}
+	return nil
 }
 
 func (cmd serveCmd) Run(ctx context.Context, c console) error {
