@@ -23,9 +23,9 @@ type pair struct {
 	caller, server *proxy
 }
 
-func newPair(t *testing.T) pair {
+func newPair(t *testing.T, patience time.Duration) pair {
 	s, address, _ := local(t, Config{})
-	s.patience = time.Second
+	s.patience = patience
 	c := dial(t, address)
 	x := pair{t, s, connect(t, c, "web-1", nil, false), connect(t, c, "db-1", &corev3.Node{Cluster: db.String()}, false)}
 	x.publish("c1", a1, "plain")
@@ -59,7 +59,7 @@ func (x pair) silent(p *proxy, why string) {
 
 func TestStages(t *testing.T) {
 	t.Run("callers_wait_until_the_new_is_taken", func(t *testing.T) {
-		x := newPair(t)
+		x := newPair(t, time.Hour)
 		x.publish("c2", a2, "TLS", "plain")
 		x.silent(x.caller, "before the server takes TLS")
 		if p := x.s.Progress(); p.Touched != 2 || p.Applied != 0 {
@@ -72,7 +72,7 @@ func TestStages(t *testing.T) {
 		}
 	})
 	t.Run("the_old_is_taken_until_callers_have_moved", func(t *testing.T) {
-		x := newPair(t)
+		x := newPair(t, time.Hour)
 		x.publish("c2", a1, "TLS", "plain")
 		x.server.receive("+in", "")
 		done(t, x.s, "c2", 2)
@@ -83,7 +83,7 @@ func TestStages(t *testing.T) {
 		done(t, x.s, "c3", 2)
 	})
 	t.Run("other_changes_wait_for_nobody", func(t *testing.T) {
-		x := newPair(t)
+		x := newPair(t, time.Hour)
 		x.publish("c2", a2, "plain")
 		x.s.mu.Lock()
 		if x.s.stage != anything {
@@ -94,7 +94,7 @@ func TestStages(t *testing.T) {
 		done(t, x.s, "c2", 2)
 	})
 	t.Run("a_server_that_refuses_holds_up_for_a_while", func(t *testing.T) {
-		x := newPair(t)
+		x := newPair(t, 200*time.Millisecond)
 		x.publish("c2", a2, "TLS", "plain")
 		x.server.receive("+in", "no")
 		x.caller.receive("+a", "")
@@ -103,17 +103,14 @@ func TestStages(t *testing.T) {
 		}
 	})
 	t.Run("a_server_that_goes_is_not_waited_for", func(t *testing.T) {
-		x := newPair(t)
-		x.s.mu.Lock()
-		x.s.patience = time.Hour
-		x.s.mu.Unlock()
+		x := newPair(t, time.Hour)
 		x.publish("c2", a2, "TLS", "plain")
 		x.server.hangUp()
 		x.caller.receive("+a", "")
 		done(t, x.s, "c2", 1)
 	})
 	t.Run("a_newer_state_begins_anew", func(t *testing.T) {
-		x := newPair(t)
+		x := newPair(t, time.Hour)
 		x.publish("c2", a2, "TLS", "plain")
 		x.server.receive("+in", "")
 		x.publish("c3", a2, "plain")
