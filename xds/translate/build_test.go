@@ -30,25 +30,6 @@ func buildAll(t testing.TB, spec *schema.Spec) {
 	translate.Unsupported(spec, nil)
 }
 
-// Every example of App Mesh's that loads translates to resources that hold.
-func TestExamples(t *testing.T) {
-	built := 0
-	for _, name := range fixtures.Examples(t) {
-		r, err := schema.NewLoader(schema.Config{}).Load(context.Background(), fixtures.Example(t, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Spec == nil {
-			continue // TestExamples of schema says why
-		}
-		t.Run(name, func(t *testing.T) { buildAll(t, r.Spec) })
-		built += len(identities(r.Spec))
-	}
-	if built < 20 {
-		t.Errorf("only %d proxies were built", built)
-	}
-}
-
 // FuzzBuild: whatever loads translates without a panic to resources that pass
 // Envoy's own validation of messages and whose references resolve.
 func FuzzBuild(f *testing.F) {
