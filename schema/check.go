@@ -30,6 +30,8 @@ var checks = []check{
 	{CodeDoc{"MW2109", "the address of an endpoint is none"}, Error, endpointAddresses, nil},
 	{CodeDoc{"MW2110", "an endpoint is written twice"}, Error, sharedEndpoints, nil},
 	{CodeDoc{"MW2111", "a policy changes a header that must be kept"}, Error, keptHeaders, nil},
+	{CodeDoc{"MW2112", "a key set is none, or an issuer is written twice"}, Error, keySets, nil},
+	{CodeDoc{"MW2113", "load balancing hashes nothing, or does not hash"}, Error, hashes, nil},
 
 	{CodeDoc{"MW2201", "a route is for a port or protocol that no listener has"}, Error, routerListeners, gatewayListeners},
 	{CodeDoc{"MW2202", "a target's port is not one of its listeners', or is needed and missing"}, Error, nil, targetPorts},
@@ -41,6 +43,8 @@ var checks = []check{
 	{CodeDoc{"MW2208", "a client policy is for a port that no backend has (a warning)"}, Warning, nil, policyPorts},
 	{CodeDoc{"MW2209", "an endpoint has a port for a listener that its node has not"}, Error, nil, endpointPorts},
 	{CodeDoc{"MW2210", "a policy is for a route that there is not, or that says itself what the policy says"}, Error, nil, policyRoutes},
+	{CodeDoc{"MW2211", "a policy is for a listener that there is not or that cannot have it, or asks a service that does not answer"}, Error, nil, policyListeners},
+	{CodeDoc{"MW2212", "a health check has no token, and needs one (a warning)"}, Warning, nil, tokenlessChecks},
 }
 
 // checkDocument reports what the rules within one document find.

@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,43 +39,70 @@ func keptHeaders(res Resource, report func(path, what, fix string)) {
 // something narrower goes before one for something wider, but not two of equals.
 func sharedRules(t *linker, report func(res Resource, path, what, fix string)) {
 	type place struct {
-		target      Ref
-		part, field string // of the target, of the rules
+		part
+		field string // of the rules
 	}
-	first := map[place]string{}
+	first := map[place]Ref{}
 	for _, d := range t.docs {
-		p, ok := d.res.(*RoutePolicy)
-		if !ok {
-			continue
-		}
-		for i := range p.Spec.Targets {
-			target := &p.Spec.Targets[i]
-			to := target.In(p.Ref.Namespace)
-			parts := target.Routes
-			if len(parts) == 0 {
-				parts = []string{""}
-			}
-			for _, part := range parts {
-				for _, field := range p.Spec.Written() {
-					at, who := place{to, part, field}, p.Ref.String()
-					if other, taken := first[at]; taken && other != who {
-						report(p, "spec."+field, fmt.Sprintf("%s says it of %s too", other, spellPart(to, part)), "say it in one of them, or of something narrower")
+		targets, fields := ruled(d.res)
+		for i, parts := range targets {
+			for _, p := range parts {
+				for _, field := range fields {
+					other, taken := first[place{p, field}]
+					if taken && other != d.ref {
+						report(d.res, "spec."+field, fmt.Sprintf("%s says it of %s too", other, p), "say it in one of them, or of something narrower")
 					} else if taken {
-						report(p, fmt.Sprintf("spec.targets[%d]", i), spellPart(to, part)+" is a target already", "keep one")
+						report(d.res, fmt.Sprintf("spec.targets[%d]", i), p.String()+" is a target already", "keep one")
 						break
 					}
-					first[at] = who
+					first[place{p, field}] = d.ref
 				}
 			}
 		}
 	}
 }
 
-func spellPart(target Ref, part string) string {
-	if part == "" {
-		return target.String()
+// part is what a policy targets: a resource, or a route or listener of it.
+type part struct {
+	of   Ref
+	what string
+}
+
+func (p part) String() string {
+	if p.what == "" {
+		return p.of.String()
 	}
-	return "route " + part + " of " + target.String()
+	return p.what + " of " + p.of.String()
+}
+
+// ruled returns the parts of each of a policy's targets, and the fields in
+// which it says something of them; none of what is no policy.
+func ruled(res Resource) (targets [][]part, fields []string) {
+	switch p := res.(type) {
+	case *RoutePolicy:
+		for i := range p.Spec.Targets {
+			of := p.Spec.Targets[i].In(p.Ref.Namespace)
+			parts := []part{{of, ""}}
+			if routes := p.Spec.Targets[i].Routes; len(routes) > 0 {
+				parts = nil
+				for _, name := range routes {
+					parts = append(parts, part{of, "route " + name})
+				}
+			}
+			targets = append(targets, parts)
+		}
+		return targets, p.Spec.RouteRules.Written()
+	case *ListenerPolicy:
+		for i := range p.Spec.Targets {
+			one := part{of: p.Spec.Targets[i].In(p.Ref.Namespace)}
+			if port := p.Spec.Targets[i].Port; port != 0 {
+				one.what = fmt.Sprintf("port %d", port)
+			}
+			targets = append(targets, []part{one})
+		}
+		return targets, p.Spec.ListenerRules.Written()
+	}
+	return nil, nil
 }
 
 // policyRoutes are routes of the router that is targeted, and say nothing of
@@ -103,7 +132,7 @@ func policyRoutes(t *linker, report func(res Resource, path, what, fix string)) 
 					"timeout":     p.Spec.Timeout != nil && router.Spec.Routes[at].Timeout() != nil,
 				} {
 					if said {
-						report(p, "spec."+field, fmt.Sprintf("%s says it itself", spellPart(to, name)), "change it there, or remove it there")
+						report(p, "spec."+field, fmt.Sprintf("%s says it itself", part{to, "route " + name}), "change it there, or remove it there")
 					}
 				}
 			}
@@ -165,4 +194,128 @@ func (s *Spec) routedNodes(target Ref, routes []string) (nodes []*VirtualNode, p
 		}
 	}
 	return nodes, ports
+}
+
+// policyListeners: a policy is for listeners that are there, and what it asks
+// for on behalf of security holds at all of them.
+func policyListeners(t *linker, report func(res Resource, path, what, fix string)) {
+	for _, p := range t.spec.ListenerPolicies {
+		for i := range p.Spec.Targets {
+			target := &p.Spec.Targets[i]
+			d := t.byRef[target.In(p.Ref.Namespace)]
+			if d == nil || d.res == nil {
+				continue // that is told
+			}
+			path, there := fmt.Sprintf("spec.targets[%d]", i), listenersOf(d.res)
+			if target.Port != 0 {
+				at := slices.IndexFunc(there, func(l PortMapping) bool { return l.Port == target.Port })
+				if at < 0 {
+					report(p, path+".port", fmt.Sprintf("%s has no listener on port %d; there is %s", d.ref, target.Port, spellPorts(there)), "write the port of a listener, or leave port out for all")
+					continue
+				}
+				there = there[at : at+1]
+			}
+			for _, l := range there {
+				if l.Protocol == ProtocolTCP && (p.Spec.JWT != nil || p.Spec.ExternalAuthorization != nil) {
+					report(p, path, fmt.Sprintf("what comes to port %d of %s is TCP, of which no request can be checked", l.Port, d.ref), "target the ports of http, http2 and grpc")
+				}
+			}
+		}
+		for _, s := range p.Spec.asked() {
+			v := t.spec.VirtualServices[s.ref.In(p.Ref.Namespace)]
+			if v == nil {
+				continue // that is told
+			}
+			at := t.spec.answering(v)
+			if at == nil {
+				report(p, s.path+".virtualServiceRef", v.Ref.String()+" answers on no port", "give it a provider that listens")
+				continue
+			}
+			reached(at, s.port, func(what, fix string) { report(p, s.path+".port", what, fix) })
+			for _, l := range listenersOf(at) {
+				if l.Protocol == ProtocolTCP && (l.Port == s.port || s.port == 0) {
+					report(p, s.path+".port", fmt.Sprintf("port %d of %s is TCP", l.Port, at.meta().Ref), "write a port of http, http2 or grpc")
+				}
+			}
+		}
+	}
+}
+
+// tokenlessChecks: clients that check the health of a node have no token.
+func tokenlessChecks(t *linker, report func(res Resource, path, what, fix string)) {
+	for _, p := range t.spec.ListenerPolicies {
+		if p.Spec.JWT == nil || p.Spec.JWT.Optional {
+			continue
+		}
+		for i := range p.Spec.Targets {
+			n := t.spec.VirtualNodes[p.Spec.Targets[i].In(p.Ref.Namespace).Key]
+			if n == nil || p.Spec.Targets[i].Kind != KindVirtualNode {
+				continue
+			}
+			for _, l := range n.Spec.Listeners {
+				h := l.HealthCheck
+				if h == nil || h.Protocol == ProtocolTCP || p.Spec.Targets[i].Port != 0 && p.Spec.Targets[i].Port != l.PortMapping.Port {
+					continue
+				}
+				path := cmp.Or(h.Path, "/")
+				if h.Protocol == ProtocolGRPC {
+					path = "/grpc.health.v1.Health"
+				}
+				if !slices.ContainsFunc(p.Spec.JWT.Except, func(e string) bool {
+					e = strings.TrimRight(e, "/")
+					return path == e || strings.HasPrefix(path, e+"/")
+				}) {
+					report(p, fmt.Sprintf("spec.targets[%d]", i), fmt.Sprintf("clients check the health of %s at %s, and have no token there", n.Ref, path), "add the path to jwt.except, or check by TCP")
+				}
+			}
+		}
+	}
+}
+
+// keySets are as RFC 7517 has them, and an issuer has one.
+func keySets(res Resource, report func(path, what, fix string)) {
+	p, ok := res.(*ListenerPolicy)
+	if !ok || p.Spec.JWT == nil {
+		return
+	}
+	first := map[string]int{}
+	for i, issuer := range p.Spec.JWT.Issuers {
+		if at, taken := first[issuer.Issuer]; taken {
+			report(fmt.Sprintf("spec.jwt.issuers[%d].issuer", i), fmt.Sprintf("spec.jwt.issuers[%d] is the same", at), "write all of its keys in one set")
+		} else {
+			first[issuer.Issuer] = i
+		}
+		var set struct {
+			Keys []struct {
+				Type string `json:"kty"`
+			} `json:"keys"`
+		}
+		path := fmt.Sprintf("spec.jwt.issuers[%d].jwks.inline", i)
+		switch err := json.Unmarshal([]byte(issuer.JWKS.Inline), &set); {
+		case issuer.JWKS.Inline == "":
+		case err != nil:
+			report(path, "it is no JSON: "+err.Error(), `write {"keys": [{"kty": "RSA", …}]}, as the issuer publishes it`)
+		case len(set.Keys) == 0 || set.Keys[0].Type == "":
+			report(path, "it has no keys", `write {"keys": [{"kty": "RSA", …}]}, as the issuer publishes it`)
+		}
+	}
+}
+
+// hashes: an algorithm that hashes needs something to hash, and no other does.
+func hashes(res Resource, report func(path, what, fix string)) {
+	p, ok := res.(*ListenerPolicy)
+	if !ok || p.Spec.LoadBalancing == nil {
+		return
+	}
+	switch lb := p.Spec.LoadBalancing; {
+	case lb.Algorithm.Hashes() && len(lb.HashOn) == 0:
+		report("spec.loadBalancing.hashOn", string(lb.Algorithm)+" needs something of the request to hash", "write a header, cookie or queryParameter, or sourceAddress: true")
+	case !lb.Algorithm.Hashes() && len(lb.HashOn) > 0:
+		report("spec.loadBalancing.hashOn", string(lb.Algorithm)+" does not hash", "use RING_HASH or MAGLEV, or remove it")
+	}
+	for i, k := range p.Spec.LoadBalancing.HashOn {
+		if k.CookieTTL.Value > 0 && k.Cookie == "" {
+			report(fmt.Sprintf("spec.loadBalancing.hashOn[%d].cookieTTL", i), "there is no cookie", "name the cookie")
+		}
+	}
 }

@@ -50,9 +50,15 @@ func (s *Spec) link() {
 			if mesh != nil {
 				used(mesh.Ref)
 			}
+			for _, p := range s.PoliciesOf(r) {
+				used(p.meta().Ref)
+			}
 		case *VirtualGateway:
 			if mesh != nil { // its routes know it, not the other way round
 				used(mesh.Ref)
+			}
+			for _, p := range s.PoliciesOf(r) {
+				used(p.meta().Ref)
 			}
 		default:
 			for _, to := range s.Refers(r) {
@@ -190,8 +196,8 @@ func (s *Spec) BackendsOf(n *VirtualNode) []BackendLink {
 }
 
 // Refers returns what a resource refers to directly, as far as it exists, and
-// the policies that govern it. Who sends to a node refers to the endpoints that
-// are written for it too.
+// the policies that govern it. Who sends to a node refers too to the endpoints
+// that are written for it, and to the policies of how to balance them.
 func (s *Spec) Refers(r Resource) []Ref {
 	var refs []Ref
 	target := func(n *VirtualNode) {
@@ -201,6 +207,11 @@ func (s *Spec) Refers(r Resource) []Ref {
 		refs = append(refs, n.Ref)
 		if e := s.EndpointsOf(n); e != nil {
 			refs = append(refs, e.Ref)
+		}
+		for _, p := range s.PoliciesOf(n) {
+			if p, ok := p.(*ListenerPolicy); ok && p.Spec.LoadBalancing != nil {
+				refs = append(refs, p.Ref)
+			}
 		}
 	}
 	if m := s.MeshOf(r); m != nil {
@@ -250,6 +261,12 @@ func (s *Spec) Refers(r Resource) []Ref {
 	case *RoutePolicy:
 		if m := r.Spec.Mirror; m != nil {
 			target(s.VirtualNodes[m.VirtualNodeRef.In(r.Ref.Namespace)])
+		}
+	case *ListenerPolicy:
+		for _, asked := range r.Spec.asked() {
+			if v := s.VirtualServices[asked.ref.In(r.Ref.Namespace)]; v != nil {
+				refs = append(refs, v.Ref)
+			}
 		}
 	case *BackendGroup:
 		for _, member := range r.Spec.VirtualServices {

@@ -158,6 +158,8 @@ func meshRef(res Resource) *MeshReference {
 		return r.Spec.MeshRef
 	case *RoutePolicy:
 		return r.Spec.MeshRef
+	case *ListenerPolicy:
+		return r.Spec.MeshRef
 	}
 	return nil
 }

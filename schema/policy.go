@@ -2,6 +2,8 @@ package schema
 
 import (
 	"cmp"
+	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,6 +13,11 @@ import (
 func (s *Spec) govern() {
 	s.policies = map[Ref][]Resource{}
 	for _, p := range s.RoutePolicies {
+		for i := range p.Spec.Targets {
+			s.governedBy(p.Spec.Targets[i].In(p.Ref.Namespace), p)
+		}
+	}
+	for _, p := range s.ListenerPolicies {
 		for i := range p.Spec.Targets {
 			s.governedBy(p.Spec.Targets[i].In(p.Ref.Namespace), p)
 		}
@@ -63,6 +70,86 @@ func (s *Spec) routeRules(target Resource, route string) (rules RouteRules) {
 	return rules
 }
 
+// ListenerRulesOf returns what holds at a listener of a virtual node or gateway:
+// field by field what is said of its port, else of all listeners. References in
+// it have their namespace.
+func (s *Spec) ListenerRulesOf(r Resource, port uint32) (rules ListenerRules) {
+	var wide ListenerRules
+	for _, p := range s.PoliciesOf(r) {
+		p, ok := p.(*ListenerPolicy)
+		if !ok {
+			continue
+		}
+		for i := range p.Spec.Targets {
+			t := &p.Spec.Targets[i]
+			switch {
+			case t.In(p.Ref.Namespace) != r.meta().Ref:
+			case t.Port == port:
+				rules = rules.Or(p.Spec.ListenerRules.from(p.Ref.Namespace))
+			case t.Port == 0:
+				wide = wide.Or(p.Spec.ListenerRules.from(p.Ref.Namespace))
+			}
+		}
+	}
+	return rules.Or(wide)
+}
+
+// asked is a virtual service that a proxy itself asks because of a policy.
+type asked struct {
+	ref  *Reference
+	port uint32
+	path string // of the field that has the reference
+}
+
+func (r *ListenerRules) asked() []asked {
+	var all []asked
+	if r.JWT != nil {
+		for i := range r.JWT.Issuers {
+			if s := r.JWT.Issuers[i].JWKS.Service; s != nil {
+				all = append(all, asked{&s.VirtualServiceRef, s.Port, fmt.Sprintf("spec.jwt.issuers[%d].jwks.service", i)})
+			}
+		}
+	}
+	if a := r.ExternalAuthorization; a != nil {
+		all = append(all, asked{&a.VirtualServiceRef, a.Port, "spec.externalAuthorization"})
+	}
+	return all
+}
+
+// Asked yields the virtual services that proxies themselves ask, by the path of
+// the field that has the reference.
+func (r *ListenerRules) Asked() iter.Seq2[string, *Reference] {
+	return func(yield func(string, *Reference) bool) {
+		for _, a := range r.asked() {
+			if !yield(a.path, a.ref) {
+				return
+			}
+		}
+	}
+}
+
+// from returns the rules of a policy of a namespace as they read elsewhere.
+func (r ListenerRules) from(namespace string) ListenerRules {
+	if r.JWT != nil {
+		j := *r.JWT
+		j.Issuers = slices.Clone(j.Issuers)
+		for i := range j.Issuers {
+			if s := j.Issuers[i].JWKS.Service; s != nil {
+				absolute := *s
+				absolute.VirtualServiceRef.Namespace = cmp.Or(s.VirtualServiceRef.Namespace, namespace)
+				j.Issuers[i].JWKS.Service = &absolute
+			}
+		}
+		r.JWT = &j
+	}
+	if r.ExternalAuthorization != nil {
+		a := *r.ExternalAuthorization
+		a.VirtualServiceRef.Namespace = cmp.Or(a.VirtualServiceRef.Namespace, namespace)
+		r.ExternalAuthorization = &a
+	}
+	return r
+}
+
 // from returns the rules of a policy of a namespace as they read elsewhere.
 func (r RouteRules) from(namespace string) RouteRules {
 	if r.Mirror != nil {
@@ -75,6 +162,9 @@ func (r RouteRules) from(namespace string) RouteRules {
 
 // Written returns the names of the fields that the rules say something in.
 func (r *RouteRules) Written() []string { return written(reflect.ValueOf(r).Elem()) }
+
+// Written returns the names of the fields that the rules say something in.
+func (r *ListenerRules) Written() []string { return written(reflect.ValueOf(r).Elem()) }
 
 func written(rules reflect.Value) []string {
 	var names []string

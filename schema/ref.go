@@ -21,8 +21,9 @@ const (
 
 // The kinds of meshwright.dev/v1alpha1.
 const (
-	KindEndpoints   Kind = "Endpoints"
-	KindRoutePolicy Kind = "RoutePolicy"
+	KindEndpoints      Kind = "Endpoints"
+	KindRoutePolicy    Kind = "RoutePolicy"
+	KindListenerPolicy Kind = "ListenerPolicy"
 )
 
 // Key is a namespace and a name: what identifies a resource among those of its

@@ -62,6 +62,13 @@ func references(res Resource) []reference {
 		if m := r.Spec.Mirror; m != nil {
 			refs = append(refs, reference{to: Ref{KindVirtualNode, m.VirtualNodeRef.In(from)}, path: "spec.mirror.virtualNodeRef"})
 		}
+	case *ListenerPolicy:
+		for i := range r.Spec.Targets {
+			refs = append(refs, reference{to: r.Spec.Targets[i].In(from), path: fmt.Sprintf("spec.targets[%d]", i)})
+		}
+		for _, s := range r.Spec.asked() {
+			refs = append(refs, reference{to: Ref{KindVirtualService, s.ref.In(from)}, path: s.path + ".virtualServiceRef"})
+		}
 	case *BackendGroup:
 		for i, v := range r.Spec.VirtualServices {
 			refs = append(refs, reference{to: Ref{KindVirtualService, v.In(from)}, path: fmt.Sprintf("spec.virtualservices[%d]", i)})

@@ -9,15 +9,16 @@ import (
 // Spec is all resources of one tree, loaded and validated: references resolve,
 // every resource belongs to a mesh. It is never changed after Load.
 type Spec struct {
-	Meshes          map[Key]*Mesh
-	VirtualNodes    map[Key]*VirtualNode
-	VirtualServices map[Key]*VirtualService
-	VirtualRouters  map[Key]*VirtualRouter
-	VirtualGateways map[Key]*VirtualGateway
-	GatewayRoutes   map[Key]*GatewayRoute
-	BackendGroups   map[Key]*BackendGroup
-	Endpoints       map[Key]*Endpoints
-	RoutePolicies   map[Key]*RoutePolicy
+	Meshes           map[Key]*Mesh
+	VirtualNodes     map[Key]*VirtualNode
+	VirtualServices  map[Key]*VirtualService
+	VirtualRouters   map[Key]*VirtualRouter
+	VirtualGateways  map[Key]*VirtualGateway
+	GatewayRoutes    map[Key]*GatewayRoute
+	BackendGroups    map[Key]*BackendGroup
+	Endpoints        map[Key]*Endpoints
+	RoutePolicies    map[Key]*RoutePolicy
+	ListenerPolicies map[Key]*ListenerPolicy
 
 	// The indexes of graph.go.
 	byName   map[named]Resource

@@ -32,7 +32,8 @@ type standIn struct {
 
 	mu       sync.Mutex
 	fault    fault
-	attempts int // requests and connections, but for health checks
+	pages    map[string][]byte // path → body
+	attempts int               // requests and connections, but for health checks
 	serving  []*serving
 }
 
@@ -195,6 +196,10 @@ func (s *standIn) serveHTTP(l net.Listener) (stop func()) {
 			code, _ = statusCode(f.kind)
 		}
 		w.WriteHeader(code)
+		s.mu.Lock()
+		page := s.pages[r.URL.Path]
+		s.mu.Unlock()
+		_, _ = w.Write(page)
 	})}
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Serve(l) }) // ends with ErrServerClosed

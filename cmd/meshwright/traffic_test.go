@@ -141,6 +141,7 @@ func verbs() map[string]func(*testscript.TestScript, bool, []string) {
 	add("stop", (*mesh).build, onApps(func(s *standIn) error { s.stop(); return nil }))
 	add("start", (*mesh).build, onApps((*standIn).start))
 	add("crash", (*mesh).start, crash)
+	add("page", (*mesh).build, page)
 	add("attempts", (*mesh).build, attempts)
 	add("admin", (*mesh).start, admin)
 	add("log", (*mesh).start, log)
@@ -312,6 +313,23 @@ func fail(_ context.Context, w *mesh, args []string) error {
 		return err
 	}
 	return onApps(func(s *standIn) error { s.fail(f); return nil })(nil, w, args[:1])
+}
+
+// page NODE PATH FILE makes applications answer with a file's text.
+func page(_ context.Context, w *mesh, args []string) error {
+	if len(args) != 3 {
+		return errors.New("usage: page NODE PATH FILE")
+	}
+	text, err := os.ReadFile(filepath.Join(w.dir, args[2]))
+	if err != nil {
+		return err
+	}
+	return onApps(func(s *standIn) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pages = map[string][]byte{args[1]: text}
+		return nil
+	})(nil, w, args[:1])
 }
 
 // onApps does something to the applications of nodes.

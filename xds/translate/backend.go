@@ -175,7 +175,8 @@ func implicitRoute(p schema.Protocol) *schema.Route {
 type upstream struct {
 	node     *schema.VirtualNode
 	listener *schema.NodeListener
-	eds      bool // its endpoints come from this control plane
+	lb       *schema.LoadBalancing // nil: round robin
+	eds      bool                  // its endpoints come from this control plane
 	// tls is the client policy as far as it holds for the port; nil: the
 	// server's mode decides.
 	tls *schema.ClientTLS
@@ -214,8 +215,8 @@ func weigh(targets []target, clusterOf func(target) string) []weighted {
 func (b *builder) cluster(link schema.BackendLink, t target) string {
 	u := b.upstream(link, t)
 	inputs := fmt.Sprint(t.node.Digest, " ", b.mesh.Digest, " ", u.eds, u.trust, u.certificate, u.barred, u.limits)
-	if u.tls != nil {
-		policy, err := json.Marshal(u.tls)
+	if u.tls != nil || u.lb != nil {
+		policy, err := json.Marshal([]any{u.tls, u.lb})
 		if err != nil && b.err == nil {
 			b.err = err
 		}

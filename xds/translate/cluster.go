@@ -29,6 +29,7 @@ func egressCluster(name string, u upstream, mesh *schema.Mesh) *clusterv3.Cluste
 		OutlierDetection: outlierDetection(l.OutlierDetection),
 	}
 	discover(c, u, mesh)
+	balance(c, u.lb)
 	speak(c, l.PortMapping.Protocol)
 	c.TransportSocket = clientTLS(u)
 	return c

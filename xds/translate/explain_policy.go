@@ -1,32 +1,43 @@
 package translate
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
+	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
+	jwtauthnv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/jwt_authn/v3"
 	localratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 )
 
-// policies says what policies do on a route, a sentence each, in the order in
-// which it happens to a request.
-func (x *explainer) policies(r *routev3.Route) ([]string, error) {
+// policies says what policies do at a listener and on a route, a sentence each,
+// in the order in which it happens to a request.
+func (x *explainer) policies(m *hcmv3.HttpConnectionManager, r *routev3.Route) ([]string, error) {
 	var all []string
-	for _, f := range filters {
-		packed := r.TypedPerFilterConfig[f.name]
-		if packed == nil {
-			continue
+	for _, f := range m.HttpFilters {
+		packed := f.GetTypedConfig()
+		if here := r.TypedPerFilterConfig[f.Name]; here != nil {
+			packed = here
 		}
 		m, err := packed.UnmarshalNew()
 		if err != nil {
-			return nil, fmt.Errorf("route %s: filter %s: %w", r.Name, f.name, err)
+			return nil, fmt.Errorf("route %s: filter %s: %w", r.Name, f.Name, err)
 		}
 		switch m := m.(type) {
+		case *jwtauthnv3.JwtAuthentication:
+			all = append(all, "a token is asked for, of "+strings.Join(slices.Sorted(maps.Keys(m.Providers)), " or "))
+		case *extauthzv3.ExtAuthz:
+			to := cmp.Or(m.GetGrpcService().GetEnvoyGrpc().GetClusterName(), m.GetHttpService().GetServerUri().GetCluster())
+			all = append(all, x.called(to)+" is asked about it")
 		case *corsv3.CorsPolicy:
 			var from []string
 			for _, o := range m.AllowOriginStringMatch {
@@ -34,20 +45,28 @@ func (x *explainer) policies(r *routev3.Route) ([]string, error) {
 			}
 			all = append(all, "scripts may call whose origin "+strings.Join(from, " or "))
 		case *localratelimitv3.LocalRateLimit:
-			all = append(all, describeRateLimit(m))
+			if m.TokenBucket != nil {
+				all = append(all, describeRateLimit(m))
+			}
 		case *faultv3.HTTPFault:
-			all = append(all, describeFault(m))
+			if m.Delay != nil || m.Abort != nil {
+				all = append(all, describeFault(m))
+			}
 		}
 	}
 	for _, m := range r.GetRoute().GetRequestMirrorPolicies() {
-		to := m.Cluster
-		if n, _ := x.nodeOf(m.Cluster); n != nil {
-			to = n.Ref.String()
-		}
-		all = append(all, share(m.RuntimeFraction.GetDefaultValue())+" mirrored to "+to)
+		all = append(all, share(m.RuntimeFraction.GetDefaultValue())+" mirrored to "+x.called(m.Cluster))
 	}
 	all = append(all, describeHeaders("request", r.RequestHeadersToAdd, r.RequestHeadersToRemove)...)
 	return append(all, describeHeaders("response", r.ResponseHeadersToAdd, r.ResponseHeadersToRemove)...), nil
+}
+
+// called is what people call a cluster: its virtual node.
+func (x *explainer) called(cluster string) string {
+	if n, _ := x.nodeOf(cluster); n != nil {
+		return n.Ref.String()
+	}
+	return cluster
 }
 
 // describeHeaders: "request headers: x-env set, x-debug removed".

@@ -151,7 +151,7 @@ func (x *explainer) http(m *hcmv3.HttpConnectionManager, header map[string][]str
 	default:
 		return fmt.Errorf("route %s of %s: its action %T cannot be explained", r.Name, vh.Name, action)
 	}
-	if x.Policies, err = x.policies(r); err != nil {
+	if x.Policies, err = x.policies(m, r); err != nil {
 		return err
 	}
 	x.Match = describeMatch(r.Match)

@@ -30,6 +30,7 @@ type httpListener struct {
 	codec   hcmv3.HttpConnectionManager_CodecType
 	edge    bool                // requests come from outside of the mesh
 	health  *schema.HealthCheck // of the proxy itself, which answers it
+	guards  guards
 	logging *schema.Logging
 	spans   *hcmv3.HttpConnectionManager_Tracing // nil: no tracing
 }
@@ -52,6 +53,9 @@ type httpFilter struct {
 var filters = []httpFilter{
 	{name: "envoy.filters.http.health_check", of: healthFilter},
 	{name: "envoy.filters.http.cors", on: corsOn, idle: &corsv3.Cors{}},
+	{name: "envoy.filters.http.local_ratelimit.listener", of: func(l *httpListener) proto.Message { return l.guards.limit }},
+	{name: "envoy.filters.http.jwt_authn", of: func(l *httpListener) proto.Message { return l.guards.jwt }},
+	{name: "envoy.filters.http.ext_authz", of: func(l *httpListener) proto.Message { return l.guards.authz }},
 	{name: "envoy.filters.http.local_ratelimit", on: rateLimitOn, idle: &localratelimitv3.LocalRateLimit{StatPrefix: rateLimitStats}},
 	{name: "envoy.filters.http.fault", on: faultOn, idle: &faultv3.HTTPFault{}},
 	{name: "envoy.filters.http.router", of: func(*httpListener) proto.Message { return &routerv3.Router{} }},
@@ -133,6 +137,10 @@ func httpFilters(l httpListener) []*listenerv3.Filter {
 		m.HttpProtocolOptions = &corev3.Http1ProtocolOptions{AcceptHttp_10: true}
 		m.UpgradeConfigs = []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
 	}
+	if l.guards.exempt { // or /exempt/../other would need no token either
+		m.NormalizePath = wrapperspb.Bool(true)
+		m.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_REJECT_REQUEST
+	}
 	if l.edge {
 		m.UseRemoteAddress = wrapperspb.Bool(true)
 	}
@@ -170,16 +178,17 @@ type weighted struct {
 // are closed. The weights are part of the listener: Envoy drains the filter
 // chains that a new weight replaces, so connections live on for its drain time
 // and no longer.
-func tcpProxy(stats string, logging *schema.Logging, limits *schema.Timeout, to []weighted) []*listenerv3.Filter {
+func tcpProxy(stats string, logging *schema.Logging, limits *schema.Timeout, w way) []*listenerv3.Filter {
 	p := &tcpproxyv3.TcpProxy{
 		StatPrefix:  stats,
 		IdleTimeout: durationpb.New(idleTimeout(limits)),
 		AccessLog:   accessLog(logging),
+		HashPolicy:  connectionHash(w.hash),
 	}
 	split := &tcpproxyv3.TcpProxy_WeightedCluster{}
-	for _, w := range to {
-		if w.weight > 0 { // Envoy takes no 0 here
-			split.Clusters = append(split.Clusters, &tcpproxyv3.TcpProxy_WeightedCluster_ClusterWeight{Name: w.cluster, Weight: w.weight})
+	for _, to := range w.to {
+		if to.weight > 0 { // Envoy takes no 0 here
+			split.Clusters = append(split.Clusters, &tcpproxyv3.TcpProxy_WeightedCluster_ClusterWeight{Name: to.cluster, Weight: to.weight})
 		}
 	}
 	switch len(split.Clusters) {

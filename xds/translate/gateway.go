@@ -24,7 +24,7 @@ func (b *builder) gateway(g *schema.VirtualGateway) {
 		b.gatewayRoutes(routes, g, p)
 		b.inboundListener(b.listenAddress(p), l.TLS, b.secured(p, l.TLS, httpFilters(httpListener{
 			stats: ingressStats, routes: routes, acting: b.acting[routes], codec: codecOf(p.Protocol), edge: true, health: l.HealthCheck, logging: g.Spec.Logging,
-			spans: b.spans(&g.Meta),
+			guards: b.guards(g, p), spans: b.spans(&g.Meta),
 		})))
 	}
 }

@@ -97,7 +97,7 @@ func (b *builder) ingressChains(n *schema.VirtualNode, l *schema.NodeListener) [
 	cluster := b.ingressCluster(n, l)
 	limits := l.Timeout.For(p.Protocol)
 	if p.Protocol == schema.ProtocolTCP {
-		return b.secured(p, l.TLS, tcpProxy(ingressStats, n.Spec.Logging, limits, []weighted{{cluster, 1}}))
+		return b.secured(p, l.TLS, tcpProxy(ingressStats, n.Spec.Logging, limits, straight(cluster)))
 	}
 	name := ingressRouteName(p)
 	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}}
@@ -107,7 +107,9 @@ func (b *builder) ingressChains(n *schema.VirtualNode, l *schema.NodeListener) [
 		Domains: []string{"*"},
 		Routes:  []*routev3.Route{{Match: everything(), Action: &routev3.Route_Route{Route: action}}},
 	}))
-	return b.secured(p, l.TLS, httpFilters(httpListener{stats: ingressStats, routes: name, codec: hcmv3.HttpConnectionManager_AUTO, logging: n.Spec.Logging, spans: b.spans(&n.Meta)}))
+	return b.secured(p, l.TLS, httpFilters(httpListener{
+		stats: ingressStats, routes: name, codec: hcmv3.HttpConnectionManager_AUTO, guards: b.guards(n, p), logging: n.Spec.Logging, spans: b.spans(&n.Meta),
+	}))
 }
 
 // ingressCluster adds the application itself and returns its cluster's name.

@@ -87,7 +87,7 @@ func (b *builder) transparentOutbound(n *schema.VirtualNode) {
 		b.addPassthrough()
 		chains = append(chains, &listenerv3.FilterChain{
 			Name:    "passthrough",
-			Filters: tcpProxy(egressStats, n.Spec.Logging, nil, []weighted{{passthroughName(b.mesh.AWSName), 1}}),
+			Filters: tcpProxy(egressStats, n.Spec.Logging, nil, straight(passthroughName(b.mesh.AWSName))),
 		})
 	} else {
 		// On other ports nothing but HTTP to a backend's name can be meant;
@@ -171,7 +171,7 @@ func (b *builder) outboundTCP(n *schema.VirtualNode, a *answer) []*listenerv3.Fi
 		return nil
 	}
 	r := a.routes[0]
-	return tcpProxy(egressStats, n.Spec.Logging, r.rules.Timeout, b.clusters(a.link, r.targets))
+	return tcpProxy(egressStats, n.Spec.Logging, r.rules.Timeout, b.way(a.link, r))
 }
 
 // httpInspector tells HTTP on ports that no backend answers on. The known

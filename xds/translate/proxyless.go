@@ -210,6 +210,9 @@ func (b *builder) grpcCluster(link schema.BackendLink, t target) string {
 	if dns != nil && dns.ResponseType == "ENDPOINTS" && !u.eds {
 		b.notice("Virtual node %s: gRPC clients use one address of a DNS name at a time, not all of them (ENDPOINTS).", t.node.AWSName)
 	}
+	if b.balancing(t) != nil {
+		b.notice("Virtual node %s: gRPC clients balance round robin, whatever a policy says.", t.node.AWSName)
+	}
 	if t.listener.HealthCheck != nil || t.listener.OutlierDetection != nil {
 		b.notice("Virtual node %s: gRPC clients neither check its health nor eject endpoints for errors.", t.node.AWSName)
 	}

@@ -29,15 +29,20 @@ type host struct {
 	ways    []way
 }
 
-// way is where a route leads: to clusters by weight, with a copy to another.
+// way is where a route leads: to clusters by weight, with a copy to another,
+// and what they hash to choose their endpoints.
 type way struct {
 	to     []weighted
 	mirror string // empty: no copies
+	hash   []schema.HashKey
 }
+
+// straight is the way to one cluster.
+func straight(cluster string) way { return way{to: []weighted{{cluster, 1}}} }
 
 // way adds the clusters of a route.
 func (b *builder) way(link schema.BackendLink, r route) way {
-	return way{b.clusters(link, r.targets), b.mirror(link, r)}
+	return way{b.clusters(link, r.targets), b.mirror(link, r), b.hashKeys(r.targets)}
 }
 
 // egressRoutes adds the routes to backends, a virtual host each, with the
@@ -92,6 +97,7 @@ func httpRoute(r route, w way) *routev3.Route {
 	action := &routev3.RouteAction{
 		RetryPolicy:           retryPolicy(r.rules.RetryPolicy),
 		RequestMirrorPolicies: mirrorPolicies(r.rules.Mirror, w.mirror),
+		HashPolicy:            hashPolicies(w.hash),
 	}
 	setTimeouts(action, r.rules.Timeout)
 	if setClusters(action, w.to) {

@@ -312,52 +312,60 @@ func TestUnknownIdentity(t *testing.T) {
 	}
 }
 
-// A changed policy touches the proxies that call what it governs; so does a
-// changed node that gets copies. What they have but the routes stays.
+// A changed policy touches the proxies that it is for, and nothing of them but
+// what it is about.
 func TestChangeOfOnePolicy(t *testing.T) {
+	between := func(first, end int) (ids []string) {
+		for i := first; i < end; i++ {
+			ids = append(ids, fmt.Sprintf("n%d_shop", i))
+		}
+		return ids
+	}
+	const routes = "kind: RoutePolicy\nmetadata: {name: p, namespace: shop}\nspec:\n  targets: [{kind: VirtualRouter, name: r50}]\n  "
+	const listeners = "kind: ListenerPolicy\nmetadata: {name: p, namespace: shop}\nspec:\n  targets: [{kind: VirtualNode, name: n50}]\n  "
 	l, files := newLoader(), ring(100)
-	policy := func(percent int) *fstest.MapFile {
-		return &fstest.MapFile{Data: fmt.Appendf(nil, `apiVersion: meshwright.dev/v1alpha1
-kind: RoutePolicy
-metadata: {name: p, namespace: shop}
-spec:
-  targets: [{kind: VirtualRouter, name: r50}]
-  mirror: {virtualNodeRef: {name: n90}, percent: %d}
-`, percent)}
-	}
-	var callers []string // of s50, in the order of their names
-	for i := 40; i < 50; i++ {
-		callers = append(callers, fmt.Sprintf("n%d_shop", i))
-	}
 	for _, change := range []struct {
-		name string
-		file *fstest.MapFile
+		name, policy string
+		touched      []string // in the order of their names
+		kept         xds.Type
 	}{
-		{"added", policy(10)},
-		{"changed", policy(20)},
-		{"removed", &fstest.MapFile{}},
+		{"mirror added", routes + "mirror: {virtualNodeRef: {name: n90}, percent: 10}", between(40, 50), xds.Listener},
+		{"mirror changed", routes + "mirror: {virtualNodeRef: {name: n90}, percent: 20}", between(40, 50), xds.Listener},
+		{"mirror to another", routes + "mirror: {virtualNodeRef: {name: n91}, percent: 20}", between(40, 50), xds.Listener},
+		{"removed", "", between(40, 50), xds.Listener},
+		{"limit at a listener", listeners + "rateLimit: {requests: 1}", []string{"n50_shop"}, xds.Route},
+		{"balancing", listeners + "rateLimit: {requests: 1}\n  loadBalancing: {algorithm: RANDOM}", between(39, 50), xds.Route},
+		{"balancing removed", listeners + "rateLimit: {requests: 1}", between(39, 50), xds.Listener},
 	} {
 		before := l.load(t, files)
 		first := translate.New(translate.Inputs{Spec: before}, nil)
 		was := resources(t, first, before)
-		files["policy.yaml"] = change.file
+		files["policy.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: meshwright.dev/v1alpha1\n" + change.policy)}
+		if change.policy == "" {
+			delete(files, "policy.yaml")
+		}
 		after := l.load(t, files)
 		is := resources(t, translate.New(translate.Inputs{Spec: after}, first), after)
-		var changed []string
+		var touched []string
 		for id := range is {
-			if is[id] == was[id] {
-				continue
-			}
-			changed = append(changed, id.Name)
-			for _, r := range is[id][xds.Listener] {
-				if was[id].Get(xds.Listener, r.Name) != r {
-					t.Errorf("%s: %s: listener %s was made anew", change.name, id, r.Name)
+			same := true
+			for typ := range is[id] {
+				for _, r := range is[id][typ] {
+					if was[id].Get(r.Type, r.Name) == r {
+						continue
+					}
+					if same = false; r.Type == change.kept {
+						t.Errorf("%s: %s: %s %s was made anew", change.name, id, r.Type, r.Name)
+					}
 				}
 			}
+			if !same {
+				touched = append(touched, id.Name)
+			}
 		}
-		slices.Sort(changed)
-		if !slices.Equal(changed, callers) {
-			t.Errorf("%s: changed are %v, want the callers of s50: %v", change.name, changed, callers)
+		slices.Sort(touched)
+		if !slices.Equal(touched, change.touched) {
+			t.Errorf("%s: touched are %v, want %v", change.name, touched, change.touched)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func (u upstream) speaksTLS() bool {
 
 // upstream is a target as the proxy speaks to it, with the secrets it needs.
 func (b *builder) upstream(link schema.BackendLink, t target) upstream {
-	u := upstream{node: t.node, listener: t.listener, tls: policyFor(link.Policy, t.listener.PortMapping.Port), eds: b.byEDS(t.node), limits: b.door.limits}
+	u := upstream{node: t.node, listener: t.listener, tls: policyFor(link.Policy, t.listener.PortMapping.Port), lb: b.balancing(t), eds: b.byEDS(t.node), limits: b.door.limits}
 	if !u.speaksTLS() {
 		return u
 	}

@@ -27,6 +27,8 @@ func Unsupported(spec *schema.Spec, mapping *xds.Mapping) schema.Diagnostics {
 			u.gateway(spec, r)
 		case *schema.RoutePolicy:
 			u.routePolicy(spec, r)
+		case *schema.ListenerPolicy:
+			u.listenerPolicy(spec, r)
 		}
 	}
 	return u.found.Sorted()

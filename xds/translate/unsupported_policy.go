@@ -69,3 +69,57 @@ func governed(spec *schema.Spec, p *schema.RoutePolicy, t *schema.RouteTarget) [
 	}
 	return routes
 }
+
+// listenerPolicy reports what a policy says of listeners at which it does
+// nothing.
+func (u *unsupported) listenerPolicy(spec *schema.Spec, p *schema.ListenerPolicy) {
+	for i := range p.Spec.Targets {
+		t := &p.Spec.Targets[i]
+		path, ref := fmt.Sprintf("spec.targets[%d]", i), t.In(p.Ref.Namespace)
+		lb := p.Spec.LoadBalancing
+		if ref.Kind == schema.KindVirtualGateway {
+			if lb != nil {
+				u.warn(path, "nobody in the mesh chooses among the endpoints of "+ref.String()+", so that loadBalancing does nothing", "target a virtual node")
+			}
+			continue
+		}
+		n := spec.VirtualNodes[ref.Key]
+		if n == nil {
+			continue
+		}
+		for j := range n.Spec.Listeners {
+			l := n.Spec.Listeners[j].PortMapping
+			if l.Protocol != schema.ProtocolTCP || t.Port != 0 && t.Port != l.Port {
+				continue
+			}
+			if p.Spec.RateLimit != nil {
+				u.warn(path, fmt.Sprintf("what comes to port %d of %s is TCP, and no requests are limited there", l.Port, ref), "target ports of http, http2 or grpc")
+			}
+			if lb != nil && lb.Algorithm.Hashes() && connectionHash(lb.HashOn) == nil {
+				u.warn(path, fmt.Sprintf("what comes to port %d of %s is TCP, of which nothing is hashed but sourceAddress", l.Port, ref), "add sourceAddress: true, or target other ports")
+			}
+		}
+		if dns := dnsOf(n); lb != nil && dns != nil && dns.ResponseType != "ENDPOINTS" && spec.EndpointsOf(n) == nil {
+			u.warn(path, ref.String()+" has one endpoint at a time, so that there is nothing to choose", "set responseType: ENDPOINTS in its serviceDiscovery.dns")
+		}
+	}
+	for path, service := range p.Spec.Asked() {
+		v := spec.VirtualServices[service.In(p.Ref.Namespace)]
+		if v == nil {
+			continue
+		}
+		if _, router := spec.ProviderOf(v); router != nil {
+			to := map[*schema.VirtualNode]bool{}
+			for i := range router.Spec.Routes {
+				for _, t := range router.Spec.Routes[i].Targets() {
+					if n := spec.TargetNode(router, t); n != nil && t.Weight > 0 {
+						to[n] = true
+					}
+				}
+			}
+			if len(to) > 1 {
+				u.warn(path+".virtualServiceRef", fmt.Sprintf("questions of proxies are not routed: of the nodes behind %s, only the one with the most weight of its last route is asked", v.Ref), "name a virtual service that one node provides")
+			}
+		}
+	}
+}
