@@ -66,7 +66,7 @@ func traffic(t *testing.T, mode string, newGround func(*lab.Lab) (ground, error)
 			if err != nil {
 				return err
 			}
-			env.Values[meshKey{}] = &mesh{lab: l, ground: g, dir: env.WorkDir, copies: map[string]int{}, bare: map[string]bool{}, names: &lab.Names{}}
+			env.Values[meshKey{}] = &mesh{lab: l, ground: g, dir: env.WorkDir, copies: map[string]int{}, bare: map[string]bool{}, agents: map[string]string{}, names: &lab.Names{}}
 			return overlay(filepath.Join(dir, "base"), env.WorkDir)
 		},
 	})
@@ -129,6 +129,7 @@ func verbs() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 	add("endpoints", nil, several)
 	add("issue", nil, issue)
+	add("agent", nil, agent)
 	add("bare", nil, bare)
 	add("written", (*mesh).build, written)
 	add("registry", (*mesh).build, registry)

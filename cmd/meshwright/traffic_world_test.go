@@ -68,6 +68,7 @@ type mesh struct {
 	bare   map[string]bool
 
 	secrets secrets
+	agents  map[string]string // node → the socket of its own SDS server
 
 	built    bool
 	up       bool
@@ -257,7 +258,7 @@ func (w *mesh) serve(ctx context.Context) error {
 func (w *mesh) startProxy(ctx context.Context, m *machine, control, resolver netip.AddrPort) error {
 	bootstrap, err := translate.Bootstrap(translate.BootstrapConfig{
 		Identity: m.identity, NodeID: m.name, Capture: w.ground.capture(m), XDSAddress: control.String(),
-		AdminAddress: w.ground.admin(m), DNSResolvers: []netip.AddrPort{resolver},
+		AdminAddress: w.ground.admin(m), DNSResolvers: []netip.AddrPort{resolver}, SDSSocket: w.agents[m.resource],
 	})
 	if err != nil {
 		return err
