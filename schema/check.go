@@ -32,6 +32,7 @@ var checks = []check{
 	{CodeDoc{"MW2111", "a policy changes a header that must be kept"}, Error, keptHeaders, nil},
 	{CodeDoc{"MW2112", "a key set is none, or an issuer is written twice"}, Error, keySets, nil},
 	{CodeDoc{"MW2113", "load balancing hashes nothing, or does not hash"}, Error, hashes, nil},
+	{CodeDoc{"MW2114", "the format of an access log is none"}, Error, accessLogs, nil},
 
 	{CodeDoc{"MW2201", "a route is for a port or protocol that no listener has"}, Error, routerListeners, gatewayListeners},
 	{CodeDoc{"MW2202", "a target's port is not one of its listeners', or is needed and missing"}, Error, nil, targetPorts},
