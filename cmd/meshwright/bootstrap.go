@@ -15,6 +15,7 @@ type bootstrapCmd struct {
 	NodeID       string   `name:"node-id" help:"This proxy's own name among those of its identity (default: the identity)."`
 	AdminAddress string   `default:"127.0.0.1:9901" help:"Envoy's admin interface."`
 	DNSResolver  []string `name:"dns-resolver" placeholder:"IP:PORT" help:"Resolve with these DNS servers (default: the machine's)."`
+	AllStats     bool     `help:"Keep the metrics too that say nothing more than others do."`
 	Sotw         bool     `help:"State-of-the-world xDS instead of delta."`
 	SDSSocket    string   `name:"sds-socket" env:"APPMESH_SDS_SOCKET_PATH" placeholder:"PATH" help:"Socket of the machine's SDS server (SPIRE, say), for certificates that the spec takes by sds."`
 	XdsCA        string   `name:"xds-ca" placeholder:"FILE" help:"Reach the daemon by TLS and trust these authorities."`
@@ -56,7 +57,7 @@ func (cmd bootstrapCmd) Run(c console) error {
 	}
 	out, err := print(translate.BootstrapConfig{
 		Identity: id, NodeID: cmd.NodeID, Capture: capture, XDSAddress: cmd.XdsAddress, SOTW: cmd.Sotw,
-		AdminAddress: admin, DNSResolvers: resolvers,
+		AdminAddress: admin, AllStats: cmd.AllStats, DNSResolvers: resolvers,
 		CAFile: cmd.XdsCA, CertFile: cmd.XdsCert, KeyFile: cmd.XdsKey, TokenFile: cmd.XdsTokenFile, SDSFile: cmd.XdsSds, SDSSocket: cmd.SDSSocket,
 	})
 	if err != nil {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -93,6 +95,32 @@ func TestE2EObservability(t *testing.T) {
 			return nil
 		}))
 	})
+	t.Run("metrics", func(t *testing.T) {
+		rules := read(t, "deploy", "prometheus", "appmesh.yaml")
+		shown := map[string]bool{} // by name, and by label
+		var all strings.Builder
+		for i := range lab.YelbNodes {
+			all.WriteString(scraped(t, "http://"+l.Net.At(byte(10+i), 9901).String()+"/stats/prometheus"))
+		}
+		series := regexp.MustCompile(`(?m)^([a-z][a-z0-9_]*)\{(.*)\} `).FindAllStringSubmatch(all.String(), -1)
+		for _, m := range series {
+			shown[m[1]] = true
+			for _, label := range regexp.MustCompile(`([a-z_]+)="`).FindAllStringSubmatch(m[2], -1) {
+				shown[label[1]] = true
+			}
+		}
+		t.Logf("%d series of Yelb's five proxies", len(series))
+		shown["appmesh_virtual_gateway"] = true // Yelb has no gateway
+		names := regexp.MustCompile(`\b(?:envoy|appmesh)_[a-z0-9_]+`).FindAllString(rules, -1)
+		if len(names) < 50 {
+			t.Errorf("only %d names in the recording rules", len(names))
+		}
+		for _, name := range names {
+			if !shown[name] {
+				t.Errorf("appmesh.yaml speaks of %s, which no Envoy shows", name)
+			}
+		}
+	})
 	t.Run("sampling", func(t *testing.T) {
 		const appserver = "yelb/yelb-appserver-virtual-node"
 		// Connections that are there keep the listener of their beginning.
@@ -126,6 +154,17 @@ func TestE2EObservability(t *testing.T) {
 			t.Errorf("%d traces of 20 requests at 0 %%", n)
 		}
 	})
+}
+
+// scraped is what is at a URL.
+func scraped(t testing.TB, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	must(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	must(t, err)
+	return string(b)
 }
 
 // collector takes spans, as an OpenTelemetry collector does.

@@ -10,7 +10,6 @@ import (
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
 	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
 	caresv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/network/dns_resolver/cares/v3"
 	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
@@ -19,7 +18,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -37,6 +35,7 @@ type BootstrapConfig struct {
 
 	AdminAddress netip.AddrPort   // of Envoy's admin interface; zero: 127.0.0.1:9901
 	DNSResolvers []netip.AddrPort // none: the machine's
+	AllStats     bool             // also the metrics that say nothing more than others
 
 	SDSSocket string // of the SDS server on the proxy's machine, for `sds` certificates; empty: there is none
 
@@ -75,7 +74,7 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 		Node:             &corev3.Node{Id: c.nodeID(), Cluster: c.Identity.String(), Metadata: c.Capture.Metadata()},
 		DynamicResources: dynamicResources(c),
 		StaticResources:  staticResources(c),
-		StatsConfig:      &metricsv3.StatsConfig{StatsTags: statsTags(c.Identity)},
+		StatsConfig:      statsConfig(c),
 		Admin:            adminInterface(c.AdminAddress),
 		LayeredRuntime:   runtimeLayers(),
 		OverloadManager:  overloadLimits(),
@@ -120,19 +119,6 @@ func dynamicResources(c BootstrapConfig) *bootstrapv3.Bootstrap_DynamicResources
 		CdsConfig: ads,
 		LdsConfig: ads,
 	}
-}
-
-// statsTags label every metric with who the proxy is, as App Mesh's
-// ENABLE_ENVOY_STATS_TAGS did.
-func statsTags(id xds.Identity) []*metricsv3.TagSpecifier {
-	tag := func(name, value string) *metricsv3.TagSpecifier {
-		return &metricsv3.TagSpecifier{TagName: name, TagValue: &metricsv3.TagSpecifier_FixedValue{FixedValue: value}}
-	}
-	resource := "appmesh.virtual_node"
-	if id.Kind == schema.KindVirtualGateway {
-		resource = "appmesh.virtual_gateway"
-	}
-	return []*metricsv3.TagSpecifier{tag("appmesh.mesh", id.Mesh), tag(resource, id.Name)}
 }
 
 func adminInterface(at netip.AddrPort) *bootstrapv3.Admin {

@@ -47,9 +47,6 @@ func TestBootstrap(t *testing.T) {
 				Once bool   `json:"set_node_on_first_message_only"`
 			} `json:"ads_config"`
 		} `json:"dynamic_resources"`
-		Stats struct {
-			Tags []map[string]string `json:"stats_tags"`
-		} `json:"stats_config"`
 	}
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
@@ -63,13 +60,6 @@ func TestBootstrap(t *testing.T) {
 	}
 	if a := got.Dynamic.ADS; a.API != "DELTA_GRPC" || !a.Once {
 		t.Errorf("ads_config: %+v", a)
-	}
-	wantTags := []map[string]string{
-		{"tag_name": "appmesh.mesh", "fixed_value": "yelb"},
-		{"tag_name": "appmesh.virtual_node", "fixed_value": "yelb-ui-virtual-node"},
-	}
-	if diff := cmp.Diff(wantTags, got.Stats.Tags); diff != "" {
-		t.Errorf("stats tags (-want +got):\n%s", diff)
 	}
 	again, _ := translate.Bootstrap(translate.BootstrapConfig{Identity: ui, NodeID: "ui-1", Capture: capture, XDSAddress: "control:1234"})
 	if !bytes.Equal(b, again) {

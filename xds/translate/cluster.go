@@ -28,6 +28,7 @@ func egressCluster(name string, u upstream, mesh *schema.Mesh) *clusterv3.Cluste
 		HealthChecks:     healthChecks(u.node, l),
 		OutlierDetection: outlierDetection(l.OutlierDetection),
 	}
+	nameStats(c)
 	discover(c, u, mesh)
 	balance(c, u.lb)
 	speak(c, l.PortMapping.Protocol)

@@ -157,7 +157,7 @@ func (b *builder) through(table string, e entrance, policy *schema.ClientPolicy,
 				continue
 			}
 			made := proto.CloneOf(inner)
-			made.Name, made.Match = throughName(e.GatewayRoute, inner.Name), match
+			made.Name, made.Match, made.StatPrefix = throughName(e.GatewayRoute, inner.Name), match, service.AWSName
 			if action := made.GetRoute(); action != nil {
 				set(action)
 				if h := e.action.Rewrite; h == nil || h.Hostname == nil || h.Hostname.DefaultTargetHostname != "DISABLED" {

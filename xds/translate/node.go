@@ -122,6 +122,7 @@ func (b *builder) ingressCluster(n *schema.VirtualNode, l *schema.NodeListener) 
 		LoadAssignment:       loadAssignment(name, socketAddress(b.appAddress(l.PortMapping)), nil),
 		CircuitBreakers:      circuitBreakers(poolLimits(l.ConnectionPool, l.PortMapping.Protocol)),
 	}
+	nameStats(c)
 	speak(c, l.PortMapping.Protocol)
 	b.add(xds.Cluster, name, c)
 	return name

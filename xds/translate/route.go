@@ -80,7 +80,9 @@ func (b *builder) egressRoutes(name string, passing bool, backends []answer, dom
 		for _, h := range hosts {
 			made := &routev3.VirtualHost{Name: virtualHostName(h.link.Service), Domains: h.domains}
 			for i, r := range h.routes {
-				made.Routes = append(made.Routes, httpRoute(r, h.ways[i]))
+				route := httpRoute(r, h.ways[i])
+				route.StatPrefix = h.link.Service.AWSName
+				made.Routes = append(made.Routes, route)
 			}
 			out.VirtualHosts = append(out.VirtualHosts, made)
 		}
