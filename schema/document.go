@@ -151,7 +151,7 @@ func (p *parsed) resource(kind Kind, ref Ref, n *node) {
 		return
 	}
 	m := res.meta()
-	m.Ref, m.Pos = ref, n.pos
+	m.Ref, m.Pos, m.root = ref, n.pos, n
 	if m.AWSName = awsName(res); m.AWSName == "" {
 		m.AWSName = defaultAWSName(ref)
 	}

@@ -17,6 +17,18 @@ type Meta struct {
 	// Digest is a hash of the resource's content (labels and spec, not its
 	// position): equal digests mean equal resources.
 	Digest string `json:"digest"`
+
+	root *node // the document, shared with the loader; nil: made by hand
+}
+
+// At is the place of a field, spelled as in [Diagnostic].Path; where the field
+// is absent, that of what it would stand in.
+func (m *Meta) At(path string) Pos {
+	if m.root == nil {
+		return m.Pos
+	}
+	_, pos := m.root.at(path)
+	return pos
 }
 
 // Meta returns itself, so that every kind that embeds it is a [Resource].

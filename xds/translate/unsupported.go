@@ -43,7 +43,7 @@ type unsupported struct {
 
 func (u *unsupported) warn(path, what, fix string) {
 	u.found = append(u.found, schema.Diagnostic{
-		Code: schema.CodeUnsupported, Severity: schema.Warning, Pos: u.meta.Pos, Resource: u.meta.Ref, Path: path, What: what, Fix: fix,
+		Code: schema.CodeUnsupported, Severity: schema.Warning, Pos: u.meta.At(path), Resource: u.meta.Ref, Path: path, What: what, Fix: fix,
 	})
 }
 
