@@ -201,8 +201,8 @@ func (c *corpusCase) before(t testing.TB) *seen {
 	return c.seen
 }
 
-// look loads and translates the case as it is now.
-func (c *corpusCase) look(t testing.TB) *seen {
+// files are the case's as they are now.
+func (c *corpusCase) files(t testing.TB) fstest.MapFS {
 	t.Helper()
 	files := fstest.MapFS{}
 	for name, docs := range c.docs {
@@ -215,7 +215,13 @@ func (c *corpusCase) look(t testing.TB) *seen {
 		}
 		files[name] = &fstest.MapFile{Data: b.Bytes(), Mode: 0o644}
 	}
-	r, err := schema.NewLoader(schema.Config{}).Load(context.Background(), files)
+	return files
+}
+
+// look loads and translates the case as it is now.
+func (c *corpusCase) look(t testing.TB) *seen {
+	t.Helper()
+	r, err := schema.NewLoader(schema.Config{}).Load(context.Background(), c.files(t))
 	if err != nil {
 		t.Fatal(err)
 	}
