@@ -119,5 +119,11 @@ var fieldRows = []fieldRow{
 	field(`RoutePolicy fault\..*`, works, wire, "delays and aborts of the route", "policy_fault"),
 	field(`RoutePolicy (request|response)Headers\..*`, works, wire, "headers set, added and removed", "policy_headers"),
 	field(`RoutePolicy cors\..*`, works, wire, "CORS of the route", "policy_cors"),
+	field(`ListenerPolicy targets\[\]\.(kind|namespace)|ListenerPolicy .*(virtualServiceRef\..*|\.port|\.inline)`, works, diagnostics, "which listener, and who is asked with which keys", "policy_*"),
+	field(`ListenerPolicy targets\[\]\..*`, works, wire, "which listeners it governs", "policy_*"),
+	field(`ListenerPolicy rateLimit\..*`, works, wire, "a local rate limit of the listener", "policy_listener_limit"),
+	field(`ListenerPolicy jwt\..*`, works, wire, "tokens are checked before a request is let in", "policy_jwt* policy_authz*"),
+	field(`ListenerPolicy externalAuthorization\..*`, works, wire, "a service is asked before a request is let in", "policy_jwt* policy_authz*"),
+	field(`ListenerPolicy loadBalancing\..*`, works, wire, "how clients choose among the node's endpoints", "policy_balance*"),
 	field(`RoutePolicy (retryPolicy|timeout)\..*`, works, wire, "as of a route, where that has none", "policy_retry_node policy_long_timeout"),
 }
