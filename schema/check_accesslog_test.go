@@ -11,7 +11,7 @@ import (
 // The case that a real Envoy reads has every command operator that is let
 // through.
 func TestEveryOperatorIsInTheCase(t *testing.T) {
-	c := fixtures.Archives(t, "specs/translate_access_log.txtar")[0]
+	c := fixtures.Archives(t, "specs/translate_logs_operators.txtar")[0]
 	text, err := fs.ReadFile(c.Files, "shop.yaml")
 	if err != nil {
 		t.Fatal(err)
