@@ -2,7 +2,6 @@ package schema
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -268,35 +267,6 @@ func tokenlessChecks(t *linker, report func(res Resource, path, what, fix string
 					report(p, fmt.Sprintf("spec.targets[%d]", i), fmt.Sprintf("clients check the health of %s at %s, and have no token there", n.Ref, path), "add the path to jwt.except, or check by TCP")
 				}
 			}
-		}
-	}
-}
-
-// keySets are as RFC 7517 has them, and an issuer has one.
-func keySets(res Resource, report func(path, what, fix string)) {
-	p, ok := res.(*ListenerPolicy)
-	if !ok || p.Spec.JWT == nil {
-		return
-	}
-	first := map[string]int{}
-	for i, issuer := range p.Spec.JWT.Issuers {
-		if at, taken := first[issuer.Issuer]; taken {
-			report(fmt.Sprintf("spec.jwt.issuers[%d].issuer", i), fmt.Sprintf("spec.jwt.issuers[%d] is the same", at), "write all of its keys in one set")
-		} else {
-			first[issuer.Issuer] = i
-		}
-		var set struct {
-			Keys []struct {
-				Type string `json:"kty"`
-			} `json:"keys"`
-		}
-		path := fmt.Sprintf("spec.jwt.issuers[%d].jwks.inline", i)
-		switch err := json.Unmarshal([]byte(issuer.JWKS.Inline), &set); {
-		case issuer.JWKS.Inline == "":
-		case err != nil:
-			report(path, "it is no JSON: "+err.Error(), `write {"keys": [{"kty": "RSA", …}]}, as the issuer publishes it`)
-		case len(set.Keys) == 0 || set.Keys[0].Type == "":
-			report(path, "it has no keys", `write {"keys": [{"kty": "RSA", …}]}, as the issuer publishes it`)
 		}
 	}
 }

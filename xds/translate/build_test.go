@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -38,6 +39,10 @@ func FuzzBuild(f *testing.F) {
 			if data, err := fs.ReadFile(c.Files, name); err == nil {
 				f.Add(data)
 			}
+		}
+		mesh, _ := fs.ReadFile(c.Files, "mesh.yaml")
+		if policies, err := fs.ReadFile(c.Files, "policies.yaml"); err == nil {
+			f.Add(slices.Concat(mesh, []byte("---\n"), policies))
 		}
 	}
 	f.Fuzz(func(t *testing.T, document []byte) {

@@ -79,7 +79,7 @@ func (b *builder) tokenIssuer(owner schema.Resource, i *schema.JWTIssuer) *jwtau
 	to := b.ask(owner, s.VirtualServiceRef, s.Port)
 	cache := 5 * time.Minute
 	if s.Cache != nil {
-		cache = max(s.Cache.Duration(), time.Second)
+		cache = min(max(s.Cache.Duration(), time.Second), 365*24*time.Hour) // Envoy refuses 0 and eternity
 	}
 	out.JwksSourceSpecifier = &jwtauthnv3.JwtProvider_RemoteJwks{RemoteJwks: &jwtauthnv3.RemoteJwks{
 		HttpUri:       to.uri(s.Path, 5*time.Second),
