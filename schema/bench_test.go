@@ -96,7 +96,7 @@ func TestScaleIsTheSameInYAMLAndCUE(t *testing.T) {
 	if yaml.Spec == nil || cue.Spec == nil {
 		t.Fatalf("YAML:\n%vCUE:\n%v", yaml.Diagnostics, cue.Diagnostics)
 	}
-	if diff := cmp.Diff(yaml.Spec, cue.Spec, cmpopts.IgnoreUnexported(Spec{}), cmpopts.IgnoreFields(Meta{}, "Pos")); diff != "" {
+	if diff := cmp.Diff(yaml.Spec, cue.Spec, cmpopts.IgnoreUnexported(Spec{}, Meta{}), cmpopts.IgnoreFields(Meta{}, "Pos")); diff != "" {
 		t.Errorf("(-YAML +CUE):\n%s", diff)
 	}
 	for name, f := range scale.FS() {

@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/meshwright/meshwright/fixtures"
 	. "github.com/meshwright/meshwright/schema"
@@ -226,7 +227,7 @@ func TestReload(t *testing.T) {
 	if got := two.VirtualNodes[web].Mesh; got != "two" {
 		t.Errorf("mesh: got %s, want two", got)
 	}
-	if diff := cmp.Diff(was, *one.VirtualNodes[web]); diff != "" {
+	if diff := cmp.Diff(was, *one.VirtualNodes[web], cmpopts.IgnoreUnexported(Meta{})); diff != "" {
 		t.Errorf("the first spec changed (-was +is):\n%s", diff)
 	}
 	if one.VirtualNodes[db].Mesh != "one" {
