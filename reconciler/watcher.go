@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -164,8 +163,7 @@ func loaded(rev *sources.Revision, res *schema.Result, folder string) Loaded {
 	l := Loaded{Revision: *rev, Documents: res.Documents, Diagnostics: slices.Clone(res.Diagnostics), Spec: res.Spec}
 	l.Revision.Files = nil
 	for i := range l.Diagnostics {
-		pos := &l.Diagnostics[i].Pos
-		pos.File = path.Join(folder, pos.File)
+		l.Diagnostics[i] = l.Diagnostics[i].Within(folder)
 	}
 	if len(res.Diagnostics.Errors()) > 0 {
 		l.Spec = nil

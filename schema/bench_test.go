@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -103,17 +102,5 @@ func TestScaleIsTheSameInYAMLAndCUE(t *testing.T) {
 		if !bytes.Equal(f.Data, scale.FS()[name].Data) {
 			t.Errorf("%s differs from itself", name)
 		}
-	}
-}
-
-// TestLoad1000Within holds the budget of a cold check of 1,000 resources.
-func TestLoad1000Within(t *testing.T) {
-	if testing.Short() {
-		t.Skip("measures time")
-	}
-	before := time.Now()
-	loadWhole(t, NewLoader(Config{}), fixtures.Scale{Nodes: 500}.FS(), 1001)
-	if took := time.Since(before); took > 1500*time.Millisecond {
-		t.Errorf("it took %v, more than 1.5 s", took)
 	}
 }

@@ -3,6 +3,7 @@ package schema
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -29,11 +30,12 @@ type Diagnostic struct {
 	Resource Ref      `json:"resource,omitzero"` // zero: the finding is about the file
 	Path     string   `json:"path,omitempty"`    // of the field, as spec.routes[0].name
 	What     string   `json:"what"`              // what is wrong
+	Also     Pos      `json:"also,omitzero"`     // another place that belongs to it
 	Fix      string   `json:"fix,omitempty"`     // what to do about it
 }
 
 // String is the one line of the diagnostic:
-// file:line:col: severity: Kind/namespace/name: path: what; what to do.
+// file:line:col: severity: Kind/namespace/name: path: what: also; what to do.
 func (d Diagnostic) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s: ", d.Pos, d.Severity)
@@ -44,10 +46,23 @@ func (d Diagnostic) String() string {
 		fmt.Fprintf(&b, "%s: ", d.Path)
 	}
 	b.WriteString(oneLine(d.What))
+	if d.Also != (Pos{}) {
+		b.WriteString(": " + d.Also.String())
+	}
 	if d.Fix != "" {
 		b.WriteString("; " + oneLine(d.Fix))
 	}
 	return b.String()
+}
+
+// Within names the diagnostic's files from outside of the folder that they are
+// in.
+func (d Diagnostic) Within(folder string) Diagnostic {
+	d.Pos.File = path.Join(folder, d.Pos.File)
+	if d.Also != (Pos{}) {
+		d.Also.File = path.Join(folder, d.Also.File)
+	}
+	return d
 }
 
 // oneLine keeps a text that quotes a user's document on its line.

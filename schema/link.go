@@ -69,7 +69,8 @@ func (t *linker) once() {
 	docs := t.docs[:0:0]
 	for _, d := range t.docs {
 		if first := t.byRef[d.ref]; first != nil && d.ref.Name != "" {
-			t.report(d, CodeDuplicate, "metadata.name", "", "it is defined at "+first.root.pos.String()+" already", "keep one, or rename one")
+			t.report(d, CodeDuplicate, "metadata.name", "", "it is defined already", "keep one, or rename one")
+			t.diags[len(t.diags)-1].Also = first.root.pos
 			continue
 		}
 		t.byRef[d.ref] = d

@@ -3,6 +3,8 @@ package schema
 import (
 	"cmp"
 	"strconv"
+	"strings"
+	"unicode"
 )
 
 // Kind is the kind of a resource, spelled as in its document.
@@ -47,6 +49,7 @@ type Ref struct {
 // String is the ref as people read it: kind/namespace/name, or kind/name for
 // what has no namespace.
 func (r Ref) String() string {
+	r.Name = cmp.Or(r.Name, "(no name)")
 	if r.Namespace == "" {
 		return string(r.Kind) + "/" + r.Name
 	}
@@ -69,6 +72,9 @@ type Pos struct {
 // String is file:line:col, without the parts that are unknown.
 func (p Pos) String() string {
 	s := p.File
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		s = strconv.Quote(s) // or it would be several lines
+	}
 	if p.Line > 0 {
 		s += ":" + strconv.Itoa(p.Line)
 		if p.Col > 0 {

@@ -192,6 +192,7 @@ func (v *validation) structure(s *shape, n *node) {
 		}
 		if written.has(at) {
 			v.badField(f.name, f.pos, CodeDuplicateField, "keep one", "field %q is written twice", f.name)
+			continue // the first is what all else goes by
 		}
 		written.add(at)
 		if f.value.kind == nullNode {

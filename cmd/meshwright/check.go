@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 
 	"github.com/meshwright/meshwright/schema"
@@ -102,7 +103,7 @@ func formatSARIF(w io.Writer, r *schema.Result) error {
 			"level":   d.Severity,
 			"message": object{"text": message(d)},
 			"locations": []object{{"physicalLocation": object{
-				"artifactLocation": object{"uri": d.Pos.File},
+				"artifactLocation": object{"uri": (&url.URL{Path: d.Pos.File}).String()},
 				"region":           object{"startLine": max(d.Pos.Line, 1), "startColumn": max(d.Pos.Col, 1)},
 			}}},
 		})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"testing/fstest"
@@ -63,7 +62,7 @@ func (t tree) load(ctx context.Context) (*schema.Result, error) {
 		return nil, err
 	}
 	for i := range r.Diagnostics {
-		r.Diagnostics[i].Pos.File = path.Join(prefix, r.Diagnostics[i].Pos.File)
+		r.Diagnostics[i] = r.Diagnostics[i].Within(prefix)
 	}
 	return r, nil
 }

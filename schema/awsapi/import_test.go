@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -136,7 +135,8 @@ func FuzzImport(f *testing.F) {
 	})
 }
 
-// TestHostileInput: a few lines that stand for billions are an error, soon.
+// TestHostileInput: a few lines that stand for billions are an error. Were
+// they written out, the test would not end.
 func TestHostileInput(t *testing.T) {
 	doubled := func(line string) string { // n lines, each of which names the one before twice
 		var b strings.Builder
@@ -155,11 +155,7 @@ func TestHostileInput(t *testing.T) {
 		"text":       "AWSTemplateFormatVersion: x\nParameters: {P: {Default: \"" + strings.Repeat("p", 1000) + "\"}}\nResources:\n  A: {Type: AWS::AppMesh::Mesh, Properties: {MeshName: !Sub \"" + strings.Repeat("${P}", 1000) + "\"}}\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
 			r := imported(t, awsapi.Options{}, awsapi.File{Name: "hostile", Data: []byte(text), Named: true})
-			if took := time.Since(began); took > 20*time.Second {
-				t.Errorf("it took %v", took)
-			}
 			if name != "conditions" && r.Errors() == 0 {
 				t.Errorf("no error, %d documents", len(r.Documents))
 			}

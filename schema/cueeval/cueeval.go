@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	quiet       = 30 * time.Second // without an answer, on a busy machine
+	quiet       = 2 * time.Minute // without an answer, on the busiest machine
 	answerBytes = 64 << 20
 )
 
@@ -31,8 +31,9 @@ type Child struct {
 	Exe  string
 	Args []string
 	// Timeout is how long the child may go without a package being done; zero
-	// means 30 s. It is the last resort: what a package takes is measured in
-	// processor time, so that a busy machine refuses nothing that is good.
+	// means two minutes. It is the last resort, for a child that is stuck: what
+	// a package takes is measured in processor time, so that a busy machine
+	// refuses nothing that is good.
 	Timeout time.Duration
 }
 
