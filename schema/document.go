@@ -39,6 +39,11 @@ func (p *parsed) report(code Code, pos Pos, what, fix string) {
 	p.diags = append(p.diags, Diagnostic{Code: code, Severity: Error, Pos: pos, What: what, Fix: fix})
 }
 
+// warn adds a finding that refuses nothing.
+func (p *parsed) warn(pos Pos, what, fix string) {
+	p.diags = append(p.diags, Diagnostic{Code: CodeFile, Severity: Warning, Pos: pos, What: what, Fix: fix})
+}
+
 // add takes in one document: ours are validated and decoded, lists opened,
 // namespaces read, all others counted.
 func (p *parsed) add(n *node) {

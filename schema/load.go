@@ -116,6 +116,12 @@ func (l *Loader) Load(ctx context.Context, fsys fs.FS) (*Result, error) {
 // CUE files import.
 func (f *file) specFile() bool { return !strings.Contains("/"+f.path, "/cue.mod/") }
 
+// extensions are those of spec files.
+var extensions = []string{".cue", ".yaml", ".yml", ".json"}
+
+// Extensions returns how the names of spec files end.
+func Extensions() []string { return slices.Clone(extensions) }
+
 // list finds the spec files of a tree, sorted by path, and refuses what cannot
 // be one.
 func list(fsys fs.FS) (found []*file, refused *parsed, err error) {
@@ -126,7 +132,7 @@ func list(fsys fs.FS) (found []*file, refused *parsed, err error) {
 			return fmt.Errorf("list %s: %w", p, err)
 		}
 		name := d.Name()
-		isSpec := slices.Contains([]string{".cue", ".yaml", ".yml", ".json"}, path.Ext(name))
+		isSpec := slices.Contains(extensions, path.Ext(name))
 		module := strings.Contains("/"+p, "/cue.mod/")
 		switch {
 		case p == ".":
@@ -144,6 +150,8 @@ func list(fsys fs.FS) (found []*file, refused *parsed, err error) {
 			refuse(p, "this is a submodule, and its files are not read", "copy them into this repository")
 		case d.Type() == fs.ModeSymlink && (isSpec || path.Ext(name) == ""):
 			refuse(p, "this is a symbolic link, and those are not followed", "put the file itself there")
+		case !isSpec && slices.Contains(extensions, strings.ToLower(path.Ext(name))):
+			refused.warn(Pos{p, 1, 1}, "this file is not read, since its name ends in capitals", "rename it to end in "+strings.ToLower(path.Ext(name)))
 		case !isSpec:
 		case !d.Type().IsRegular():
 			refuse(p, "this is no regular file", "remove it")
@@ -155,6 +163,9 @@ func list(fsys fs.FS) (found []*file, refused *parsed, err error) {
 		}
 		return nil
 	})
+	if err == nil && len(found) == 0 && len(refused.diags) == 0 {
+		refused.warn(Pos{File: "."}, "there are no spec files here (*"+strings.Join(extensions, ", *")+")", "name the folder that holds the specs; templates are to be rendered first")
+	}
 	slices.SortFunc(found, func(a, b *file) int { return strings.Compare(a.path, b.path) })
 	return found, refused, err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing/fstest"
 
 	"github.com/meshwright/meshwright/reconciler"
@@ -42,6 +43,9 @@ func (t tree) open() (files fs.FS, prefix string, err error) {
 	}
 	if info.IsDir() {
 		return os.DirFS(t.Path), filepath.ToSlash(filepath.Clean(t.Path)), nil
+	}
+	if ext := filepath.Ext(t.Path); !slices.Contains(schema.Extensions(), ext) {
+		return nil, "", fmt.Errorf("%s is no spec file; those end in %s", t.Path, strings.Join(schema.Extensions(), ", "))
 	}
 	data, err := os.ReadFile(t.Path)
 	if err != nil {
