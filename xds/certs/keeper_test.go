@@ -49,7 +49,7 @@ spec: {awsName: front.example, provider: {virtualNode: {virtualNodeRef: {name: w
 apiVersion: appmesh.k8s.aws/v1beta2
 kind: VirtualService
 metadata: {name: odd, namespace: shop}
-spec: {awsName: "no name/of DNS", provider: {virtualRouter: {virtualRouterRef: {name: split}}}}
+spec: {awsName: "-no-name-of-dns-", provider: {virtualRouter: {virtualRouterRef: {name: split}}}}
 ---
 apiVersion: appmesh.k8s.aws/v1beta2
 kind: VirtualService
