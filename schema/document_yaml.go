@@ -101,6 +101,8 @@ var yamlMistakes = []struct{ raw, what, fix string }{
 	{"invalid trailing UTF-8", "the file is not UTF-8", "save it as UTF-8"},
 	{"incomplete UTF-8", "the file is not UTF-8", "save it as UTF-8"},
 	{"did not find expected node content", "a bracket, a comma or a colon where a value is wanted", "put the value in quotes"},
+	{"found incompatible YAML document", "this is YAML of a version that is not known", "write %YAML 1.2, or leave the line out"},
+	{"exceeded max depth", "values nest too deep", "flatten it"},
 }
 
 const (
@@ -142,6 +144,11 @@ func (c chunk) problem(path string, err error, p *parsed) {
 			what, fix = k.what, k.fix
 		}
 	}
+	for _, open := range []struct{ bracket, close string }{{"[", "]"}, {"{", "}"}} { // at the end of the text: then nothing else is told
+		if strings.HasPrefix(msg, "did not find expected node content") && strings.HasSuffix(strings.TrimSpace(c.text), open.bracket) {
+			what, fix = "a "+open.bracket+" that is not closed", "close it with "+open.close
+		}
+	}
 	// Where a prefix of the document is good and one line more is not, that
 	// line is the mistake, unless something was opened above it.
 	if !strings.Contains(what, "not closed") && len(c.text) < 1<<16 {
@@ -151,11 +158,43 @@ func (c chunk) problem(path string, err error, p *parsed) {
 	}
 	line = min(line, len(lines))
 	text := lines[line-1]
+	if before := line - 2; strings.HasPrefix(what, "a second colon") && before >= 0 && strings.Count(text, ":") < 2 && strings.TrimSpace(lines[before]) != "" && !strings.Contains(lines[before], ":") {
+		line, text = line-1, lines[before] // a text that goes on, to the parser
+		what, fix = "a line without a colon amid fields", "write name: value, or indent it if it belongs to the text above"
+	}
 	if strings.Contains(text, "{{") {
 		what, fix = looksLikeTemplate, renderFirst
 	}
-	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
-	at(line, utf8.RuneCountInString(indent)+1, what, fix)
+	at(line, utf8.RuneCountInString(text[:suspect(text, what)])+1, what, fix)
+}
+
+// suspect is where in a line a mistake is, by what the mistake is; else where
+// its text begins.
+func suspect(text, what string) int {
+	start := len(text) - len(strings.TrimLeft(text, " \t"))
+	at := -1
+	switch {
+	case strings.Contains(what, "quote"):
+		at = strings.IndexAny(text, "\"'")
+	case strings.Contains(what, "a [ that"):
+		at = strings.IndexByte(text, '[')
+	case strings.Contains(what, "a { that"):
+		at = strings.IndexByte(text, '{')
+	case strings.Contains(what, "a second colon"):
+		if first := strings.Index(text, ": "); first >= 0 {
+			if second := strings.Index(text[first+1:], ": "); second >= 0 {
+				at = first + 1 + second
+			}
+		}
+	case strings.Contains(what, "cannot start"):
+		if colon := strings.Index(text, ": "); colon >= 0 {
+			at = colon + len(text[colon:]) - len(strings.TrimLeft(text[colon:], ": "))
+		}
+	}
+	if at < start {
+		return start
+	}
+	return at
 }
 
 // tabIndent returns the place of the first tab in a line's indentation.
