@@ -154,6 +154,8 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 			s.endStage()
 		}
 	}()
+	s.ordering.RLock()
+	defer s.ordering.RUnlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.stream.making()

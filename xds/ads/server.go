@@ -36,6 +36,11 @@ type Server struct {
 
 	publishing sync.Mutex // one Publish at a time
 
+	// ordering is written while a state is given to all streams and its stages
+	// are found, and read by each step: no stream makes its part of a change
+	// before the order over all of them is known. It is taken before mu.
+	ordering sync.RWMutex
+
 	mu        sync.Mutex // before any conn's
 	conns     map[*conn]struct{}
 	state     xds.State
@@ -175,6 +180,8 @@ func (s *Server) Publish(state xds.State) {
 	}
 	s.taken.age(profiles)
 	same := map[[2]*xds.Resources]bool{}
+	s.ordering.Lock()
+	defer s.ordering.Unlock()
 	s.mu.Lock()
 	again := s.state != nil && s.state.Commit() == state.Commit()
 	s.state = state
