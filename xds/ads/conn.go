@@ -175,8 +175,11 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 	if making && c.stream.repaired && !c.touched && c.note == "" {
 		c.touched, c.since, c.done = true, now, time.Time{} // it came back with something older
 	}
+	if got.nack != nil && making && !c.touched && c.note == "" {
+		c.touched, c.since, c.done = true, now, time.Time{} // it came with nothing, and refuses
+	}
 	c.stream.repaired = false
-	if !making && c.stream.applied == c.stream.commit && c.stream.want != nil {
+	if !making && c.stream.applied == c.stream.commit && c.stream.want != nil && c.note == "" {
 		s.taken.put(c.profile, c.stream.commit, c.stream.want)
 	}
 	if !making && c.touched && c.done.IsZero() {
@@ -197,7 +200,9 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 func (s *Server) fallBack(c *conn, r request, n xds.NACK) {
 	t, _ := xds.TypeOf(r.GetTypeUrl())
 	commit, resources := s.taken.get(c.profile)
-	if !c.stream.bare() || resources == nil || resources == c.stream.want {
+	w := &c.stream.watches[t]
+	w.refresh(t, c.stream.want) // what it refuses may be wanted no more
+	if len(w.refused) == 0 || !c.stream.bare() || resources == nil || resources == c.stream.want {
 		return
 	}
 	c.note = "refuses " + t.String() + " of commit " + c.stream.commit + "; given commit " + commit + ", which was taken before"

@@ -46,9 +46,10 @@ type Server struct {
 	state     xds.State
 	states    int // how many there have been
 	published time.Time
-	stage     stage // of the newest state
-	last      stage // of its stages before anything goes
-	settling  bool  // the work of the stage is done
+	stage     stage     // of the newest state
+	last      stage     // of its stages before anything goes
+	settling  bool      // the work of the stage is done
+	entered   time.Time // when the stage began, maybe for a state before
 	staging   *time.Timer
 
 	patience time.Duration // set before Run
@@ -178,7 +179,6 @@ func (s *Server) Publish(state xds.State) {
 	for p := range profiles { // not under mu: this may translate
 		profiles[p] = ask(state, p)
 	}
-	s.taken.age(profiles)
 	same := map[[2]*xds.Resources]bool{}
 	s.ordering.Lock()
 	defer s.ordering.Unlock()
@@ -187,6 +187,7 @@ func (s *Server) Publish(state xds.State) {
 	s.state = state
 	if !again {
 		s.published = now
+		s.taken.age(profiles)
 	}
 	s.states++
 	for c := range s.conns {
@@ -219,6 +220,7 @@ func ask(state xds.State, p xds.Profile) offer {
 func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool, same map[[2]*xds.Resources]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	fell := c.fell != nil
 	c.fell = nil
 	if o.err != nil {
 		note := o.err.Error()
@@ -244,7 +246,7 @@ func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool
 	}
 	// A proxy that is not yet where the state before wanted it counts for this
 	// one too: the new commit is not applied before it is.
-	if !again {
+	if !again || fell {
 		c.touched = changed || c.stream.want != nil && c.stream.making()
 		c.since, c.done = now, time.Time{}
 	}

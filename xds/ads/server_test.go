@@ -329,11 +329,88 @@ func TestRestartAfterNACK(t *testing.T) {
 	if pr := s.Progress(); pr.Done() || pr.Touched != 1 || len(pr.Rejected) != 1 || pr.Rejected[0].Message != "bad cluster a" || pr.Rejected[0].Commit != "c2" {
 		t.Errorf("%+v", pr)
 	}
+	// Other certificates of the refused commit, and it is refused again.
+	s.Publish(one("c2", resources(a2)))
+	p.receive("+a", "bad cluster a")
+	eventually(t, "refusal", func() error {
+		if pr := s.Progress(); pr.Done() || pr.Touched != 1 || len(pr.Rejected) != 1 {
+			return fmt.Errorf("%+v", pr)
+		}
+		return nil
+	})
+	// And another Envoy comes, after many of those.
+	p.hangUp()
+	eventually(t, "gone", func() error {
+		if n := len(s.Proxies()); n > 0 {
+			return fmt.Errorf("%d proxies", n)
+		}
+		return nil
+	})
+	for range maxIdle + 1 {
+		s.Publish(one("c2", resources(a2)))
+	}
+	p = connect(t, client, "web-3", nil, false)
+	p.ask(xds.Cluster)
+	p.receive("+a", "bad cluster a")
+	p.receive("+a", "")
+	p.ask(xds.Listener)
+	p.receive("", "")
+	note(t, s, "refuses clusters of commit c2; given commit c1, which was taken before")
 	s.Publish(one("c3", resources(a2, b1)))
 	p.receive("+a +b", "")
 	note(t, s, "")
 	if pr := done(t, s, "c3", 1); pr.Touched != 1 || len(pr.Rejected) != 0 {
 		t.Errorf("%+v", pr)
+	}
+}
+
+// TestNewcomerRefuses: a proxy that comes with nothing and refuses what it
+// gets counts, or the commit would be called applied.
+func TestNewcomerRefuses(t *testing.T) {
+	s, address, _ := local(t, Config{})
+	s.Publish(one("c1", resources(a1)))
+	p := connect(t, dial(t, address), "web-1", nil, false)
+	p.ask(xds.Cluster)
+	p.receive("+a", "bad cluster a")
+	eventually(t, "refusal", func() error {
+		if pr := s.Progress(); pr.Done() || pr.Touched != 1 || len(pr.Rejected) != 1 {
+			return fmt.Errorf("%+v", pr)
+		}
+		return nil
+	})
+	s.Publish(one("c2", resources(a2)))
+	p.receive("+a", "")
+	p.ask(xds.Listener)
+	p.receive("", "")
+	done(t, s, "c2", 1)
+}
+
+// TestLateNACK: what a proxy refuses is wanted no more, and what it was sent
+// since it takes.
+func TestLateNACK(t *testing.T) {
+	s, address, _ := local(t, Config{})
+	client := dial(t, address)
+	s.Publish(one("c1", resources(a1)))
+	p := connect(t, client, "web-1", nil, false)
+	p.ask(xds.Cluster)
+	p.receive("+a", "")
+	p.ask(xds.Listener)
+	p.receive("", "")
+	done(t, s, "c1", 1)
+	p.hangUp()
+
+	s.Publish(one("c2", resources(a2)))
+	p = connect(t, client, "web-2", nil, false)
+	p.ask(xds.Cluster)
+	bad := <-p.got
+	s.Publish(one("c3", resources(dns("a", "127.0.0.1", 3))))
+	fix := <-p.got
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: bad.GetTypeUrl(), ResponseNonce: bad.GetNonce(), ErrorDetail: &status.Status{Message: "bad c2"}})
+	p.send(&discoveryv3.DeltaDiscoveryRequest{TypeUrl: fix.GetTypeUrl(), ResponseNonce: fix.GetNonce()})
+	p.ask(xds.Listener)
+	p.receive("", "")
+	if got := note(t, s, ""); got.Desired != "c3" || got.Applied != "c3" {
+		t.Errorf("%+v", got)
 	}
 }
 

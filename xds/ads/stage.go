@@ -105,7 +105,7 @@ func (s *Server) begin() {
 	widening, narrowing := false, false
 	for c := range s.conns {
 		c.mu.Lock()
-		if c.staged = c.note == "" && c.stream.want != nil && !c.stream.planned; c.staged {
+		if c.staged = c.note == "" && c.stream.want != nil && (!c.stream.planned || c.staged && c.stream.making()); c.staged {
 			c.first = c.first && c.stream.flying() || c.stream.widening()
 			widening = widening || c.first
 			narrowing = narrowing || c.stream.narrowing()
@@ -131,6 +131,9 @@ func (s *Server) enterStage(of stage) {
 	if s.staging != nil {
 		s.staging.Stop()
 	}
+	if s.stage != of {
+		s.entered = s.now()
+	}
 	s.stage, s.settling = of, false
 	for c := range s.conns {
 		c.mu.Lock()
@@ -144,10 +147,30 @@ func (s *Server) enterStage(of stage) {
 		return
 	}
 	states := s.states
-	s.staging = time.AfterFunc(s.patience, func() {
+	// A stage that goes on in a newer state keeps its end: states that follow
+	// each other quickly must not make it last for ever.
+	s.staging = time.AfterFunc(s.patience-s.now().Sub(s.entered), func() {
 		s.log.Warn("others go on without a proxy", "reason", "it has not taken the change", "took", s.patience)
+		s.forsake(of, states)
 		s.leaveStage(of, states)
 	})
+}
+
+// forsake waits no more for those that have not taken the change, until there
+// is another for them.
+func (s *Server) forsake(of stage, states int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stage != of || s.states != states {
+		return
+	}
+	for c := range s.conns {
+		c.mu.Lock()
+		if !c.stream.through() {
+			c.staged, c.first = false, false
+		}
+		c.mu.Unlock()
+	}
 }
 
 // leaveStage enters the stage after one, unless that, of the state that was

@@ -109,6 +109,38 @@ func TestStages(t *testing.T) {
 		x.caller.receive("+a", "")
 		done(t, x.s, "c2", 1)
 	})
+	t.Run("other_states_meanwhile_end_no_stage", func(t *testing.T) {
+		for _, commit := range []string{"c2", "c3"} { // other endpoints, another commit
+			x := newPair(t, time.Hour)
+			x.publish("c2", a2, "TLS", "plain")
+			x.publish(commit, a2, "TLS", "plain")
+			x.silent(x.caller, "before the server takes TLS")
+			x.server.receive("+in", "")
+			x.caller.receive("+a", "")
+			done(t, x.s, commit, 2)
+			x.publish("c4", a1, "TLS")
+			x.publish("c4", a1, "TLS")
+			x.silent(x.server, "before the caller has moved")
+			x.caller.receive("+a", "")
+			x.server.receive("+in", "")
+			done(t, x.s, "c4", 2)
+		}
+	})
+	t.Run("other_states_meanwhile_lengthen_no_stage", func(t *testing.T) {
+		x := newPair(t, 300*time.Millisecond)
+		x.publish("c2", a2, "TLS", "plain")
+		stop := time.After(20 * time.Second)
+		for {
+			select {
+			case <-x.caller.got: // though the server never answers
+				return
+			case <-stop:
+				t.Fatal("the caller waits for ever")
+			case <-time.After(20 * time.Millisecond):
+				x.publish("c2", a2, "TLS", "plain")
+			}
+		}
+	})
 	t.Run("a_newer_state_begins_anew", func(t *testing.T) {
 		x := newPair(t, time.Hour)
 		x.publish("c2", a2, "TLS", "plain")
