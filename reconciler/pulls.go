@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,7 +113,7 @@ func (p *pulls) look(ctx context.Context) error {
 	}
 	maps.DeleteFunc(p.tries, func(head string, _ int) bool { return open[head] == nil })
 	p.mu.Lock()
-	changed := !maps.EqualFunc(p.open, open, func(a, b []int) bool { return len(a) == len(b) })
+	changed := !maps.EqualFunc(p.open, open, slices.Equal)
 	p.open = open
 	p.mu.Unlock()
 	if changed {
@@ -157,6 +158,9 @@ func (p *pulls) head(ctx context.Context, pr sources.PullRequest) {
 		}
 		p.log.Warn("pull request not readable", "pr", pr.Number, "commit", pr.Head, "err", err)
 		l = Loaded{Revision: sources.Revision{Commit: pr.Head, Title: pr.Title}, Err: err}
+	}
+	if err == nil {
+		delete(p.tries, pr.Head)
 	}
 	p.mu.Lock()
 	p.heads = append(p.heads, l)

@@ -74,10 +74,12 @@ func (a *auth) allow(ctx context.Context, id xds.Identity) error {
 	}
 	var named []string // what the credentials do name, for the error
 	if cert := clientCertificate(ctx); a.mtls && cert != nil {
+		spiffe := false
 		for _, uri := range cert.URIs {
 			if uri.Scheme != "spiffe" {
 				continue
 			}
+			spiffe = true
 			got, ok := a.names[uri.String()]
 			if !ok {
 				var err error
@@ -93,7 +95,9 @@ func (a *auth) allow(ctx context.Context, id xds.Identity) error {
 		}
 		for _, dns := range cert.DNSNames {
 			got, ok := a.names[dns]
-			if ok && got == id || !ok && dns == id.Name {
+			// Where a SPIFFE ID says who it is, DNS names are what it is called:
+			// one may be another node's name.
+			if ok && got == id || !ok && !spiffe && dns == id.Name {
 				return nil
 			}
 			named = append(named, dns)

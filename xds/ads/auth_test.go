@@ -23,7 +23,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/peer"
 
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -320,5 +322,23 @@ func TestGRPCClientsAreKnown(t *testing.T) {
 				t.Errorf("%+v, %v; want %+v", got.Capture, err, row.want)
 			}
 		})
+	}
+}
+
+// TestDNSNamesBesideASPIFFEID: who has an ID is that; a DNS name of the same
+// certificate, as of a service it stands behind, makes it nobody else.
+func TestDNSNamesBesideASPIFFEID(t *testing.T) {
+	id, err := url.Parse("spiffe://shop/mesh/shop/virtualNode/web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &auth{mtls: true}
+	for _, uris := range [][]*url.URL{{id}, nil} {
+		cert := &x509.Certificate{URIs: uris, DNSNames: []string{"backend"}}
+		ctx := peer.NewContext(t.Context(), &peer.Peer{AuthInfo: credentials.TLSInfo{State: tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{cert}}}}})
+		err := a.allow(ctx, xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "backend"})
+		if refused := err != nil; refused != (uris != nil) {
+			t.Errorf("with IDs %v: %v", uris, err)
+		}
 	}
 }

@@ -25,8 +25,8 @@ type Config struct {
 	CertFile, KeyFile string
 	// ClientCAFile (PEM) makes it demand client certificates from this
 	// authority. A certificate names an identity by a SPIFFE ID whose path is
-	// the identity (spiffe://TRUST/mesh/M/virtualNode/N), by a DNS name that
-	// equals the identity's name, or by either through Names.
+	// the identity (spiffe://TRUST/mesh/M/virtualNode/N), without one by a DNS
+	// name that equals the identity's name, or by either through Names.
 	ClientCAFile string
 	// Names maps SPIFFE IDs and DNS names to identities; a name that is in it
 	// stands for that identity only.

@@ -3,6 +3,7 @@ package translate
 import (
 	"errors"
 	"path"
+	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -33,6 +34,9 @@ func CertificateSDS(c BootstrapConfig) ([]byte, error) {
 
 // certificateFromSDS is the certificate of such a file.
 func certificateFromSDS(file string) *tlsv3.SdsSecretConfig {
+	if !strings.Contains(file, "/") {
+		file = "./" + file // Envoy refuses a path without a slash
+	}
 	return &tlsv3.SdsSecretConfig{Name: xdsCertificate, SdsConfig: &corev3.ConfigSource{
 		ResourceApiVersion:    corev3.ApiVersion_V3,
 		ConfigSourceSpecifier: &corev3.ConfigSource_PathConfigSource{PathConfigSource: &corev3.PathConfigSource{Path: file}},
