@@ -96,7 +96,10 @@ func newLoad(mapping *xds.Mapping) reconciler.Load {
 		if err != nil || r.Spec == nil {
 			return r, err
 		}
-		r.Diagnostics = slices.Concat(r.Diagnostics, translate.Unsupported(r.Spec, mapping), translate.Verify(r.Spec, verified)).Sorted()
+		r.Diagnostics = slices.Concat(r.Diagnostics, translate.Unsupported(r.Spec, mapping), translate.Verify(ctx, r.Spec, verified)).Sorted()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if len(r.Diagnostics.Errors()) > 0 {
 			r.Spec = nil
 			return r, nil

@@ -178,7 +178,11 @@ func (k *Keeper) turn(now time.Time) (changed bool, next time.Time) {
 	}
 	for _, a := range k.authorities {
 		if a.Builtin {
-			soonest(a.successionDue())
+			due := a.successionDue()
+			if !due.After(now) { // it could not be made or written
+				due = now.Add(interval)
+			}
+			soonest(due)
 		}
 	}
 	if soon := now.Add(interval / 10); next.Before(soon) && !next.IsZero() {

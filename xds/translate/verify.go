@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -12,17 +13,21 @@ import (
 // Verify makes what the proxies of a spec should have, for every way of
 // capture, and reports what cannot be made as errors: such a spec must not be
 // accepted, or its proxies would be held back and new ones get nothing. Proxies
-// that are as they were in a spec verified before (nil: none) cost nothing.
+// that are as they were in a spec verified before (nil: none) cost nothing. When
+// ctx ends, so does the work, and what is returned says nothing.
 //
 // What a person got wrong the schema tells better, at the field; this is for
 // what it lets through.
-func Verify(spec, before *schema.Spec) schema.Diagnostics {
+func Verify(ctx context.Context, spec, before *schema.Spec) schema.Diagnostics {
 	if before == nil {
 		before = schema.NewSpec()
 	}
 	var found schema.Diagnostics
 	shared := newMemo()
 	for _, id := range slices.SortedFunc(maps.Keys(touched(before, spec)), xds.Identity.Compare) {
+		if ctx.Err() != nil {
+			return nil
+		}
 		meta := metaOf(spec, id)
 		if meta == nil {
 			continue // it is of the spec before only
