@@ -2,6 +2,7 @@ package ads
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -205,7 +206,7 @@ func (s *Server) fallBack(c *conn, r request, n xds.NACK) {
 	if len(w.refused) == 0 || !c.stream.bare() || resources == nil || resources == c.stream.want {
 		return
 	}
-	c.note = "refuses " + t.String() + " of commit " + c.stream.commit + "; given commit " + commit + ", which was taken before"
+	c.note = fmt.Sprintf("refuses %s of commit %.7s; given commit %.7s, which was taken before", t, c.stream.commit, commit)
 	c.fell, c.touched = &xds.Rejection{Proxy: c.id, Type: t, NACK: n}, false
 	c.log.Warn("proxy given an older state", "commit", commit, "reason", c.note)
 	c.stream.target(commit, resources, true)

@@ -225,7 +225,7 @@ func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool
 	if o.err != nil {
 		note := o.err.Error()
 		if c.stream.want != nil {
-			note += "; keeps what it has of commit " + c.stream.commit
+			note += fmt.Sprintf("; keeps what it has of commit %.7s", c.stream.commit)
 		}
 		if c.note == "" {
 			c.log.Warn("proxy held back", "commit", commit, "reason", note)
