@@ -103,7 +103,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	}
 	published := seen.Published
 	for _, l := range seen.Loaded {
-		if p := r.branch(&s, l, published, now); p != nil {
+		if p := r.branch(&s, l, seen, published, now); p != nil {
 			do.Publish, published = p, p.Revision.Commit
 		}
 	}
@@ -133,7 +133,7 @@ func (s State) completed() string { return s.Good }
 
 // branch takes in a loaded commit of the branch and returns what to publish,
 // nil for nothing.
-func (r rules) branch(s *State, l Loaded, published string, now time.Time) *Publish {
+func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.Time) *Publish {
 	commit := l.Revision.Commit
 	if l.Restored {
 		rec := s.find(commit)
@@ -161,7 +161,7 @@ func (r rules) branch(s *State, l Loaded, published string, now time.Time) *Publ
 	}
 	if s.Good != commit {
 		if old := s.find(s.Good); old != nil && old.Applied.Status.State == sources.Pending {
-			r.apply(old, report.Superseded(commit), old.Applied.Progress, now)
+			r.supersede(old, commit, seen, now)
 		}
 		s.Good = commit
 		rec.Applied = &Applied{Status: sources.Status{State: sources.Pending}, Changed: now}
@@ -170,6 +170,17 @@ func (r rules) branch(s *State, l Loaded, published string, now time.Time) *Publ
 		return nil
 	}
 	return &Publish{l.Revision, l.Spec}
+}
+
+// supersede ends a commit that a newer one follows. If all proxies have it by
+// now that is its end, though nobody has been told yet.
+func (r rules) supersede(old *Record, by string, seen Seen, now time.Time) {
+	if is := report.Applied(seen.Progress, seen.Connected); seen.Progress.Commit == old.Commit && seen.Progress.Touched > 0 && is.State == sources.Success {
+		p := bounded(seen.Progress)
+		r.apply(old, is, &p, now)
+		return
+	}
+	r.apply(old, report.Superseded(by), old.Applied.Progress, now)
 }
 
 // emptied refuses a commit that takes the whole mesh away: moved files and

@@ -74,6 +74,29 @@ func TestGoodThenBadThenFixed(t *testing.T) {
 	})
 }
 
+// TestAppliedBeforeTheNext: a commit that all proxies have is applied, though a
+// newer one comes before anybody was told.
+func TestAppliedBeforeTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.push("good one")
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Second) // of the five that proxies have to come back
+		w.branch.push("good two")
+		d.ring()
+		after(time.Minute)
+		for _, want := range []string{
+			"c000001 meshwright/applied success: 3/3 proxies in 140 ms",
+			"c000002 meshwright/applied success: 3/3 proxies in 140 ms",
+		} {
+			if got := w.forge.lines(); !slices.Contains(got, want) {
+				t.Errorf("no %q in %q", want, got)
+			}
+		}
+	})
+}
+
 // TestEmptied: a commit without any resource is refused where there were some,
 // and no mistake where there were none.
 func TestEmptied(t *testing.T) {
