@@ -189,6 +189,7 @@ func TestUnknownProxiesKeepWhatTheyHave(t *testing.T) {
 	s.Publish(one("c2", resources(a1, b1)))
 	p.receive("+a +b", "")
 	p.ask(xds.Listener)
+	p.receive("", "")
 	note(t, s, "")
 	s.Publish(state{"c3", nil})
 	got := note(t, s, "keeps what it has of commit c2")
