@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path"
 	"regexp"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/demo"
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
+	"github.com/meshwright/meshwright/fixtures"
 )
 
 // realPart finds a program that nobody here wrote; the test is skipped without
@@ -21,17 +21,9 @@ func realPart(t testing.TB, name string) string {
 	t.Helper()
 	bin, err := lab.Tool(name)
 	if err != nil {
-		missing(t, err.Error())
+		fixtures.Missing(t, err.Error())
 	}
 	return bin
-}
-
-func missing(t testing.TB, why string) {
-	t.Helper()
-	if os.Getenv("REQUIRE_REAL") == "1" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
 }
 
 // newLab makes a lab around this test binary as the program.

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
+	"github.com/meshwright/meshwright/fixtures"
 )
 
 // proxyGroup is the group that proxies run in: what it sends is not captured.
@@ -54,7 +55,7 @@ func needNetworks(t testing.TB) {
 	}
 	for _, tool := range []string{"ip", "iptables-restore"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			missing(t, fmt.Sprintf("no %s here (packages iproute2 and iptables)", tool))
+			fixtures.Missing(t, fmt.Sprintf("no %s here (packages iproute2 and iptables)", tool))
 		}
 	}
 	l, err := lab.New(lab.Config{})

@@ -5,20 +5,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/appmesh"
 	"github.com/aws/aws-sdk-go-v2/service/appmesh/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/schema/awsapi"
 )
@@ -26,7 +22,7 @@ import (
 // TestMoto: what AWS's SDK created, and a server that we did not write describes,
 // is the same in the documents.
 func TestMoto(t *testing.T) {
-	endpoint := startMoto(t)
+	endpoint, _ := fixtures.Moto(t)
 	client := appmesh.New(appmesh.Options{
 		BaseEndpoint: aws.String(endpoint), Region: "us-east-1", HTTPClient: &http.Client{Transport: timestamps{}},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -250,47 +246,4 @@ func describe(t *testing.T, url string) []byte {
 		t.Fatalf("GET %s: %s %s %v", url, resp.Status, body, err)
 	}
 	return body
-}
-
-// startMoto runs a moto server for the length of the test; the test is skipped
-// without one, or fails with REQUIRE_REAL=1.
-func startMoto(t *testing.T) (endpoint string) {
-	t.Helper()
-	path := os.Getenv("MOTO")
-	if path == "" {
-		tools := os.Getenv("MESHWRIGHT_TOOLS")
-		if tools == "" {
-			tools = filepath.Join("..", "..", ".tools")
-		}
-		path = filepath.Join(tools, "bin", "moto_server")
-	}
-	if _, err := os.Stat(path); err != nil {
-		const missing = "no moto server: set MOTO, or run make tools"
-		if os.Getenv("REQUIRE_REAL") == "1" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
-	cmd := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	endpoint = "http://127.0.0.1:" + port
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		resp, err := http.Get(endpoint + "/v20190125/meshes")
-		if err == nil {
-			resp.Body.Close()
-			return endpoint
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("moto is not up: %v", err)
-		}
-	}
 }

@@ -1,11 +1,6 @@
 package endpoints_test
 
 import (
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/servicediscovery"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/sources/endpoints"
 )
 
@@ -23,7 +19,7 @@ func TestMoto(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	endpoint, kill := startMoto(t)
+	endpoint, kill := fixtures.Moto(t)
 	cloud := newCloud(t, endpoint)
 	cloud.register("a", map[string]string{"AWS_INSTANCE_IPV4": "10.0.0.1", "AWS_INSTANCE_PORT": "9999", "version": "v1"})
 	cloud.register("b", map[string]string{"AWS_INSTANCE_IPV4": "10.0.0.2", "version": "v2"})
@@ -96,48 +92,5 @@ func (c cloud) deregister(id string) {
 	c.t.Helper()
 	if _, err := c.client.DeregisterInstance(c.t.Context(), &servicediscovery.DeregisterInstanceInput{ServiceId: c.service, InstanceId: &id}); err != nil {
 		c.t.Fatal(err)
-	}
-}
-
-// startMoto runs a server with AWS's APIs until the test ends, or it is killed.
-func startMoto(t *testing.T) (endpoint string, kill func()) {
-	t.Helper()
-	path := os.Getenv("MOTO")
-	if path == "" {
-		tools := os.Getenv("MESHWRIGHT_TOOLS")
-		if tools == "" {
-			tools = filepath.Join("..", "..", ".tools")
-		}
-		path = filepath.Join(tools, "bin", "moto_server")
-	}
-	if _, err := os.Stat(path); err != nil {
-		const missing = "no moto server: set MOTO, or run make tools"
-		if os.Getenv("REQUIRE_REAL") == "1" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
-	cmd := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", port)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	kill = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
-	t.Cleanup(kill)
-	endpoint = "http://127.0.0.1:" + port
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		resp, err := http.Get(endpoint + "/moto-api/data.json")
-		if err == nil {
-			resp.Body.Close()
-			return endpoint, kill
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("moto is not up: %v", err)
-		}
 	}
 }

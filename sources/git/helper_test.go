@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/sources/git"
 )
@@ -32,10 +33,7 @@ type origin struct {
 func needGit(t testing.TB) {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
-		if os.Getenv("REQUIRE_REAL") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip("no git on this machine")
+		fixtures.Missing(t, "no git on this machine")
 	}
 }
 

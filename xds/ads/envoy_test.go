@@ -20,35 +20,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/xds"
 )
-
-// envoyPath finds a real Envoy; the test is skipped without one, or fails with
-// REQUIRE_REAL=1.
-func envoyPath(t testing.TB) string {
-	if p := os.Getenv("ENVOY"); p != "" {
-		return p
-	}
-	if p, err := exec.LookPath("envoy"); err == nil {
-		return p
-	}
-	if p, err := filepath.Abs("../../.tools/bin/envoy"); err == nil {
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	if os.Getenv("REQUIRE_REAL") == "1" {
-		t.Fatal("no Envoy: set ENVOY, put it in PATH or run make tools")
-	}
-	t.Skip("no Envoy: set ENVOY, put it in PATH or run make tools")
-	return ""
-}
 
 // envoy starts an Envoy with a dynamic configuration from xdsAddress; resolver
 // is its DNS server, if not empty.
 func envoy(t testing.TB, api, xdsAddress, resolver string) {
 	t.Helper()
-	bin := envoyPath(t)
+	bin := fixtures.Envoy(t)
 	host, port, _ := net.SplitHostPort(xdsAddress)
 	dns := ""
 	if resolver != "" {
@@ -168,7 +148,7 @@ func traffic(t testing.TB, port int) (stop func() (int, []error)) {
 func TestEnvoy(t *testing.T) {
 	for protocol, api := range map[string]string{delta: "DELTA_GRPC", sotw: "GRPC"} {
 		t.Run(protocol, func(t *testing.T) {
-			envoyPath(t)
+			fixtures.Envoy(t)
 			l := listen(t, "127.0.0.1:0")
 			at := l.Addr().String()
 			s, stop := start(t, Config{Listener: l})
@@ -308,7 +288,7 @@ func nameserver(t testing.TB, answer <-chan struct{}) (address string, asked <-c
 func TestEnvoyWaitsForDNS(t *testing.T) {
 	for protocol, api := range map[string]string{delta: "DELTA_GRPC", sotw: "GRPC"} {
 		t.Run(protocol, func(t *testing.T) {
-			envoyPath(t)
+			fixtures.Envoy(t)
 			l := listen(t, "127.0.0.1:0")
 			s, _ := start(t, Config{Listener: l})
 			answer := make(chan struct{})

@@ -12,6 +12,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/translate"
@@ -21,7 +22,7 @@ import (
 // also where names have dots; no name is in a metric's own name; and a backend
 // adds a bounded number of series.
 func TestMetrics(t *testing.T) {
-	envoyPath(t)
+	fixtures.Envoy(t)
 	few := metricsOf(t, 10, false)
 	for _, want := range []string{
 		`envoy_cluster_upstream_rq_xx{envoy_response_code_class="5",appmesh_mesh="my.mesh",appmesh_virtual_node="client.shop",` +

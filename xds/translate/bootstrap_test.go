@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/ads"
@@ -165,7 +166,7 @@ func TestEnvoyTakesBootstraps(t *testing.T) {
 // TestEnvoyConnects: the daemon's server takes an Envoy with each kind of
 // credential for the identity of its bootstrap.
 func TestEnvoyConnects(t *testing.T) {
-	envoyPath(t)
+	fixtures.Envoy(t)
 	files := authority(t)
 	for name, row := range map[string]struct {
 		server ads.Config
@@ -211,7 +212,7 @@ func TestEnvoyConnects(t *testing.T) {
 // TestEnvoyTakesRenewedCertificate: with an SDS file, an Envoy shows its new
 // certificate after it was moved into the place of the old one.
 func TestEnvoyTakesRenewedCertificate(t *testing.T) {
-	envoyPath(t)
+	fixtures.Envoy(t)
 	server, old, renewed := authority(t), authority(t), authority(t)
 	serve := func(address, clientCA string) (*ads.Server, string, func()) {
 		l, err := net.Listen("tcp", address)

@@ -10,38 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/xds/ads"
 )
-
-// envoyPath finds a real Envoy; the test is skipped without one, or fails with
-// REQUIRE_REAL=1.
-func envoyPath(t testing.TB) string {
-	t.Helper()
-	if p := os.Getenv("ENVOY"); p != "" {
-		return p
-	}
-	if p, err := exec.LookPath("envoy"); err == nil {
-		return p
-	}
-	if p, err := filepath.Abs("../../.tools/bin/envoy"); err == nil {
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	const missing = "no Envoy: set ENVOY, put it in PATH or run make tools"
-	if os.Getenv("REQUIRE_REAL") == "1" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
-	return ""
-}
 
 // validate lets a real Envoy check a bootstrap and returns what it warned of.
 func validate(t testing.TB, bootstrap []byte) (log string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, envoyPath(t), "-c", bootstrapFile(t, bootstrap), "--mode", "validate", "-l", "warning").CombinedOutput()
+	out, err := exec.CommandContext(ctx, fixtures.Envoy(t), "-c", bootstrapFile(t, bootstrap), "--mode", "validate", "-l", "warning").CombinedOutput()
 	if err != nil {
 		t.Fatalf("envoy --mode validate: %v\n%s", err, out)
 	}
@@ -57,7 +35,7 @@ func startEnvoy(t testing.TB, bootstrap []byte) (log func() string) {
 		t.Fatal(err)
 	}
 	log = func() string { b, _ := os.ReadFile(file.Name()); return string(b) }
-	cmd := exec.Command(envoyPath(t), "-c", bootstrapFile(t, bootstrap), "--concurrency", "1", "-l", "warning", "--use-dynamic-base-id")
+	cmd := exec.Command(fixtures.Envoy(t), "-c", bootstrapFile(t, bootstrap), "--concurrency", "1", "-l", "warning", "--use-dynamic-base-id")
 	cmd.Stdout, cmd.Stderr = file, file
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/translate"
@@ -114,7 +115,7 @@ func agree(t *testing.T, q request, got reply, e *translate.Explanation, route s
 // each on the port that it returns, and an answering server for each cluster.
 func serveProxy(t *testing.T, state *translate.Snapshot, id xds.Identity, names ...string) []uint32 {
 	t.Helper()
-	envoyPath(t)
+	fixtures.Envoy(t)
 	res, err := state.Resources(xds.Profile{Identity: id})
 	if err != nil {
 		t.Fatal(err)

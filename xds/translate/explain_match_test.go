@@ -27,13 +27,14 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/xds/translate"
 )
 
 // TestMatchingAgreesWithEnvoy: over random route tables and requests, a real
 // Envoy and RouteOf name the same route.
 func TestMatchingAgreesWithEnvoy(t *testing.T) {
-	envoyPath(t)
+	fixtures.Envoy(t)
 	r := dice{rand.New(rand.NewPCG(1, 2))}
 	nodes := []string{"node-0", "node-1", "node-2"}
 	table := r.table(nodes)

@@ -26,7 +26,7 @@ func yelb(t testing.TB) *schema.Spec {
 // TestEnvoyTakesYelb: a real Envoy accepts, without a warning, the bootstrap
 // and the static form of every Yelb proxy under both captures.
 func TestEnvoyTakesYelb(t *testing.T) {
-	envoyPath(t)
+	fixtures.Envoy(t)
 	spec := yelb(t)
 	state := translate.New(translate.Inputs{Spec: spec}, nil)
 	proxies := 0
@@ -71,7 +71,7 @@ func TestEnvoyTakesYelb(t *testing.T) {
 
 // TestStaticRuns: the static form serves traffic without a control plane.
 func TestStaticRuns(t *testing.T) {
-	envoyPath(t)
+	fixtures.Envoy(t)
 	port := freePort(t)
 	at := netip.MustParseAddrPort(fmt.Sprintf("127.0.0.1:%d", port))
 	profile := xds.Profile{Identity: ui, Capture: xds.NewCapture(true, map[xds.Role]map[string]netip.AddrPort{
