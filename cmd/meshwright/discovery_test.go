@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/servicediscovery"
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
+	"github.com/meshwright/meshwright/fixtures"
 )
 
 // TestE2ECloudMap: a client's traffic follows what is registered with AWS
@@ -29,9 +30,8 @@ func TestE2ECloudMap(t *testing.T) {
 		t.Setenv(name, value) // as the daemon's machine would have them
 	}
 	l, ctx := newLab(t), t.Context()
-	moto, err := l.StartMoto(ctx, realPart(t, "moto_server"))
-	must(t, err)
-	cloud := newCloud(t, moto.URL)
+	registry, killRegistry := fixtures.Moto(t)
+	cloud := newCloud(t, registry)
 	instances := map[string]string{}
 	for i, name := range []string{"a", "b", "c"} {
 		instances[name] = serveName(t, l, byte(20+i), name)
@@ -52,7 +52,7 @@ func TestE2ECloudMap(t *testing.T) {
 		return hash
 	}
 	commit("shop.yaml", cloudShop)
-	serving := lab.DaemonConfig{Repo: remote, Args: []string{"--poll", "100ms", "--cloudmap-endpoint", moto.URL, "--cloudmap-poll", "50ms"}}
+	serving := lab.DaemonConfig{Repo: remote, Args: []string{"--poll", "100ms", "--cloudmap-endpoint", registry, "--cloudmap-poll", "50ms"}}
 	daemon, err := l.StartDaemon(ctx, serving)
 	must(t, err)
 
@@ -85,7 +85,7 @@ func TestE2ECloudMap(t *testing.T) {
 	cloud.deregister("a")
 	answering("one goes", "c")
 
-	moto.Kill()
+	killRegistry()
 	metric(t, daemon, "meshwright_endpoints_source_up 0")
 	answering("Cloud Map is away", "c")
 	daemon.Stop()
