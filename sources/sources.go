@@ -75,7 +75,39 @@ type PullRequest struct {
 	Head   string // commit
 	Base   string // branch
 	Title  string
+	Author string   // login
+	Labels []string // names, sorted
+	Draft  bool
 	Fork   bool // its head is in another repository
+}
+
+// Comment is what somebody wrote on a pull request.
+type Comment struct {
+	ID      int64
+	Pull    int    // number
+	Author  string // login
+	Bot     bool   // an app or a bot account, we among them
+	Edited  bool   // it is not what its author wrote at first
+	Created time.Time
+	Body    string
+}
+
+// Limits are what a git host can do, and how much it takes.
+type Limits struct {
+	Description int  // characters of a status's description
+	Comment     int  // characters of a comment; 0: there are none
+	Annotations bool // statuses show their annotations on the lines of files
+	Deployments bool
+}
+
+// Annotation is a remark on a line of a file, which a git host shows there.
+type Annotation struct {
+	File    string // from the repository's root
+	Line    int    // 1-based
+	Column  int    // 1-based; 0: the whole line
+	Failure bool   // else a warning
+	Title   string
+	Message string
 }
 
 // Status is one commit status: what stands beside a commit under a context.
@@ -83,6 +115,8 @@ type Status struct {
 	State       StatusState `json:"state"`
 	Description string      `json:"description"` // at most 140 characters
 	URL         string      `json:"url,omitempty"`
+	// Annotations are for hosts that can show them ([Limits]); errors first.
+	Annotations []Annotation `json:"-"`
 }
 
 // StatusState is GitHub's: failure = the spec is bad; error = our own trouble.

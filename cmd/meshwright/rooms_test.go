@@ -29,8 +29,9 @@ var rooms = map[string][]string{
 	"sources/git":                  {"schema", "sources"},
 	"sources/github":               {"sources"},
 	"sources/endpoints":            {"schema"},
-	"reconciler":                   {"schema", "xds", "sources", "reconciler/report", "reconciler/store"},
-	"reconciler/report":            {"schema", "xds", "sources"},
+	"reconciler":                   {"schema", "xds", "sources", "reconciler/plan", "reconciler/report", "reconciler/store"},
+	"reconciler/plan":              {"schema", "xds", "xds/translate"},
+	"reconciler/report":            {"schema", "xds", "sources", "reconciler/plan"},
 	"reconciler/store":             {},
 	"fixtures/app-mesh-examples":   {},
 	"cmd/meshwright/internal/lab":  {},
@@ -39,13 +40,13 @@ var rooms = map[string][]string{
 	"cmd/meshwright": {
 		"schema", "schema/awsapi", "schema/cueeval", "xds", "xds/ads", "xds/certs", "xds/translate",
 		"sources", "sources/endpoints", "sources/git", "sources/github",
-		"reconciler", "reconciler/report", "reconciler/store", "cmd/meshwright/internal/demo", "cmd/meshwright/internal/web",
+		"reconciler", "reconciler/plan", "reconciler/report", "reconciler/store", "cmd/meshwright/internal/demo", "cmd/meshwright/internal/web",
 	},
 }
 
 // pure names the packages and files that must not wait, listen, read the clock
 // or touch the disk: the same arguments give the same result.
-var pure = []string{"schema", "schema/awsapi", "xds", "xds/translate", "reconciler/report", "reconciler/decide.go"}
+var pure = []string{"schema", "schema/awsapi", "xds", "xds/translate", "reconciler/plan", "reconciler/report", "reconciler/decide.go"}
 
 // impure are the imports by which a pure file would break its promise.
 var impure = []string{"net", "net/http", "os", "os/exec", "math/rand", "math/rand/v2", "log", "log/slog", "google.golang.org/grpc", "github.com/prometheus/client_golang/prometheus"}
