@@ -98,10 +98,10 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	hook, err := openWebhook(cmd, func(event string) {
-		log.Debug("webhook received", "type", event)
+	hook, err := openWebhook(cmd, func(e github.Event) {
+		log.Debug("webhook received", "type", strings.TrimSpace(e.Name+" "+e.Action), "commit", e.Commit)
 		r.Poke()
-	})
+	}, log)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func openForge(cmd serveCmd, log *slog.Logger) (reconciler.Forge, error) {
 }
 
 // openWebhook returns the handler of /webhooks/github; nil without a secret.
-func openWebhook(cmd serveCmd, wake func(event string)) (http.Handler, error) {
+func openWebhook(cmd serveCmd, wake func(github.Event), log *slog.Logger) (http.Handler, error) {
 	key, err := secret(cmd.WebhookSecret, "MESHWRIGHT_WEBHOOK_SECRET")
 	if err != nil {
 		return nil, fmt.Errorf("--webhook-secret-file: %w", err)
@@ -172,7 +172,7 @@ func openWebhook(cmd serveCmd, wake func(event string)) (http.Handler, error) {
 	if key == "" {
 		return nil, nil
 	}
-	return github.Webhook([]byte(key), wake)
+	return github.Webhook([]byte(key), wake, log)
 }
 
 // serveHTTP serves until ctx ends, then lets requests under way finish.

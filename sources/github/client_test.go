@@ -246,7 +246,7 @@ func TestLostAnswers(t *testing.T) {
 				t.Errorf("err = %v", err)
 			}
 			h.back = nil
-			if got, err := c.Statuses(t.Context(), commit); err != nil || got["meshwright/check"] != good {
+			if got, err := c.Statuses(t.Context(), commit); err != nil || !cmp.Equal(got["meshwright/check"], good) {
 				t.Errorf("standing: %v, %v", got, err)
 			}
 		})

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,10 +27,10 @@ func sign(body string) string {
 }
 
 // hook returns the handler, and the events that woke.
-func hook(t testing.TB) (http.Handler, *[]string) {
+func hook(t testing.TB) (http.Handler, *[]github.Event) {
 	t.Helper()
-	var woken []string
-	h, err := github.Webhook(secret, func(event string) { woken = append(woken, event) })
+	var woken []github.Event
+	h, err := github.Webhook(secret, func(e github.Event) { woken = append(woken, e) }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,7 @@ func delivery(event, body string) *http.Request {
 }
 
 func TestWebhookNeedsASecret(t *testing.T) {
-	if _, err := github.Webhook(nil, func(string) {}); err == nil {
+	if _, err := github.Webhook(nil, func(github.Event) {}, nil); err == nil {
 		t.Error("a webhook without a secret")
 	}
 }
@@ -79,6 +81,9 @@ func TestWebhook(t *testing.T) {
 		"push":               {"push", nil, 202, true},
 		"pull request":       {"pull_request", nil, 202, true},
 		"deleted branch":     {"delete", nil, 202, true},
+		"merge queue":        {"merge_group", nil, 202, true},
+		"new branch":         {"create", nil, 202, true},
+		"installed":          {"installation", nil, 202, true},
 		"form":               {"push", header("Content-Type", "application/x-www-form-urlencoded"), 202, true},
 		"charset":            {"push", header("Content-Type", "application/json; charset=utf-8"), 202, true},
 		"ping":               {"ping", nil, 200, false},
@@ -127,14 +132,54 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// TestRedelivery: one that is sent again, by hand or by a proxy, wakes again.
+// TestRedelivery: what has woken does not wake again, whoever sends it again;
+// what was refused or cut off may be sent again.
 func TestRedelivery(t *testing.T) {
 	h, woken := hook(t)
-	for range 2 {
-		h.ServeHTTP(httptest.NewRecorder(), delivery("push", "{}"))
+	send := func(change func(*http.Request)) int {
+		r := delivery("push", "{}")
+		change(r)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
 	}
-	if len(*woken) != 2 {
-		t.Errorf("woken by %v", *woken)
+	as := func(id string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("X-GitHub-Delivery", id) }
+	}
+	cutOff := func(r *http.Request) { r.Body = io.NopCloser(errReader{}) }
+	refused := func(r *http.Request) { r.Header.Set("X-Hub-Signature-256", sign("another")) }
+	otherBody := func(r *http.Request) {
+		r.Body = io.NopCloser(strings.NewReader("{ }"))
+		r.Header.Set("X-Hub-Signature-256", sign("{ }"))
+	}
+	for i, step := range []struct {
+		change        func(*http.Request)
+		status, woken int
+	}{
+		{cutOff, 400, 0},
+		{refused, 401, 0},
+		{as(""), 202, 1}, // without an id there is nothing to know it by
+		{as(""), 202, 2},
+		{as("a"), 202, 3},
+		{as("a"), 200, 3},
+		{as("b"), 202, 4}, // a replay by somebody who has seen one: it wakes, that is all
+		{otherBody, 202, 5},
+		{as("72d3162e-cc78-11e3-81ab-4c9367dc0958"), 202, 6}, // that id was another body's
+	} {
+		if got := send(step.change); got != step.status || len(*woken) != step.woken {
+			t.Errorf("step %d: %d, woken %d times; want %d, %d times", i, got, len(*woken), step.status, step.woken)
+		}
+	}
+	for i := range 999 {
+		send(as(strconv.Itoa(i)))
+	}
+	if got := send(as("72d3162e-cc78-11e3-81ab-4c9367dc0958")); got != 200 {
+		t.Errorf("the 1000th last delivery is forgotten: %d", got)
+	}
+	send(as("one more"))
+	send(as("and one more"))
+	if got := send(as("72d3162e-cc78-11e3-81ab-4c9367dc0958")); got != 202 {
+		t.Errorf("the memory has no end: %d", got)
 	}
 }
 
@@ -162,6 +207,8 @@ func FuzzWebhook(f *testing.F) {
 	f.Add("POST", "application/json", "push", sign("{}"), []byte("{}"), false)
 	f.Add("POST", "application/json", "pull_request", "", []byte(`{"action": "opened"}`), true)
 	f.Add("POST", "application/x-www-form-urlencoded", "ping", "sha1=00", []byte("payload=%7B%7D"), true)
+	f.Add("POST", "application/json", "check_run", "", []byte(`{"action": "rerequested", "check_run": {"head_sha": "4be1c0d5f2c9d1a3f0e6b7a8c9d0e1f2a3b4c5d6"}}`), true)
+	f.Add("POST", "application/x-www-form-urlencoded", "check_suite", "", []byte("payload=%7B%22action%22%3A%22rerequested%22%7D&payload=%"), true)
 	f.Add("GET", "", "push", "sha256=", []byte{}, true)
 	f.Add("POST", "application/json; charset=\"", "", "sha256=zz", []byte("\x00\xff"), false)
 	f.Fuzz(func(t *testing.T, method, contentType, event, signature string, body []byte, signed bool) {
@@ -178,8 +225,10 @@ func FuzzWebhook(f *testing.F) {
 		switch {
 		case !genuine && (len(*woken) > 0 || w.Code < 400):
 			t.Fatalf("no signature: %d, woken by %q", w.Code, *woken)
-		case len(*woken) > 0 && (method != "POST" || event != "push" && event != "pull_request" && event != "delete"):
+		case len(*woken) > 0 && (method != "POST" || !ours[event]):
 			t.Fatalf("woken by %s %q", method, *woken)
+		case len(*woken) == 1 && !regexp.MustCompile("^([0-9a-f]{40}|[0-9a-f]{64})?$").MatchString((*woken)[0].Commit):
+			t.Fatalf("a commit that is none: %q", (*woken)[0].Commit)
 		case genuine && method == "POST" && contentType == "application/json" && w.Code >= 300:
 			t.Fatalf("a good delivery: %d", w.Code)
 		case w.Code >= 500:
