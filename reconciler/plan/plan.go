@@ -21,6 +21,8 @@ type Plan struct {
 	Moves     []Move     `json:"moves"`
 	Risks     []Risk     `json:"risks"`
 	Graph     Graph      `json:"graph"`
+	// Around is what the plan depends on beside what it changes: see [Plan.Touches].
+	Around []schema.Ref `json:"around"`
 }
 
 // Resource is one resource that the sides do not share.
@@ -43,7 +45,9 @@ type Field struct {
 // Route is a route of a virtual router, or a gateway route, whose traffic or
 // behaviour would differ.
 type Route struct {
-	Owner schema.Ref `json:"owner"` // VirtualRouter or GatewayRoute
+	// Owner is a VirtualRouter or a GatewayRoute; or a VirtualService, where the
+	// requests change hands because another router or node provides it.
+	Owner schema.Ref `json:"owner"`
 	Name  string     `json:"name"`  // of the route in its router
 	Match string     `json:"match"` // what it asks for, in words; of a removed route, what it asked for
 	Op    schema.Op  `json:"op"`
@@ -115,6 +119,8 @@ const (
 type Graph struct {
 	Nodes []GraphNode `json:"nodes"`
 	Edges []GraphEdge `json:"edges"`
+	// Omitted counts the resources that there was no room for.
+	Omitted int `json:"omitted,omitempty"`
 }
 
 // GraphNode is a resource in the graph; Op is empty where it does not change.
