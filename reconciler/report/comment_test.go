@@ -1,0 +1,49 @@
+package report_test
+
+import (
+	"testing"
+
+	"github.com/meshwright/meshwright/reconciler/plan"
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/sources"
+)
+
+func status(state sources.StatusState, text string) sources.Status {
+	return sources.Status{State: state, Description: text}
+}
+
+func TestVerdict(t *testing.T) {
+	small := &plan.Plan{
+		Resources: make([]plan.Resource, 2), Routes: make([]plan.Route, 3),
+		Proxies: plan.Proxies{Touched: 12, Connected: 40},
+		Risks:   []plan.Risk{{Level: plan.High}, {Level: plan.Low}, {Level: plan.Low}},
+	}
+	cases := []struct {
+		pull report.Pull
+		want string
+	}{
+		{report.Pull{}, "No mesh changes"},
+		{report.Pull{Plan: &plan.Plan{}, Warnings: 1}, "No mesh changes; 1 warning"},
+		{report.Pull{Check: status(sources.Pending, "")}, "Being checked"},
+		{report.Pull{Check: status(sources.Errored, "fetch: gone")}, "Not checked: fetch: gone"},
+		{report.Pull{PlanStatus: status(sources.Errored, "out of memory")}, "Valid, but not planned: out of memory"},
+		{report.Pull{Errors: 2, Plan: small}, "2 errors, nothing of it would be served"},
+		{report.Pull{Errors: 2, Conflicts: []string{"a.yaml"}}, "Needs a rebase: 1 file changed on both sides"},
+		{report.Pull{Plan: small}, "3 routes, 12 of 40 proxies; 1 high risk; 2 low risks"},
+		{report.Pull{Plan: small, Protected: []string{"needs label x: a.yaml"}}, "Needs a label; 3 routes, 12 of 40 proxies; 1 high risk; 2 low risks"},
+		{report.Pull{Plan: small, After: &report.After{Commit: "abc1234def"}}, "Merged as abc1234: being applied"},
+		{report.Pull{After: &report.After{Commit: "abc1234def", Applied: status(sources.Success, "12/12 proxies in 140 ms")}},
+			"Merged as abc1234: applied, 12/12 proxies in 140 ms"},
+		{report.Pull{After: &report.After{Commit: "abc1234def", Applied: status(sources.Failure, "ui-1 refused listeners: bad")}},
+			"Merged as abc1234, but not applied: ui-1 refused listeners: bad"},
+		{report.Pull{After: &report.After{Commit: "abc1234def", Applied: status(sources.Errored, "superseded by 1234567")}},
+			"Merged as abc1234: superseded by 1234567"},
+		{report.Pull{After: &report.After{Commit: "abc1234def", Applied: status(sources.Success, "1/1 proxies in 2 ms"), Health: status(sources.Failure, "99 % to 80 %")}},
+			"Merged as abc1234, and it does harm: applied, 1/1 proxies in 2 ms; health: 99 % to 80 %"},
+	}
+	for _, c := range cases {
+		if got := report.Verdict(c.pull); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
