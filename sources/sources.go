@@ -33,8 +33,8 @@ func (e *RetryAfter) Error() string {
 
 func (e *RetryAfter) Unwrap() error { return e.Err }
 
-// Permanent is an error of the git host that a retry cannot mend: somebody
-// must change something. Its text says what.
+// Permanent is an error that a retry cannot mend, of the git host or of what
+// somebody pushed: somebody must change something. Its text says what.
 type Permanent struct{ Err error }
 
 func (e *Permanent) Error() string { return e.Err.Error() }
@@ -67,6 +67,20 @@ type Revision struct {
 	When   time.Time // committer's time
 	Forced bool      // fetched, and does not descend from the tip fetched before it
 	Files  fs.FS     // files below the spec path; FileInfo.Sys() is a schema.BlobID
+}
+
+// Merge is what a merge of a commit into another would give below the spec path.
+// Paths are from the spec path, sorted, and of files: of one that was renamed
+// both are listed.
+type Merge struct {
+	// Revision is the result: Commit, Author, Title and When of the head, Tree
+	// and Files of the merge. nil with conflicts. Its Files are nil when the
+	// merge leaves no folder at the spec path.
+	Revision    *Revision
+	Base        string   // merge base; one of them, when the histories cross
+	Changed     []string // what the head changed since the merge base
+	BaseChanged []string // what the base changed since the merge base
+	Conflicts   []string // what both changed, in different ways
 }
 
 // PullRequest is an open pull request against the watched branch.

@@ -5,6 +5,7 @@
 //	repo, err := git.Open(git.Config{URL: "https://example.com/mesh.git", Branch: "main", Dir: "state/git"})
 //	rev, err := repo.Fetch(ctx) // the branch's tip, every object of it read and checked
 //	data, err := fs.ReadFile(rev.Files, "shop/router.yaml")
+//	merge, err := repo.Merge(ctx, rev.Commit, head) // what merging a pull request would give
 //
 // The one rule: the store's reference moves last. Objects come as whole packs,
 // are renamed into place, are read back and checked, and only then does the
@@ -14,10 +15,15 @@
 // What breaks the store nevertheless (a disk, a hand) is noticed when a start or
 // a fetch reads it, and the whole store is replaced by a fresh clone.
 //
+// Commits of pull requests stay in the store; [Config].MaxPull bounds each. To be
+// rid of them, remove the store's directory while the daemon is down: it is
+// cloned anew.
+//
 // go-git keeps the packs and speaks HTTP. What is here instead is what go-git v5
 // does in another way: the order of a fetch (Remote.Fetch moves the reference
 // before the objects are known to be good), the copy from a path (it runs the
 // git binary), the merging of small packs (RepackObjects rewrites everything:
-// 10 s for 30 MB in 101 packs), and the dialling of SSH (it cannot be cancelled
-// while a server says nothing).
+// 10 s for 30 MB in 101 packs), the dialling of SSH (it cannot be cancelled
+// while a server says nothing), merge bases (it reads the whole history), and
+// merges (it has none).
 package git

@@ -27,6 +27,8 @@ type origin struct {
 	t    testing.TB
 	bare string
 	work string
+
+	imports int // calls of imported
 }
 
 // needGit skips without the git binary; CI has it.

@@ -49,12 +49,12 @@ func (c *localConn) Close() error {
 
 // fetch copies what the store lacks. An object that the store has is not
 // followed: the store got all it reaches with it.
-func (c *localConn) fetch(ctx context.Context, into *store, want, _ plumbing.Hash) error {
+func (c *localConn) fetch(ctx context.Context, into *store, want, _ plumbing.Hash, most int64) error {
 	hashes, err := c.missing(ctx, into.has, want)
 	if err != nil || len(hashes) == 0 {
 		return err
 	}
-	return into.pipePack(c.objects, hashes)
+	return into.pipePack(c.objects, hashes, most)
 }
 
 // missing lists the objects that want reaches and has does not know.

@@ -166,21 +166,39 @@ func find(entries []object.TreeEntry, name string) *object.TreeEntry {
 	return nil
 }
 
+// maxDepth is how deep folders may be nested: walks of a tree recurse.
+const maxDepth = 1000
+
 // verify reads every object that tree reaches, except those that known, a
 // tree verified before, reaches at the same place: the cost follows the change.
 func (o *objects) verify(tree, known plumbing.Hash) error {
+	_, err := o.verifyTree(tree, known, map[plumbing.Hash]int{}, 0)
+	return err
+}
+
+// verifyTree verifies a tree that is depth folders deep, and returns how many
+// are nested in it. heights are those of trees that were verified: folders may
+// name each other many times over.
+func (o *objects) verifyTree(tree, known plumbing.Hash, heights map[plumbing.Hash]int, depth int) (height int, err error) {
 	if tree == known {
-		return nil
+		return 0, nil // no deeper than it was
+	}
+	height, seen := heights[tree]
+	if depth+height > maxDepth {
+		return 0, fmt.Errorf("folders are nested more than %d deep", maxDepth)
+	}
+	if seen {
+		return height, nil
 	}
 	entries, err := o.tree(tree)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	before := map[string]plumbing.Hash{}
 	if !known.IsZero() {
 		old, err := o.tree(known)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for _, e := range old {
 			before[e.Name] = e.Hash
@@ -195,17 +213,20 @@ func (o *objects) verify(tree, known plumbing.Hash) error {
 			if ok, _ := o.isTree(old); !ok {
 				old = plumbing.ZeroHash
 			}
-			err = o.verify(e.Hash, old)
+			var below int
+			below, err = o.verifyTree(e.Hash, old, heights, depth+1)
+			height = max(height, below+1)
 		default:
 			if _, err = o.blob(e.Hash); errors.Is(err, errTooLarge) {
 				err = nil // it is there; whoever opens it hears of its size
 			}
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	heights[tree] = height
+	return height, nil
 }
 
 // isTree says whether h, which may be zero, is a tree here.

@@ -17,16 +17,18 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+
+	"github.com/meshwright/meshwright/sources"
 )
 
 // maxPacks is how many packs the store holds before small ones are merged:
 // opening a store reads the index of each.
 const maxPacks = 32
 
-// addPack puts a pack into the store, whole or not at all. Nothing is synced: a
-// pack that a power cut leaves half-written is found when it is read, and can be
-// fetched again.
-func (s *store) addPack(r io.Reader) error {
+// addPack puts a pack of at most so many bytes (0: any) into the store, whole or
+// not at all. Nothing is synced: a pack that a power cut leaves half-written is
+// found when it is read, and can be fetched again.
+func (s *store) addPack(r io.Reader, most int64) error {
 	// go-git would make the folder anew, with nothing else in it.
 	if _, err := os.Stat(filepath.Join(s.dir, "objects", "pack")); err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
@@ -37,7 +39,13 @@ func (s *store) addPack(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(w, r)
+	if most > 0 {
+		r = io.LimitReader(r, most+1)
+	}
+	n, err := io.Copy(w, r)
+	if most > 0 && n > most {
+		err = &sources.Permanent{Err: fmt.Errorf("it brings more than %d bytes of new objects; leave large files out", most)}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// Close renames the pack into place and makes it known to readers. It also
@@ -95,8 +103,9 @@ func packHeader(t plumbing.ObjectType, size int) []byte {
 	return b
 }
 
-// pipePack writes objects that are on this machine into the store.
-func (s *store) pipePack(from *objects, hashes []plumbing.Hash) error {
+// pipePack writes objects that are on this machine into the store, as addPack
+// does.
+func (s *store) pipePack(from *objects, hashes []plumbing.Hash, most int64) error {
 	r, w := io.Pipe()
 	done := make(chan struct{})
 	go func() {
@@ -104,7 +113,7 @@ func (s *store) pipePack(from *objects, hashes []plumbing.Hash) error {
 		b := bufio.NewWriterSize(w, 64<<10)
 		w.CloseWithError(cmp.Or(writePack(b, from, hashes), b.Flush()))
 	}()
-	err := s.addPack(r)
+	err := s.addPack(r, most)
 	r.CloseWithError(err) // frees the writer when the store gave up before it
 	<-done
 	return err
@@ -196,7 +205,7 @@ func (s *store) compact() error {
 			}
 		}
 	}
-	if err := s.pipePack(s.objects, hashes); err != nil {
+	if err := s.pipePack(s.objects, hashes, 0); err != nil {
 		return err
 	}
 	if now, err := s.packFiles(); err != nil || len(now) == len(packs) { // one of them had all of it

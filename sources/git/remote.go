@@ -29,9 +29,9 @@ type conn interface {
 	// tip returns the commit that a reference names; false when there is none.
 	tip(plumbing.ReferenceName) (plumbing.Hash, bool, error)
 	// fetch brings a commit and all it reaches into the store, which has
-	// already all that have reaches. whole is false for a commit that no
-	// reference names: some servers then refuse.
-	fetch(ctx context.Context, into *store, want, have plumbing.Hash) error
+	// already all that have reaches; in at most so many bytes (0: any), else
+	// nothing of it. Some servers refuse a commit that no reference names.
+	fetch(ctx context.Context, into *store, want, have plumbing.Hash, most int64) error
 	Close() error
 }
 
@@ -98,7 +98,7 @@ func (c *smartConn) tip(name plumbing.ReferenceName) (plumbing.Hash, bool, error
 	return h, ok, nil
 }
 
-func (c *smartConn) fetch(ctx context.Context, into *store, want, have plumbing.Hash) error {
+func (c *smartConn) fetch(ctx context.Context, into *store, want, have plumbing.Hash, most int64) error {
 	req := packp.NewUploadPackRequestFromCapabilities(c.caps)
 	if c.caps.Supports(capability.NoProgress) {
 		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
@@ -114,7 +114,7 @@ func (c *smartConn) fetch(ctx context.Context, into *store, want, have plumbing.
 		return err
 	}
 	defer resp.Close()
-	err = into.addPack(c.demux(req, resp))
+	err = into.addPack(c.demux(req, resp), most)
 	// A cut connection is told apart from a bad pack by the context's error.
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/meshwright/meshwright/sources"
 )
@@ -26,6 +27,7 @@ type Config struct {
 	Dir     string        // where the copy is kept; nothing else may be there
 	Auth    Auth          // how to log in
 	Timeout time.Duration // of one fetch, by default 60 s
+	MaxPull int64         // bytes, as git packs them, that a pull request may bring; by default 256 MiB
 	Logger  *slog.Logger  // by default none
 }
 
@@ -53,6 +55,12 @@ func (c *Config) validate() error {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = time.Minute
+	}
+	if c.MaxPull < 0 {
+		return fmt.Errorf("the most bytes of a pull request, %d, are negative", c.MaxPull)
+	}
+	if c.MaxPull == 0 {
+		c.MaxPull = 256 << 20
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -211,10 +219,15 @@ func (r *Repo) fetch(ctx context.Context) (*sources.Revision, error) {
 	r.last, r.seen = rev, true
 	r.mu.Unlock()
 	r.cfg.Logger.Info("revision fetched", "commit", rev.Commit, "ref", r.cfg.Branch, "forced", rev.Forced, "took", time.Since(start))
-	if cerr := r.store.compact(); cerr != nil {
-		r.cfg.Logger.Warn("git store not compacted", "err", cerr)
-	}
+	r.compact()
 	return rev, err
+}
+
+// compact keeps the store's packs few. That it cannot is no harm yet.
+func (r *Repo) compact() {
+	if err := r.store.compact(); err != nil {
+		r.cfg.Logger.Warn("git store not compacted", "err", err)
+	}
 }
 
 // advance brings a commit into the store and moves the branch to it.
@@ -231,7 +244,7 @@ func (r *Repo) bring(ctx context.Context, c conn, into *store, want, have plumbi
 	if ok, err := into.has(want); err != nil || ok {
 		return err
 	}
-	return c.fetch(ctx, into, want, have)
+	return c.fetch(ctx, into, want, have, 0)
 }
 
 // adopt checks a commit that is in the store and moves the branch to it. known
@@ -270,7 +283,7 @@ func (r *Repo) clone(ctx context.Context, c conn, tip plumbing.Hash) (*sources.R
 	}
 	defer os.RemoveAll(fresh.dir)
 	defer fresh.close()
-	if err := c.fetch(ctx, fresh, tip, plumbing.ZeroHash); err != nil {
+	if err := c.fetch(ctx, fresh, tip, plumbing.ZeroHash, 0); err != nil {
 		return nil, err
 	}
 	if _, err := r.adopt(fresh, tip, plumbing.ZeroHash); err != nil && !errors.Is(err, sources.ErrNoPath) {
@@ -293,10 +306,11 @@ func (r *Repo) Commit(hash string) (*sources.Revision, error) {
 }
 
 // FetchCommit returns a commit from the store or, when it is not there, from
-// the remote: the head of a pull request, which ref names ("refs/pull/7/head").
-// The watched branch stays as it is. When ref has moved on and the server gives
+// the remote: the head of a pull request, which ref names ("refs/pull/7/head"),
+// or of a group in a merge queue ("refs/heads/gh-readonly-queue/main/pr-7-…").
+// Its history comes with it, so that it can be merged; "" is no reference. The watched branch stays as it is. When ref has moved on and the server gives
 // out only what its references name, that is an error: look at the pull request
-// again.
+// again. A [sources.Permanent] error is for its author: it brings too much.
 func (r *Repo) FetchCommit(ctx context.Context, hash, ref string) (*sources.Revision, error) {
 	h, err := parseHash(hash)
 	if err != nil {
@@ -326,11 +340,14 @@ func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.Re
 		return err
 	}
 	defer c.Close()
-	now, ok, err := c.tip(ref)
-	if err != nil {
-		return err
+	var now plumbing.Hash
+	ok := false
+	if ref != "" {
+		if now, ok, err = c.tip(ref); err != nil {
+			return err
+		}
 	}
-	if err := c.fetch(ctx, r.store, h, plumbing.NewHash(last.Commit)); err != nil {
+	if err := c.fetch(ctx, r.store, h, plumbing.NewHash(last.Commit), r.cfg.MaxPull); err != nil {
 		switch {
 		case !ok && ref != "":
 			return fmt.Errorf("%w (there is no %s)", err, ref)
@@ -339,6 +356,7 @@ func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.Re
 		}
 		return err
 	}
+	r.compact()
 	return nil
 }
 
@@ -372,8 +390,7 @@ func newRevision(o *objects, h plumbing.Hash, path string) (*sources.Revision, e
 	if err != nil {
 		return nil, err
 	}
-	title, _, _ := strings.Cut(strings.TrimSpace(c.Message), "\n")
-	rev := &sources.Revision{Commit: h.String(), Author: c.Author.Name, Title: strings.TrimSpace(title), When: c.Committer.When}
+	rev := describe(c)
 	tree, ok, err := o.subtree(c.TreeHash, path)
 	switch {
 	case err != nil:
@@ -383,6 +400,12 @@ func newRevision(o *objects, h plumbing.Hash, path string) (*sources.Revision, e
 	}
 	rev.Tree, rev.Files = tree.String(), newTreeFS(o, tree, rev.When)
 	return rev, nil
+}
+
+// describe makes a revision of a commit, without its files.
+func describe(c *object.Commit) *sources.Revision {
+	title, _, _ := strings.Cut(strings.TrimSpace(c.Message), "\n")
+	return &sources.Revision{Commit: c.Hash.String(), Author: c.Author.Name, Title: strings.TrimSpace(title), When: c.Committer.When}
 }
 
 // missingPath is the error that goes with a revision without files.

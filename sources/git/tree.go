@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/meshwright/meshwright/schema"
 )
@@ -28,7 +29,8 @@ import (
 type treeFS struct {
 	objects *objects
 	root    plumbing.Hash
-	when    time.Time // of the commit: git keeps no times of files
+	when    time.Time                            // of the commit: git keeps no times of files
+	made    map[plumbing.Hash][]object.TreeEntry // trees of a merge, which the store has not
 
 	mu   sync.Mutex
 	dirs map[plumbing.Hash]map[string]*entry
@@ -100,23 +102,38 @@ func (t *treeFS) dir(h plumbing.Hash) (map[string]*entry, error) {
 	if d, ok := t.dirs[h]; ok {
 		return d, nil
 	}
-	list, err := t.objects.tree(h)
-	if err != nil {
-		return nil, err
+	list, ok := t.made[h]
+	if !ok {
+		var err error
+		if list, err = t.objects.tree(h); err != nil {
+			return nil, err
+		}
 	}
 	d := make(map[string]*entry, len(list))
 	for _, e := range list {
-		name, mode := e.Name, fs.ModeIrregular
+		mode := fs.ModeIrregular
 		if m, ok := modes[e.Mode]; ok {
 			mode = m
 		}
-		if _, twice := d[name]; twice || name == "." || name == ".." || strings.Contains(name, "/") || !utf8.ValidString(name) {
-			name, mode = strconv.QuoteToASCII(strings.ReplaceAll(name, "/", "\\")), fs.ModeIrregular
+		name, ok := fileName(e.Name)
+		if _, twice := d[name]; twice {
+			name, ok = strconv.QuoteToASCII(name), false
+		}
+		if !ok {
+			mode = fs.ModeIrregular
 		}
 		d[name] = &entry{t, name, mode, e.Hash}
 	}
 	t.dirs[h] = d
 	return d, nil
+}
+
+// fileName returns the name of a tree's entry, quoted if it cannot be a file's.
+func fileName(name string) (_ string, ok bool) {
+	if name == "." || name == ".." || strings.Contains(name, "/") || !utf8.ValidString(name) {
+		return strconv.QuoteToASCII(strings.ReplaceAll(name, "/", "\\")), false
+	}
+	return name, true
 }
 
 // find walks from the root to name.
