@@ -28,6 +28,7 @@ var rooms = map[string][]string{
 	"sources":                      {},
 	"sources/git":                  {"schema", "sources"},
 	"sources/github":               {"sources"},
+	"sources/github/githubtest":    {},
 	"sources/endpoints":            {"schema"},
 	"reconciler":                   {"schema", "xds", "sources", "reconciler/plan", "reconciler/report", "reconciler/store"},
 	"reconciler/plan":              {"schema", "xds", "xds/translate"},

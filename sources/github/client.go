@@ -27,7 +27,9 @@ type Config struct {
 	BaseURL string
 	Owner   string
 	Repo    string
-	// Token may write commit statuses and read pull requests of the repository.
+	// Token may write commit statuses, pull requests (their comments) and, if they
+	// are wanted, deployments of the repository, and read its contents (the refs of
+	// merge queues).
 	Token     sources.Secret
 	Logger    *slog.Logger      // nil: silent
 	Transport http.RoundTripper // nil: one of its own, that heeds HTTPS_PROXY
@@ -36,15 +38,18 @@ type Config struct {
 // Client is one repository at the host. It is safe for concurrent use.
 type Client struct {
 	api    *gh.Client
-	repo   string // path of the repository below the base URL
-	name   string // of the repository, for people
+	gitea  bool
+	name   string // OWNER/NAME
 	token  sources.Secret
 	log    *slog.Logger
 	limits limits
 
-	mu    sync.Mutex // guards:
-	login string     // our own account; "" while it is unknown
-	pulls map[string][]page[pull]
+	mu          sync.Mutex // guards:
+	login       string     // our own account; "" while it is unknown
+	known       map[string]any
+	comments    map[int]*thread
+	writers     map[string]writer
+	deployments map[deployment]deployed
 }
 
 // namePattern is what GitHub allows as the name of an account or repository.
@@ -77,8 +82,17 @@ func New(cfg Config) (*Client, error) {
 	api := gh.NewClient(&http.Client{Transport: cfg.Transport, CheckRedirect: follow})
 	api.BaseURL = base
 	api.UserAgent = "meshwright"
-	name := cfg.Owner + "/" + cfg.Repo
-	return &Client{api: api, repo: "repos/" + name, name: name, token: cfg.Token, log: cfg.Logger, pulls: map[string][]page[pull]{}}, nil
+	return &Client{
+		api: api, gitea: strings.HasSuffix(base.Path, "/api/v1/"), name: cfg.Owner + "/" + cfg.Repo, token: cfg.Token, log: cfg.Logger,
+		known: map[string]any{}, comments: map[int]*thread{}, writers: map[string]writer{}, deployments: map[deployment]deployed{},
+	}, nil
+}
+
+// Limits are GitHub's: a comment has room for the marker that [Client.SetComment]
+// puts before it. Gitea, which is known by its base URL, takes more, but has no
+// deployments.
+func (c *Client) Limits() sources.Limits {
+	return sources.Limits{Description: maxDescription, Comment: maxComment, Deployments: !c.gitea}
 }
 
 // follow lets a request go on to where a renamed repository is, unless it would
@@ -110,13 +124,46 @@ func ParseRepo(address string) (owner, name string, ok bool) {
 	return owner, name, true
 }
 
+// place is where a request goes: a route, which is one of few, with what it is
+// filled with. A route starts below the base URL, "/" stands for the repository.
+type place struct {
+	route string
+	path  string
+}
+
+// at fills each %s of a route, escaped as that part of a URL needs it; a slash in
+// a path stays one, as in the name of a branch.
+func (c *Client) at(route string, args ...any) place {
+	path, query, _ := strings.Cut(route, "?")
+	inPath := strings.Count(path, "%s")
+	escaped := make([]any, len(args))
+	for i, arg := range args {
+		if i < inPath {
+			escaped[i] = strings.ReplaceAll(url.PathEscape(fmt.Sprint(arg)), "%2F", "/")
+		} else {
+			escaped[i] = url.QueryEscape(fmt.Sprint(arg))
+		}
+	}
+	p := place{route: strings.ReplaceAll(path, "%s", "*"), path: fmt.Sprintf(path, escaped[:inPath]...)}
+	switch {
+	case path == "/":
+		p.path = "repos/" + c.name
+	case path[0] == '/':
+		p.path = "repos/" + c.name + p.path
+	}
+	if query != "" {
+		p.path += "?" + fmt.Sprintf(query, escaped[inPath:]...)
+	}
+	return p
+}
+
 // call sends one request and decodes the answer into out. etag, unless empty,
 // makes it conditional: errUnchanged then means that it still holds.
-func (c *Client) call(ctx context.Context, method, path string, in, out any, etag string) (*gh.Response, error) {
+func (c *Client) call(ctx context.Context, method string, to place, in, out any, etag string) (*gh.Response, error) {
 	if err := c.limits.closed(); err != nil {
 		return nil, err
 	}
-	req, err := c.api.NewRequest(method, path, in)
+	req, err := c.api.NewRequest(method, to.path, in)
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +207,9 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text + r.advice }
 
+// rights are what the token needs, in GitHub's words.
+const rights = "commit statuses (write), pull requests (write) and contents (read)"
+
 // refused says in one line what the host has answered and what to do about it.
 func (c *Client) refused(answer *gh.ErrorResponse) *refusal {
 	r := &refusal{status: answer.Response.StatusCode}
@@ -175,11 +225,37 @@ func (c *Client) refused(answer *gh.ErrorResponse) *refusal {
 	case http.StatusUnauthorized:
 		r.advice = "; the token does not hold (any more): give a new one"
 	case http.StatusForbidden:
-		r.advice = "; give the token commit statuses (write) and pull requests (read) of " + c.name
+		r.advice = "; give the token " + rights + " of " + c.name
 	case http.StatusNotFound:
-		r.advice = "; check the name, and that the token has commit statuses (write) and pull requests (read) of it"
+		r.advice = "; check the name, and that the token has " + rights + " of it"
 	}
 	return r
+}
+
+// settled makes a refusal permanent where it is about the one thing asked for:
+// what is wrong with the token or the repository somebody mends, and then the
+// thing is wanted. A "not found" can be each of these, so it looks whether thing
+// is there.
+func (c *Client) settled(ctx context.Context, err error, thing ...place) error {
+	refused, _ := errors.AsType[*refusal](err)
+	if refused == nil {
+		return err
+	}
+	gone := func() bool {
+		for _, t := range thing {
+			_, lost := c.call(ctx, http.MethodGet, t, nil, nil, "")
+			_, seen := c.call(ctx, http.MethodGet, c.at("/"), nil, nil, "")
+			return is(lost, http.StatusNotFound, http.StatusGone) && seen == nil
+		}
+		return false
+	}
+	switch {
+	case is(err, http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusGone), unknownCommit(err),
+		is(err, http.StatusForbidden) && strings.Contains(refused.text, "locked"),
+		is(err, http.StatusNotFound) && gone():
+		return &sources.Permanent{Err: errors.New(refused.text)}
+	}
+	return err
 }
 
 // is reports whether err is a refusal with one of these HTTP statuses.
@@ -193,45 +269,4 @@ func is(err error, statuses ...int) bool {
 		}
 	}
 	return false
-}
-
-// maxPages bounds a list, should a host's links never end.
-const maxPages = 100
-
-// page is one page of a list, kept to ask next time whether it has changed: a
-// "no" costs nothing of the limits.
-type page[T any] struct {
-	etag  string
-	items []T
-	next  int // number of the next page; 0: none
-}
-
-// list reads a list page by page. path has a query already. known are the
-// pages of the time before.
-func list[T any](ctx context.Context, c *Client, path string, known []page[T]) ([]page[T], error) {
-	var pages []page[T]
-	for n := 1; n != 0; {
-		i := len(pages)
-		if i == maxPages {
-			return nil, fmt.Errorf("%s: the list %s has more than %d pages", c.name, path, maxPages)
-		}
-		var p, old page[T]
-		if i < len(known) {
-			old = known[i]
-		}
-		resp, err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s&page=%d", path, n), nil, &p.items, old.etag)
-		switch {
-		case errors.Is(err, errUnchanged) && old.etag != "":
-			p = old
-		case err != nil:
-			return nil, err
-		case p.items == nil: // go-github takes an empty body for an answer
-			return nil, fmt.Errorf("%s: the answer to %s is no list", c.name, path)
-		default:
-			p.etag, p.next = resp.Header.Get("ETag"), resp.NextPage
-		}
-		pages = append(pages, p)
-		n = p.next
-	}
-	return pages, nil
 }

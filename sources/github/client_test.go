@@ -15,13 +15,14 @@ import (
 
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/sources/github"
+	"github.com/meshwright/meshwright/sources/github/githubtest"
 )
 
 var good = sources.Status{State: sources.Success, Description: "12 resources", URL: "https://mesh.example.com/#4be1c0d"}
 
 func TestStatusesAreWrittenAndRead(t *testing.T) {
 	h := newHost(t)
-	h.perPage = 2
+	h.PerPage = 2
 	c, log := h.client()
 	for i, s := range []sources.Status{{State: sources.Pending}, good} {
 		if err := c.SetStatus(t.Context(), commit, "meshwright/check", s); err != nil {
@@ -33,8 +34,8 @@ func TestStatusesAreWrittenAndRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Whoever may push may write under our contexts; it does not count.
-	h.add("mallory", map[string]any{"state": "success", "context": "meshwright/applied", "description": "all is well"})
-	h.add("ci", map[string]any{"state": "error", "context": "ci/build", "description": nil, "target_url": nil})
+	h.AddStatus("mallory", githubtest.Status{Commit: commit, State: "success", Context: "meshwright/applied"})
+	h.AddStatus("ci", githubtest.Status{Commit: commit, State: "error", Context: "ci/build"})
 
 	got, err := c.Statuses(t.Context(), commit)
 	if err != nil {
@@ -52,9 +53,9 @@ func TestStatusesAreWrittenAndRead(t *testing.T) {
 // turn out to bear.
 func TestWhoseStatuses(t *testing.T) {
 	h := newHost(t)
-	h.account = "" // an App's token may not ask
-	h.add("mesh-app[bot]", map[string]any{"state": "success", "context": "meshwright/check", "description": "from before"})
-	c, _ := h.client()
+	h.Grant("ghs_app", "mesh-app[bot]") // an App's token may not ask
+	h.AddStatus("mesh-app[bot]", githubtest.Status{Commit: commit, State: "success", Context: "meshwright/check"})
+	c := h.as(github.Config{Token: "ghs_app"})
 	if got, err := c.Statuses(t.Context(), commit); err != nil || len(got) != 0 {
 		t.Errorf("before the first write: %v, %v; want none, for it is not known whose they are", got, err)
 	}
@@ -77,37 +78,35 @@ func TestDescriptionsAreCutOnRunes(t *testing.T) {
 		if err := c.SetStatus(t.Context(), commit, "x", sources.Status{State: sources.Success, Description: text}); err != nil {
 			t.Fatal(err)
 		}
-		if got := h.statuses[0]["description"]; got != want {
-			t.Errorf("%q; want %q", got, want)
+		if got := h.Statuses(commit)[0].Description; got == nil || *got != want {
+			t.Errorf("%v; want %q", got, want)
 		}
 	}
 }
 
 func TestPullRequests(t *testing.T) {
 	h := newHost(t)
-	h.perPage = 2
+	h.PerPage = 2
 	c, _ := h.client()
-	add := func(n int, base string, head any) {
-		h.pulls = append(h.pulls, map[string]any{
-			"number": n, "title": fmt.Sprint("change ", n),
-			"head": map[string]any{"ref": "x", "sha": fmt.Sprint("head", n), "repo": head},
-			"base": map[string]any{"ref": base, "sha": "b", "repo": map[string]any{"id": 1}},
-		})
+	for n, p := range []githubtest.Pull{
+		{Head: "head1", Title: "change 1", Fork: true, Gone: true},
+		{Head: "head2", Title: "change 2", Base: "release"},
+		{Head: "head3", Title: "change 3", Fork: true, Author: "mallory"},
+		{Head: "head4", Title: "change 4", Author: "ada", Labels: []string{"risky", "fast"}, Draft: true},
+	} {
+		if h.Open(p) != n+1 {
+			t.Fatal("numbers")
+		}
 	}
-	add(5, "main", map[string]any{"id": 1})
-	add(4, "main", map[string]any{"id": 2}) // a fork
-	add(4, "main", map[string]any{"id": 2}) // moved to the next page meanwhile
-	add(3, "release", map[string]any{"id": 1})
-	add(2, "main", nil) // a fork that is deleted
 	want := []sources.PullRequest{
-		{Number: 5, Head: "head5", Base: "main", Title: "change 5"},
-		{Number: 4, Head: "head4", Base: "main", Title: "change 4", Fork: true},
-		{Number: 2, Head: "head2", Base: "main", Title: "change 2", Fork: true},
+		{Number: 4, Head: "head4", Base: "main", Title: "change 4", Author: "ada", Labels: []string{"fast", "risky"}, Draft: true},
+		{Number: 3, Head: "head3", Base: "main", Title: "change 3", Author: "mallory", Fork: true},
+		{Number: 1, Head: "head1", Base: "main", Title: "change 1", Author: "ada", Fork: true},
 	}
 	look := func(wantFresh int) {
 		t.Helper()
 		fresh := 0
-		h.back = func(_ *http.Request, resp *http.Response) (*http.Response, error) {
+		h.Back = func(_ *http.Request, resp *http.Response) (*http.Response, error) {
 			if resp.StatusCode == http.StatusOK {
 				fresh++
 			}
@@ -124,14 +123,41 @@ func TestPullRequests(t *testing.T) {
 			t.Errorf("%d pages answered in full; want %d", fresh, wantFresh)
 		}
 	}
-	look(3)
+	look(2)
 	look(0) // every page answered 304, which is free
-	h.pulls[4]["head"].(map[string]any)["sha"] = "moved2"
-	h.pulls[4]["title"] = "change 2 again"
-	want[2].Head, want[2].Title = "moved2", "change 2 again"
+	h.Change(1, "synchronize", func(p *githubtest.Pull) { p.Head = "moved1" })
+	want[2].Head = "moved1"
 	look(1)
-	h.pulls, want = nil, nil
+	h.Merge(1, commit)
+	want = want[:2]
 	look(1)
+	for n := range 4 {
+		h.Change(n+1, "closed", func(p *githubtest.Pull) { p.State = "closed" })
+	}
+	want = nil
+	look(1)
+}
+
+// TestListsThatMove: what is opened while a list is read moves others to the next
+// page.
+func TestListsThatMove(t *testing.T) {
+	h := newHost(t)
+	h.PerPage = 1
+	for range 2 {
+		h.Open(githubtest.Pull{Head: commit})
+	}
+	c, _ := h.client()
+	pages := 0
+	h.Front = func(*http.Request) (*http.Response, error) {
+		if pages++; pages == 2 {
+			h.Open(githubtest.Pull{Head: commit})
+		}
+		return nil, nil
+	}
+	got, err := c.PullRequests(t.Context(), "main")
+	if err != nil || len(got) != 2 || got[0].Number != 2 || got[1].Number != 1 {
+		t.Errorf("%v, %v; want 2 and 1, each once", got, err)
+	}
 }
 
 // TestErrorsSayWhatToDo and what the caller is to do: only what is wrong with
@@ -154,7 +180,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
-			h.front = func(*http.Request) (*http.Response, error) { return answer(test.status, test.body), nil }
+			h.Front = func(*http.Request) (*http.Response, error) { return answer(test.status, test.body), nil }
 			c, _ := h.client()
 			err := c.SetStatus(t.Context(), commit, "meshwright/check", good)
 			var permanent *sources.Permanent
@@ -179,7 +205,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 func TestTooManyStatuses(t *testing.T) {
 	h := newHost(t)
 	for range 1000 {
-		h.add("mesh-bot", map[string]any{"context": "meshwright/check", "state": "pending"})
+		h.AddStatus(githubtest.Account, githubtest.Status{Commit: commit, Context: "meshwright/check", State: "pending"})
 	}
 	c, _ := h.client()
 	err := c.SetStatus(t.Context(), commit, "meshwright/check", good)
@@ -196,16 +222,16 @@ func TestCommitThatTheAPIDoesNotKnow(t *testing.T) {
 		h := newHost(t)
 		c, _ := h.client()
 		tries := 0
-		h.front = func(r *http.Request) (*http.Response, error) {
+		h.Front = func(r *http.Request) (*http.Response, error) {
 			if tries++; tries < 3 {
 				return answer(422, `{"message": "No commit found for SHA: `+commit+`"}`), nil
 			}
 			return nil, nil
 		}
-		if err := c.SetStatus(t.Context(), commit, "meshwright/check", good); err != nil || len(h.statuses) != 1 {
-			t.Errorf("late: %v, %d statuses", err, len(h.statuses))
+		if err := c.SetStatus(t.Context(), commit, "meshwright/check", good); err != nil || len(h.Statuses(commit)) != 1 {
+			t.Errorf("late: %v, %d statuses", err, len(h.Statuses(commit)))
 		}
-		h.front = nil
+		h.Front = nil
 		gone := strings.Repeat("1", 40)
 		start := time.Now()
 		err := c.SetStatus(t.Context(), gone, "meshwright/check", good)
@@ -219,7 +245,7 @@ func TestCommitThatTheAPIDoesNotKnow(t *testing.T) {
 		if got, err := c.Statuses(t.Context(), gone); err != nil || len(got) != 0 {
 			t.Errorf("statuses of a commit that is gone: %v, %v", got, err)
 		}
-		h.front = func(*http.Request) (*http.Response, error) { // Gitea 1.26
+		h.Front = func(*http.Request) (*http.Response, error) { // Gitea 1.26
 			return answer(500, `{"message": "GetCommit[`+gone+`]: object does not exist [id: `+gone+`, rel_path: ]"}`), nil
 		}
 		if err := c.SetStatus(t.Context(), gone, "meshwright/check", good); !errors.As(err, &permanent) {
@@ -230,35 +256,36 @@ func TestCommitThatTheAPIDoesNotKnow(t *testing.T) {
 
 // TestLostAnswers: the status stands, but we do not know; whoever asks sees it.
 func TestLostAnswers(t *testing.T) {
-	h := newHost(t)
-	c, _ := h.client()
 	for name, lose := range map[string]func(*http.Response) (*http.Response, error){
 		"cut off":  func(*http.Response) (*http.Response, error) { return nil, io.ErrUnexpectedEOF },
 		"half":     func(*http.Response) (*http.Response, error) { return answer(201, `{"id": 1, "sta`), nil },
 		"a portal": func(*http.Response) (*http.Response, error) { return answer(200, "<html>log in</html>"), nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h.statuses = nil
-			h.back = func(_ *http.Request, resp *http.Response) (*http.Response, error) { return lose(resp) }
+			h := newHost(t)
+			c, _ := h.client()
+			h.Back = func(_ *http.Request, resp *http.Response) (*http.Response, error) { return lose(resp) }
 			err := c.SetStatus(t.Context(), commit, "meshwright/check", good)
 			var permanent *sources.Permanent
 			if err == nil || errors.As(err, &permanent) || strings.Contains(err.Error(), token) {
 				t.Errorf("err = %v", err)
 			}
-			h.back = nil
+			h.Back = nil
 			if got, err := c.Statuses(t.Context(), commit); err != nil || !cmp.Equal(got["meshwright/check"], good) {
 				t.Errorf("standing: %v, %v", got, err)
 			}
 		})
 	}
+	h := newHost(t)
+	c, _ := h.client()
 	t.Run("an empty list is no list", func(t *testing.T) {
-		h.back = func(_ *http.Request, resp *http.Response) (*http.Response, error) { return answer(200, ""), nil }
+		h.Back = func(_ *http.Request, resp *http.Response) (*http.Response, error) { return answer(200, ""), nil }
 		if got, err := c.PullRequests(t.Context(), "main"); err == nil {
 			t.Errorf("an empty body counts as %v", got)
 		}
 	})
 	t.Run("links that never end", func(t *testing.T) {
-		h.back = func(r *http.Request, resp *http.Response) (*http.Response, error) {
+		h.Back = func(r *http.Request, resp *http.Response) (*http.Response, error) {
 			return answer(200, "[]", `Link: <https://git.example.com/x?page=2>; rel="next"`), nil
 		}
 		if _, err := c.PullRequests(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), "more than 100 pages") {
@@ -270,7 +297,7 @@ func TestLostAnswers(t *testing.T) {
 func TestSlowHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t)
-		h.front = func(r *http.Request) (*http.Response, error) {
+		h.Front = func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		}
@@ -293,27 +320,28 @@ func TestRedirects(t *testing.T) {
 	h := newHost(t)
 	c, _ := h.client()
 	to, status := "https://git.example.com/api/v3/repos/acme/mesh/statuses/"+commit, 307
+	tries := 0
 	var elsewhere string
-	h.front = func(r *http.Request) (*http.Response, error) {
+	h.Front = func(r *http.Request) (*http.Response, error) {
 		if r.URL.Host != "git.example.com" {
 			elsewhere = r.Header.Get("Authorization")
 			return answer(401, `{}`), nil
 		}
-		if len(h.requests) == 1 {
+		if tries++; tries == 1 {
 			return answer(status, "", "Location: "+to), nil
 		}
 		return nil, nil
 	}
-	h.count()
-	if err := c.SetStatus(t.Context(), commit, "x", good); err != nil || len(h.statuses) != 1 {
-		t.Errorf("307: %v, %d statuses", err, len(h.statuses))
+	tries = 0
+	if err := c.SetStatus(t.Context(), commit, "x", good); err != nil || len(h.Statuses(commit)) != 1 {
+		t.Errorf("307: %v, %d statuses", err, len(h.Statuses(commit)))
 	}
-	h.count()
+	tries = 0
 	status = 301
 	if err := c.SetStatus(t.Context(), commit, "x", good); err == nil || !strings.Contains(err.Error(), "has the repository a new name?") {
 		t.Errorf("301: %v", err)
 	}
-	h.count()
+	tries = 0
 	status, to = 307, "https://evil.example.org/"
 	if err := c.SetStatus(t.Context(), commit, "x", good); err == nil || elsewhere != "" {
 		t.Errorf("another host: %v, and got %q", err, elsewhere)

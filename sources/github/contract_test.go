@@ -17,11 +17,11 @@ import (
 func TestContract(t *testing.T) {
 	const sha = "6dcb09b5b57875f334f61aebed695e2e4193db5e"
 	h := newHost(t)
-	h.account = "octocat"
+	h.Grant(token, "octocat")
 	c, _ := h.client()
 
 	t.Run("create a status", func(t *testing.T) {
-		h.front = func(r *http.Request) (*http.Response, error) {
+		h.Front = func(r *http.Request) (*http.Response, error) {
 			body, _ := io.ReadAll(r.Body)
 			var sent map[string]any
 			if err := json.Unmarshal(body, &sent); err != nil {
@@ -53,8 +53,8 @@ func TestContract(t *testing.T) {
 	})
 
 	list := func(t *testing.T, body string) map[string]sources.Status {
-		h.front = func(r *http.Request) (*http.Response, error) {
-			if got := r.Method + " " + r.URL.String(); got != "GET https://git.example.com/api/v3/repos/acme/mesh/commits/"+sha+"/statuses?per_page=100&page=1" {
+		h.Front = func(r *http.Request) (*http.Response, error) {
+			if got := r.Method + " " + r.URL.String(); got != "GET https://git.example.com/api/v3/repos/acme/mesh/commits/"+sha+"/statuses?per_page=100" {
 				t.Error(got)
 			}
 			return answer(200, body), nil
@@ -91,13 +91,13 @@ func TestContract(t *testing.T) {
 		}
 	})
 	t.Run("list pull requests", func(t *testing.T) {
-		h.front = func(r *http.Request) (*http.Response, error) {
-			if got := r.Method + " " + r.URL.String(); got != "GET https://git.example.com/api/v3/repos/acme/mesh/pulls?state=open&per_page=100&base=release%2F1.0&page=1" {
+		h.Front = func(r *http.Request) (*http.Response, error) {
+			if got := r.Method + " " + r.URL.String(); got != "GET https://git.example.com/api/v3/repos/acme/mesh/pulls?state=open&per_page=100&base=release%2F1.0" {
 				t.Error(got)
 			}
 			return answer(200, `[{
   "url": "https://api.github.com/repos/octocat/Hello-World/pulls/1347", "id": 1, "number": 1347, "state": "open", "locked": true, "title": "Amazing new feature", "body": null, "draft": false,
-  "user": {"login": "octocat", "id": 1, "type": "User"}, "merge_commit_sha": "e5bd3914e2e596debea16f433f57875b5b90bcd6", "author_association": "OWNER", "auto_merge": null,
+  "user": {"login": "octocat", "id": 1, "type": "User"}, "merge_commit_sha": "e5bd3914e2e596debea16f433f57875b5b90bcd6", "author_association": "OWNER", "auto_merge": null, "labels": [{"id": 208045946, "name": "bug", "color": "f29513", "default": true}],
   "head": {"label": "octocat:new-topic", "ref": "new-topic", "sha": "6dcb09b5b57875f334f61aebed695e2e4193db5e", "user": {"login": "octocat"}, "repo": {"id": 1296270, "full_name": "hubot/Hello-World", "fork": true}},
   "base": {"label": "octocat:release/1.0", "ref": "release/1.0", "sha": "6dcb09b5b57875f334f61aebed695e2e4193db5e", "user": {"login": "octocat"}, "repo": {"id": 1296269, "full_name": "octocat/Hello-World", "fork": false}}
 }]`), nil
@@ -106,7 +106,7 @@ func TestContract(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []sources.PullRequest{{Number: 1347, Head: sha, Base: "release/1.0", Title: "Amazing new feature", Fork: true}}
+		want := []sources.PullRequest{{Number: 1347, Head: sha, Base: "release/1.0", Title: "Amazing new feature", Author: "octocat", Labels: []string{"bug"}, Fork: true}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error("(-want +got)\n" + diff)
 		}

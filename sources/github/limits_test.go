@@ -50,27 +50,27 @@ func TestLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHost(t)
-				h.front = func(*http.Request) (*http.Response, error) { return test.answer(), nil }
+				h.Front = func(*http.Request) (*http.Response, error) { return test.answer(), nil }
 				c, _ := h.client()
 				start := time.Now()
 				err := c.SetStatus(t.Context(), commit, "meshwright/check", good)
 				if got := limited(err).Sub(start); got != test.want {
 					t.Fatalf("stay away for %s (%v); want %s", got, err, test.want)
 				}
-				h.front = nil
-				h.count()
+				h.Front = nil
+				h.Calls()
 
 				// Nothing asks before then; whoever tries hears the same.
 				time.Sleep(test.want - time.Millisecond)
-				if _, err := c.PullRequests(t.Context(), "main"); limited(err).Sub(start) != test.want || h.count() != 0 {
+				if _, err := c.PullRequests(t.Context(), "main"); limited(err).Sub(start) != test.want || len(h.Calls()) != 0 {
 					t.Errorf("asked before the time: %v", err)
 				}
 				time.Sleep(time.Millisecond)
 				if test.want == time.Hour { // go-github's own guard believes that clock
 					return
 				}
-				if err := c.SetStatus(t.Context(), commit, "meshwright/check", good); err != nil || len(h.statuses) != 1 {
-					t.Errorf("at the time: %v, %d statuses", err, len(h.statuses))
+				if err := c.SetStatus(t.Context(), commit, "meshwright/check", good); err != nil || len(h.Statuses(commit)) != 1 {
+					t.Errorf("at the time: %v, %d statuses", err, len(h.Statuses(commit)))
 				}
 			})
 		})
@@ -82,7 +82,7 @@ func TestLimitsThatGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t)
 		full := true
-		h.front = func(*http.Request) (*http.Response, error) {
+		h.Front = func(*http.Request) (*http.Response, error) {
 			if full {
 				return answer(429, ""), nil
 			}
@@ -113,7 +113,7 @@ func TestLimitsThatGoOn(t *testing.T) {
 func TestUsedUpByAGoodAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHost(t)
-		h.back = func(_ *http.Request, resp *http.Response) (*http.Response, error) {
+		h.Back = func(_ *http.Request, resp *http.Response) (*http.Response, error) {
 			resp.Header.Set("X-RateLimit-Remaining", "0")
 			resp.Header.Set("X-RateLimit-Reset", fmt.Sprint(time.Now().Add(10*time.Minute).Unix()))
 			return resp, nil
@@ -123,8 +123,8 @@ func TestUsedUpByAGoodAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		if got := limited(c.SetStatus(t.Context(), commit, "y", good)).Sub(start); got != 10*time.Minute || len(h.statuses) != 1 {
-			t.Errorf("stay away for %s; want 10m0s; %d statuses", got, len(h.statuses))
+		if got := limited(c.SetStatus(t.Context(), commit, "y", good)).Sub(start); got != 10*time.Minute || len(h.Statuses(commit)) != 1 {
+			t.Errorf("stay away for %s; want 10m0s; %d statuses", got, len(h.Statuses(commit)))
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -38,7 +37,7 @@ func (c *Client) SetStatus(ctx context.Context, commit, context string, s source
 	}
 	var out commitStatus
 	write := func() error {
-		_, err := c.call(ctx, http.MethodPost, c.repo+"/statuses/"+url.PathEscape(commit), in, &out, "")
+		_, err := c.call(ctx, http.MethodPost, c.at("/statuses/%s", commit), in, &out, "")
 		return err
 	}
 	err := write()
@@ -53,17 +52,11 @@ func (c *Client) SetStatus(ctx context.Context, commit, context string, s source
 		}
 		err = write()
 	}
-	// What is wrong with the token or the repository is not wrong with the
-	// status: somebody mends it, and then the status is wanted.
-	if is(err, http.StatusBadRequest, http.StatusUnprocessableEntity) || unknownCommit(err) {
-		return &sources.Permanent{Err: err}
+	if err != nil {
+		return c.settled(ctx, err)
 	}
-	if login := out.GetCreator().GetLogin(); err == nil && login != "" {
-		c.mu.Lock()
-		c.login = login
-		c.mu.Unlock()
-	}
-	return err
+	c.learn(out.GetCreator().GetLogin())
+	return nil
 }
 
 // unknownCommit reports whether the host says that it does not have the commit:
@@ -81,7 +74,7 @@ func (c *Client) Statuses(ctx context.Context, commit string) (map[string]source
 	if err != nil {
 		return nil, fmt.Errorf("whose is the token: %w", err)
 	}
-	pages, err := list[commitStatus](ctx, c, c.repo+"/commits/"+url.PathEscape(commit)+"/statuses?per_page=100", nil)
+	all, err := list[[]commitStatus](ctx, c, c.at("/commits/%s/statuses?per_page=100", commit))
 	if unknownCommit(err) {
 		return nil, nil // nothing stands beside it
 	}
@@ -90,21 +83,19 @@ func (c *Client) Statuses(ctx context.Context, commit string) (map[string]source
 	}
 	standing := map[string]sources.Status{}
 	newest := map[string]int64{}
-	for _, p := range pages {
-		for _, s := range p.items {
-			if s.GetCreator().GetLogin() != me {
-				continue
-			}
-			if id, ok := newest[s.GetContext()]; ok && s.GetID() <= id {
-				continue
-			}
-			state := sources.StatusState(s.GetState())
-			if state == "" {
-				state = s.GiteaState
-			}
-			newest[s.GetContext()] = s.GetID()
-			standing[s.GetContext()] = sources.Status{State: state, Description: s.GetDescription(), URL: s.GetTargetURL()}
+	for _, s := range all {
+		if s.GetCreator().GetLogin() != me {
+			continue
 		}
+		if id, ok := newest[s.GetContext()]; ok && s.GetID() <= id {
+			continue
+		}
+		state := sources.StatusState(s.GetState())
+		if state == "" {
+			state = s.GiteaState
+		}
+		newest[s.GetContext()] = s.GetID()
+		standing[s.GetContext()] = sources.Status{State: state, Description: s.GetDescription(), URL: s.GetTargetURL()}
 	}
 	return standing, nil
 }
@@ -121,28 +112,26 @@ func (c *Client) account(ctx context.Context) (string, error) {
 		return login, nil
 	}
 	var me gh.User
-	_, err := c.call(ctx, http.MethodGet, "user", nil, &me, "")
+	_, err := c.call(ctx, http.MethodGet, c.at("user"), nil, &me, "")
 	switch {
-	case is(err, http.StatusForbidden, http.StatusNotFound):
-		return noAccount, nil
-	case err != nil:
+	case err != nil && !is(err, http.StatusForbidden, http.StatusNotFound):
 		return "", err
 	case me.GetLogin() == "":
-		return noAccount, nil
+		me.Login = gh.String(noAccount)
+	}
+	c.learn(me.GetLogin())
+	return me.GetLogin(), nil
+}
+
+// learn remembers the login that a write of ours turns out to bear.
+func (c *Client) learn(login string) {
+	if login == "" {
+		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.login = me.GetLogin()
-	return c.login, nil
+	c.login = login
 }
 
 // noAccount is nobody's login: a status without a creator is not ours either.
 const noAccount = "\x00"
-
-// cut shortens s to at most n characters.
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
-}

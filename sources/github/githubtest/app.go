@@ -1,0 +1,7 @@
+package githubtest
+
+// app is a GitHub App and its installation.
+type app struct{}
+
+// CheckRun is one.
+type CheckRun struct{}

@@ -1,0 +1,350 @@
+package githubtest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	// URL is the base URL of the API for those who have the host as transport.
+	URL = "https://git.example.com/api/v3/"
+	// Token is the one of Account.
+	Token = "ghp_hunter2"
+	// Account is the login of a person who may write.
+	Account = "mesh-bot"
+)
+
+// Host is a git host with one repository. Its exported fields are set before the
+// first request.
+type Host struct {
+	// Front, unless nil, sees each request first; a nil answer lets it through.
+	Front func(r *http.Request) (*http.Response, error)
+	// Back, unless nil, sees what the host has answered: it may lose it.
+	Back func(r *http.Request, resp *http.Response) (*http.Response, error)
+	// Knows reports whether a commit is in the repository; nil: every one is.
+	Knows func(commit string) bool
+	// PerPage is the length of a page; 0: what the request says.
+	PerPage int
+	// Hourly is how many requests an account may send in an hour; 0: any number.
+	Hourly int
+	// Writes is how many requests other than GET are taken within a minute; 0:
+	// any number. RetryAfter is what the refusal says; 0: nothing.
+	Writes     int
+	RetryAfter time.Duration
+
+	repo string
+	mux  *http.ServeMux
+
+	mu          sync.Mutex // guards:
+	ids         int64
+	tokens      map[string]account
+	pulls       []*Pull // newest first, as GitHub lists them
+	statuses    []*Status
+	comments    []*Comment
+	permissions map[string]string // by login, in lower case
+	groups      map[string]string // ref → head
+	runs        []*CheckRun
+	deployments []*Deployment
+	app         *app
+	hook        hook
+	calls       []string
+	writes      []time.Time
+	used        int
+	reset       time.Time
+}
+
+// account is who sends a request.
+type account struct {
+	User
+	app     int64     // of an installation's token; 0: a person's
+	expires time.Time // zero: never
+}
+
+// User is an account as the API shows it.
+type User struct {
+	Login string `json:"login"`
+	ID    int64  `json:"id"`
+	Type  string `json:"type"`
+}
+
+func userOf(login string) User {
+	kind := "User"
+	if strings.HasSuffix(login, "[bot]") {
+		kind = "Bot"
+	}
+	sum := sha256.Sum256([]byte(login))
+	return User{Login: login, ID: int64(sum[0])<<8 | int64(sum[1]), Type: kind}
+}
+
+// Grant gives an account a token. That of an app, NAME[bot], may not ask whose it
+// is.
+func (h *Host) Grant(token, login string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tokens[token] = account{User: userOf(login)}
+}
+
+// New makes a host with an empty repository, OWNER/NAME.
+func New(repo string) *Host {
+	h := &Host{
+		repo: repo, mux: http.NewServeMux(), ids: 1000,
+		tokens: map[string]account{Token: {User: userOf(Account)}}, permissions: map[string]string{Account: "write"}, groups: map[string]string{},
+	}
+	h.handle("GET /", h.getRepo)
+	h.handle("GET user", h.getUser)
+	h.handle("POST /statuses/{sha}", h.postStatus)
+	h.handle("GET /commits/{sha}/statuses", h.getStatuses)
+	h.handle("GET /pulls", h.getPulls)
+	h.handle("GET /commits/{sha}/pulls", h.getPullsOf)
+	h.handle("GET /git/matching-refs/{ref...}", h.getRefs)
+	h.handle("GET /issues/comments", h.getComments)
+	h.handle("GET /issues/{number}", h.getIssue)
+	h.handle("GET /issues/{number}/{id}", h.getCommentOrCommentsOf)
+	h.handle("POST /issues/{number}/comments", h.postComment)
+	h.handle("PATCH /issues/comments/{id}", h.patchComment)
+	h.handle("DELETE /issues/comments/{id}", h.deleteComment)
+	h.handle("POST /issues/comments/{id}/reactions", h.postReaction)
+	h.handle("GET /collaborators/{login}/permission", h.getPermission)
+	h.handle("GET /deployments", h.getDeployments)
+	h.handle("POST /deployments", h.postDeployment)
+	h.handle("GET /deployments/{id}/statuses", h.getDeploymentStatuses)
+	h.handle("POST /deployments/{id}/statuses", h.postDeploymentStatus)
+	return h
+}
+
+// request is one that has come in, from an account.
+type request struct {
+	*http.Request
+	from account
+}
+
+// decode reads the body.
+func (r *request) decode(in any) *reply {
+	if json.NewDecoder(r.Body).Decode(in) != nil {
+		return says(http.StatusBadRequest, "Problems parsing JSON")
+	}
+	return nil
+}
+
+// number is a part of the path that is one; 0: it is none.
+func (r *request) number(part string) int64 {
+	n, _ := strconv.ParseInt(r.PathValue(part), 10, 64)
+	return n
+}
+
+// reply is what a handler answers.
+type reply struct {
+	status int
+	body   any
+}
+
+func ok(status int, body any) *reply { return &reply{status, body} }
+
+// says is a refusal, in the host's words.
+func says(status int, message string) *reply {
+	return &reply{status, map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest"}}
+}
+
+// invalid is the refusal of a field.
+func invalid(resource, field, message string) *reply {
+	return &reply{http.StatusUnprocessableEntity, map[string]any{
+		"message": "Validation Failed",
+		"errors":  []any{map[string]string{"resource": resource, "code": "custom", "field": field, "message": message}},
+	}}
+}
+
+var (
+	missing   = says(http.StatusNotFound, "Not Found")
+	badLogin  = says(http.StatusUnauthorized, "Bad credentials")
+	forbidden = says(http.StatusForbidden, "Resource not accessible by personal access token")
+)
+
+// handle answers requests of a pattern; "/" stands for the repository.
+func (h *Host) handle(pattern string, answer func(*request) *reply) {
+	method, path, _ := strings.Cut(pattern, " ")
+	if repo, ok := strings.CutPrefix(path, "/"); ok {
+		path = strings.TrimSuffix("repos/"+h.repo+"/"+repo, "/")
+	}
+	h.mux.HandleFunc(method+" /"+path, func(w http.ResponseWriter, r *http.Request) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		from, known := h.tokens[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+		switch {
+		case !known || !from.expires.IsZero() && !time.Now().Before(from.expires):
+			h.send(w, r, badLogin)
+		default:
+			h.send(w, r, answer(&request{r, from}))
+		}
+	})
+}
+
+// send writes a reply; of lists one page, with links to others. Whoever has it
+// already hears so, for nothing.
+func (h *Host) send(w http.ResponseWriter, r *http.Request, a *reply) {
+	if all, list := a.body.([]any); list {
+		n := max(1, number(r, "page"))
+		per := h.PerPage
+		if per == 0 {
+			per = min(max(1, cmpOr(number(r, "per_page"), 30)), 100)
+		}
+		if end := n * per; end < len(all) {
+			next := *r.URL
+			q := next.Query()
+			q.Set("page", strconv.Itoa(n+1))
+			next.RawQuery = q.Encode()
+			w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, &next))
+		}
+		a = ok(a.status, all[min((n-1)*per, len(all)):min(n*per, len(all))])
+	}
+	var body []byte
+	if a.body != nil {
+		body, _ = json.Marshal(a.body)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	if r.Method == http.MethodGet && a.status == http.StatusOK {
+		etag := fmt.Sprintf(`W/"%x"`, sha256.Sum256(body))
+		w.Header().Set("ETag", etag)
+		if r.Header.Get("If-None-Match") == etag {
+			h.used--
+			a, body = ok(http.StatusNotModified, nil), nil
+		}
+	}
+	h.rates(w.Header())
+	w.WriteHeader(a.status)
+	w.Write(body)
+}
+
+func number(r *http.Request, query string) int {
+	n, _ := strconv.Atoi(r.URL.Query().Get(query))
+	return n
+}
+
+func cmpOr(n, otherwise int) int {
+	if n != 0 {
+		return n
+	}
+	return otherwise
+}
+
+// RoundTrip makes the host a transport.
+func (h *Host) RoundTrip(r *http.Request) (*http.Response, error) {
+	h.mu.Lock()
+	h.calls = append(h.calls, r.Method+" "+strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/api/v3"), "/repos/"+h.repo))
+	h.mu.Unlock()
+	var resp *http.Response
+	var err error
+	if h.Front != nil {
+		resp, err = h.Front(r)
+	}
+	if resp == nil && err == nil {
+		resp = h.answer(r)
+	}
+	if err == nil && h.Back != nil {
+		resp, err = h.Back(r, resp)
+	}
+	if resp != nil {
+		resp.Request = r
+	}
+	return resp, err
+}
+
+// answer has the host itself answer.
+func (h *Host) answer(r *http.Request) *http.Response {
+	w := httptest.NewRecorder()
+	if !h.limited(w, r) {
+		inner := r.Clone(r.Context())
+		if inner.Body == nil {
+			inner.Body = http.NoBody
+		}
+		inner.URL.Path = strings.TrimPrefix(inner.URL.Path, "/api/v3")
+		if _, pattern := h.mux.Handler(inner); pattern == "" {
+			body, _ := json.Marshal(missing.body)
+			w.WriteHeader(http.StatusNotFound)
+			w.Write(body)
+		} else {
+			h.mux.ServeHTTP(w, inner)
+		}
+	}
+	return w.Result()
+}
+
+// Serve puts the host behind a socket until the test ends, and returns the base
+// URL of its API.
+func (h *Host) Serve(t testing.TB) string {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resp, err := h.RoundTrip(r)
+		if err != nil {
+			panic(http.ErrAbortHandler) // the connection breaks
+		}
+		defer resp.Body.Close()
+		for name, values := range resp.Header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(resp.StatusCode)
+		io.Copy(w, resp.Body)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + "/api/v3/"
+}
+
+// Calls returns the requests that have come since it was last asked, as "METHOD
+// PATH", below the repository.
+func (h *Host) Calls() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	calls := h.calls
+	h.calls = nil
+	return calls
+}
+
+// Answer makes an answer of a status, a body and headers ("Name: value").
+func Answer(status int, body string, headers ...string) *http.Response {
+	header := http.Header{}
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		header.Set(name, value)
+	}
+	return &http.Response{
+		StatusCode: status, Status: fmt.Sprint(status, " ", http.StatusText(status)), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, Body: io.NopCloser(bytes.NewBufferString(body)), ContentLength: int64(len(body)),
+	}
+}
+
+// knows reports whether the commit is here.
+func (h *Host) knows(commit string) bool { return h.Knows == nil || h.Knows(commit) }
+
+// next returns an id.
+func (h *Host) next() int64 {
+	h.ids++
+	return h.ids
+}
+
+// anys makes a list for [Host.send].
+func anys[T any](items []T) []any {
+	all := make([]any, len(items))
+	for i, item := range items {
+		all[i] = item
+	}
+	return all
+}
+
+func (h *Host) getRepo(*request) *reply {
+	return ok(200, map[string]any{"id": 1, "full_name": h.repo, "default_branch": "main"})
+}
+
+func (h *Host) getUser(r *request) *reply {
+	if r.from.Type == "Bot" {
+		return says(http.StatusForbidden, "Resource not accessible by integration")
+	}
+	return ok(200, r.from.User)
+}

@@ -1,0 +1,96 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// maxPages bounds a list, should a host's links never end.
+const maxPages = 100
+
+// page is one page of a list, kept to ask next time whether it has changed: a
+// "no" costs nothing of the limits.
+type page[L any] struct {
+	etag  string
+	items L
+	next  int // number of the next page; 0: none
+}
+
+// polled is what the last poll of a route has read.
+type polled[L any] struct {
+	path  string
+	pages []page[L]
+}
+
+// list reads a whole list.
+func list[L ~[]T, T any](ctx context.Context, c *Client, from place) (L, error) {
+	pages, err := pagesOf[L](ctx, c, from, nil)
+	return joined(pages), err
+}
+
+// poll reads a list that is asked for again and again: as long as it stays as
+// it was, that costs nothing of the limits.
+func poll[L ~[]T, T any](ctx context.Context, c *Client, from place) (L, error) {
+	c.mu.Lock()
+	last, _ := c.known[from.route].(polled[L])
+	c.mu.Unlock()
+	if last.path != from.path {
+		last.pages = nil
+	}
+	pages, err := pagesOf(ctx, c, from, last.pages)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.known[from.route] = polled[L]{from.path, pages}
+	c.mu.Unlock()
+	return joined(pages), nil
+}
+
+func joined[L ~[]T, T any](pages []page[L]) L {
+	var all L
+	for _, p := range pages {
+		all = append(all, p.items...)
+	}
+	return all
+}
+
+// pagesOf reads a list page by page. known are the pages of the time before.
+func pagesOf[L ~[]T, T any](ctx context.Context, c *Client, from place, known []page[L]) ([]page[L], error) {
+	var pages []page[L]
+	for n := 1; n != 0; {
+		i := len(pages)
+		if i == maxPages {
+			return nil, fmt.Errorf("%s: the list %s has more than %d pages", c.name, from.path, maxPages)
+		}
+		var p, old page[L]
+		if i < len(known) {
+			old = known[i]
+		}
+		to := from
+		if n > 1 {
+			sep := "?"
+			if strings.Contains(from.path, "?") {
+				sep = "&"
+			}
+			to.path += fmt.Sprintf("%spage=%d", sep, n)
+		}
+		resp, err := c.call(ctx, http.MethodGet, to, nil, &p.items, old.etag)
+		switch {
+		case errors.Is(err, errUnchanged) && old.etag != "":
+			p = old
+		case err != nil:
+			return nil, err
+		case p.items == nil: // go-github takes an empty body for an answer
+			return nil, fmt.Errorf("%s: the answer to %s is no list", c.name, from.path)
+		default:
+			p.etag, p.next = resp.Header.Get("ETag"), resp.NextPage
+		}
+		pages = append(pages, p)
+		n = p.next
+	}
+	return pages, nil
+}
