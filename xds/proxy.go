@@ -37,8 +37,23 @@ type Proxy struct {
 	Applied string `json:"applied"`
 	// Note says why a proxy is not given the newest state; empty when it is.
 	Note string `json:"note,omitempty"`
+	// Reported is when the proxy last reported what it sees of traffic; zero for
+	// one that does not.
+	Reported time.Time `json:"reported,omitzero"`
+	// Endpoints are the endpoints it sees of the clusters that it checks the
+	// health of or ejects from, and of those that lack healthy ones, by name;
+	// none while its reports stay away.
+	Endpoints []Endpoints `json:"endpoints,omitempty"`
 	// Types holds the types the proxy subscribes to.
 	Types map[Type]TypeStatus `json:"types"`
+}
+
+// Endpoints is how many endpoints of a cluster one proxy has, and how many of
+// them it holds to be healthy.
+type Endpoints struct {
+	Cluster string `json:"cluster"`
+	Healthy int    `json:"healthy"`
+	Total   int    `json:"total"`
 }
 
 // TypeStatus is how far a proxy is with one type.

@@ -6,6 +6,17 @@ import (
 	"time"
 )
 
+// ReportInterval is how often proxies report what they see of traffic and of
+// their endpoints' health.
+const ReportInterval = 5 * time.Second
+
+// The attributes of an OpenTelemetry resource by which an Envoy says whose
+// metrics it exports: what node.cluster and node.id say on its other streams.
+const (
+	AttributeIdentity = "meshwright.identity"
+	AttributeNode     = "meshwright.node"
+)
+
 // Traffic is what proxies reported about requests to one target within a
 // window, added up over all that reported. Retries count as requests of their
 // own: the numbers are what the target saw.

@@ -31,6 +31,8 @@ type conn struct {
 	log                   *slog.Logger
 	wake                  chan struct{} // capacity 1: there is a new desired state
 
+	reports reports
+
 	mu      sync.Mutex
 	stream  *stream
 	note    string         // why it is not given the newest state

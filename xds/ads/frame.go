@@ -155,6 +155,38 @@ func assignmentOf(r *xds.Resource) string {
 	return name
 }
 
+// Fields of envoy.config.cluster.v3.Cluster that say how a cluster is reported.
+const (
+	clusterHealthChecks     = 8
+	clusterOutlierDetection = 19
+	clusterAltStatName      = 28
+)
+
+// altStatName is what a cluster is called in metrics, empty if that is its name.
+func altStatName(r *xds.Resource) string {
+	return stringField(r.Body.GetValue(), clusterAltStatName)
+}
+
+// watchesHealth reports whether a proxy finds out itself which endpoints of a
+// cluster are healthy.
+func watchesHealth(r *xds.Resource) bool {
+	return hasField(r.Body.GetValue(), clusterHealthChecks) || hasField(r.Body.GetValue(), clusterOutlierDetection)
+}
+
+func hasField(b []byte, field protowire.Number) bool {
+	for len(b) > 0 {
+		num, _, n := protowire.ConsumeField(b)
+		if n < 0 {
+			return false
+		}
+		if num == field {
+			return true
+		}
+		b = b[n:]
+	}
+	return false
+}
+
 // stringField returns a string field of a message, empty if it is not there.
 func stringField(b []byte, field protowire.Number) string {
 	for len(b) > 0 {

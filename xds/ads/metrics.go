@@ -6,8 +6,8 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
-// metrics of the server. Labels are protocols ("delta", "sotw") and types
-// ("clusters", …): few, and never a proxy or a commit.
+// metrics of the server. Labels are protocols ("delta", "sotw"), types
+// ("clusters", …) and kinds of reports: few, and never a proxy or a commit.
 type metrics struct {
 	streams   *prometheus.GaugeVec
 	responses *prometheus.CounterVec
@@ -15,12 +15,17 @@ type metrics struct {
 	acks      *prometheus.CounterVec
 	nacks     *prometheus.CounterVec
 	apply     prometheus.Histogram
+
+	reports, reportBytes *prometheus.CounterVec
 }
 
 // newMetrics registers the metrics with reg, which may be nil.
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	counter := func(name, help string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "meshwright_ads_" + name, Help: help}, []string{"type"})
+	}
+	report := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "meshwright_ads_" + name, Help: help}, []string{"kind"})
 	}
 	m := &metrics{
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -33,6 +38,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "meshwright_ads_apply_seconds", Help: "Time from a state's publication until a proxy that it touches has acknowledged all of it.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
 	}
+	m.reports = report("reports_total", "Reports of proxies about traffic and health, by kind: otlp, metrics, loads.")
+	m.reportBytes = report("report_bytes_total", "Bytes of the reports of proxies, by kind.")
+	for _, k := range reportKinds {
+		m.reports.WithLabelValues(k)
+		m.reportBytes.WithLabelValues(k)
+	}
 	for _, p := range []string{delta, sotw} {
 		m.streams.WithLabelValues(p)
 	}
@@ -44,7 +55,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.streams, m.responses, m.bytes, m.acks, m.nacks, m.apply} {
+	for _, c := range []prometheus.Collector{m.streams, m.responses, m.bytes, m.acks, m.nacks, m.apply, m.reports, m.reportBytes} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -55,6 +55,9 @@ type Server struct {
 	patience time.Duration // set before Run
 
 	taken accepted
+
+	reporters map[reporter]*conn // guarded by mu
+	traffic   ledger
 }
 
 // New returns a server that does not run yet. It reads the token file and the
@@ -68,7 +71,7 @@ func New(c Config) (*Server, error) {
 	c.MaxStreams = cmp.Or(c.MaxStreams, 1000)
 	s := &Server{
 		config: c, auth: &auth{mtls: c.ClientCAFile != "", names: c.Names}, log: c.Logger, now: c.Now,
-		changed: make(chan struct{}, 1), draining: make(chan struct{}), conns: map[*conn]struct{}{}, patience: defaultPatience,
+		changed: make(chan struct{}, 1), draining: make(chan struct{}), conns: map[*conn]struct{}{}, reporters: map[reporter]*conn{}, patience: defaultPatience,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -94,8 +97,14 @@ func New(c Config) (*Server, error) {
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "meshwright_ads_held_back", Help: "Connected proxies that are not given the newest state: the spec has not what they stand for, or they refused it and were given an older one.",
 	}, func() float64 { return float64(s.heldBack()) })
-	if c.Metrics != nil {
-		if err := c.Metrics.Register(held); err != nil {
+	reporting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "meshwright_ads_reporting", Help: "Connected Envoys that have reported lately what they see of traffic and health.",
+	}, func() float64 { _, n := s.Reporting(); return float64(n) })
+	for _, m := range []prometheus.Collector{held, reporting} {
+		if c.Metrics == nil {
+			break
+		}
+		if err := c.Metrics.Register(m); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
@@ -139,6 +148,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	g := grpc.NewServer(options...)
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, s)
+	s.registerReports(g)
 	checks := health.NewServer()
 	healthv1.RegisterHealthServer(g, checks)
 
@@ -271,6 +281,7 @@ func (s *Server) enter(c *conn) {
 		s.mu.Lock()
 		if entered = s.states == states; entered {
 			s.conns[c] = struct{}{}
+			s.reporters[c.reporter()] = c
 			if state != nil {
 				s.give(c, state.Commit(), o, s.now(), false, map[[2]*xds.Resources]bool{})
 				c.mu.Lock()
@@ -288,6 +299,9 @@ func (s *Server) enter(c *conn) {
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
+	if s.reporters[c.reporter()] == c { // no later stream of the same connection
+		delete(s.reporters, c.reporter())
+	}
 	s.mu.Unlock()
 	s.endStage()
 	s.metrics.streams.WithLabelValues(c.protocol).Dec()
@@ -298,8 +312,11 @@ func (s *Server) leave(c *conn) {
 // Proxies returns the connected proxies, sorted by identity, ID and age.
 func (s *Server) Proxies() []xds.Proxy {
 	list := []xds.Proxy{}
+	now := s.now()
 	for _, c := range s.connections() {
-		list = append(list, c.proxy())
+		p := c.proxy()
+		c.reports.fill(&p, now)
+		list = append(list, p)
 	}
 	slices.SortFunc(list, func(a, b xds.Proxy) int {
 		return cmp.Or(a.Identity.Compare(b.Identity), strings.Compare(a.ID, b.ID), a.Connected.Compare(b.Connected))

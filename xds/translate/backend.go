@@ -232,6 +232,7 @@ func (b *builder) cluster(link schema.BackendLink, t target) string {
 	} else {
 		b.clients[name] = inputs
 	}
+	b.targets[name] = t.node.Ref
 	b.addDerived(xds.Cluster, name, inputs, func() proto.Message { return egressCluster(name, u, b.mesh) })
 	if u.eds && !u.barred {
 		b.addEndpoints(u)

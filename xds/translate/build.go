@@ -15,7 +15,7 @@ func build(in Inputs, profile xds.Profile, shared *memo) product {
 	id, spec := profile.Identity, in.Spec
 	b := &builder{
 		spec: spec, found: in.Endpoints, certificates: in.Certificates, tracing: in.Tracing, identity: id, capture: profile.Capture, shared: shared,
-		res: &xds.Resources{}, have: map[resourceName]bool{}, clients: map[string]string{}, acting: map[string]acting{},
+		res: &xds.Resources{}, have: map[resourceName]bool{}, clients: map[string]string{}, acting: map[string]acting{}, targets: map[string]schema.Ref{},
 	}
 	switch id.Kind {
 	case schema.KindVirtualNode:
@@ -43,7 +43,7 @@ func build(in Inputs, profile xds.Profile, shared *memo) product {
 	}
 	b.res.Sort()
 	slices.Sort(b.notices)
-	return product{res: b.res, notices: slices.Compact(b.notices), assignments: b.assignments, needs: b.needs}
+	return product{res: b.res, notices: slices.Compact(b.notices), targets: b.targets, assignments: b.assignments, needs: b.needs}
 }
 
 // builder collects one proxy's resources. The first error ends it; none is
@@ -65,6 +65,7 @@ type builder struct {
 	acting      map[string]acting // which filters act on its routes, by name of the RouteConfiguration
 	assignments []assignment
 	needs       []need
+	targets     map[string]schema.Ref // egress cluster → virtual node
 	notices     []string
 	err         error
 }

@@ -216,6 +216,7 @@ func (b *builder) grpcCluster(link schema.BackendLink, t target) string {
 	if t.listener.HealthCheck != nil || t.listener.OutlierDetection != nil {
 		b.notice("Virtual node %s: gRPC clients neither check its health nor eject endpoints for errors.", t.node.AWSName)
 	}
+	b.targets[name] = t.node.Ref
 	b.addDerived(xds.Cluster, name, fmt.Sprint("grpc ", t.node.Digest, " ", u.eds), func() proto.Message {
 		c := &clusterv3.Cluster{Name: name, CircuitBreakers: circuitBreakers(limits{})}
 		if u.eds || dns == nil {

@@ -51,8 +51,9 @@ type proxy struct {
 type product struct {
 	res         *xds.Resources
 	notices     []string
-	assignments []assignment // what of it comes from registries
-	needs       []need       // what of it comes from the certificates
+	targets     map[string]schema.Ref // egress cluster → virtual node
+	assignments []assignment          // what of it comes from registries
+	needs       []need                // what of it comes from the certificates
 	err         error
 }
 
