@@ -3,7 +3,6 @@ package report
 import (
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler/plan"
@@ -85,20 +84,17 @@ func PlanMarkdown(p *plan.Plan, files string) string {
 
 // footer names what was compared, so that a reader knows how old it is.
 func footer(p Pull) string {
-	var parts []string
-	add := func(what, hash string) {
-		if hash != "" {
-			parts = append(parts, what+" "+commit(hash))
-		}
+	text := "Head " + commit(p.Head)
+	if p.Base != "" {
+		text += " merged with " + commit(p.Base)
 	}
-	add("head", p.Head)
-	add("merged with", p.Base)
-	if p.Serving == "" {
-		parts = append(parts, "nothing served yet")
+	if p.Serving != "" {
+		text += ", compared with " + commit(p.Serving) + ", which is served"
+	} else {
+		text += "; nothing is served yet"
 	}
-	add("compared with what is served,", p.Serving)
 	if p.Version != "" {
-		parts = append(parts, "meshwright "+code(p.Version))
+		text += " · meshwright " + code(p.Version)
 	}
-	return "<sub>" + strings.Join(parts, " · ") + "</sub>\n"
+	return "<sub>" + text + "</sub>\n"
 }

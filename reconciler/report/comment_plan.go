@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meshwright/meshwright/reconciler/plan"
@@ -14,7 +15,7 @@ func planned(p *plan.Plan, files string) []section {
 	if p == nil {
 		return nil
 	}
-	return []section{routes(p), risks(p, files)}
+	return []section{routes("Routes", p.Routes[:min(len(p.Routes), mostRoutes)], routeNames(p.Routes)), risks(p, files)}
 }
 
 // folded is what somebody may want to know more of.
@@ -22,48 +23,71 @@ func folded(p *plan.Plan, files string) []section {
 	if p == nil {
 		return nil
 	}
-	return []section{graph(p), moves(p), drains(p), resources(p, files), proxies(p)}
+	more := routes("More routes", p.Routes[min(len(p.Routes), mostRoutes):], routeNames(p.Routes))
+	more.fold, more.most = true, mostRows
+	return []section{more, moves(p), drains(p), graph(p), resources(p, files), proxies(p)}
 }
 
-func routes(p *plan.Plan) section {
+func routes(title string, list []plan.Route, name func(schema.Ref) string) section {
 	var cells [][]string
-	for _, r := range p.Routes {
+	for _, r := range list {
 		other := make([]string, len(r.Other))
 		for i, o := range r.Other {
 			other[i] = prose(o)
 		}
-		cells = append(cells, []string{routeName(r), prose(r.Match), shares(r.Before, r.Owner), shares(r.After, r.Owner), strings.Join(other, "; ")})
+		cells = append(cells, []string{routeName(r, name), prose(r.Match), shares(r.Before, name), shares(r.After, name), strings.Join(other, "<br>")})
 	}
-	return section{title: "Routes", where: seePlan, most: mostRoutes}.table([]string{"Route", "Requests", "Before", "After", "Also"}, cells)
+	return section{title: title, where: seePlan}.table([]string{"Route", "Requests", "Before", "After", "Also"}, cells)
 }
 
 // routeName is a route's name within its owner's, and what happens to it where
 // that is more than a change.
-func routeName(r plan.Route) string {
-	name := ref(r.Owner)
+func routeName(r plan.Route, name func(schema.Ref) string) string {
+	text := code(name(r.Owner))
 	if r.Name != "" && r.Name != r.Owner.Name {
-		name += " " + code(r.Name)
+		text += " " + code(r.Name)
 	}
 	if r.Op == schema.Added || r.Op == schema.Removed {
-		name += " " + string(r.Op)
+		text += "<br>" + string(r.Op)
 	}
-	return name
+	return text
 }
 
-// shares lists who gets requests; a namespace is told where it is not the owner's.
-func shares(list []plan.Share, owner schema.Ref) string {
+// shares lists who gets requests.
+func shares(list []plan.Share, name func(schema.Ref) string) string {
 	var out []string
 	for _, s := range list {
-		to := s.Target
-		if to.Namespace == owner.Namespace {
-			to.Namespace = ""
-		}
+		to := name(s.Target)
 		if s.Port > 0 {
-			to.Name = fmt.Sprintf("%s:%d", to.Name, s.Port)
+			to += fmt.Sprintf(":%d", s.Port)
 		}
-		out = append(out, ref(to)+" "+percent(s.Percent))
+		out = append(out, code(to)+" "+percent(s.Percent))
 	}
 	return cmp.Or(strings.Join(out, "<br>"), "–")
+}
+
+// routeNames leaves out the namespace where all that routes name are in one.
+func routeNames(list []plan.Route) func(schema.Ref) string {
+	var refs []schema.Ref
+	for _, r := range list {
+		refs = append(refs, r.Owner)
+		for _, s := range slices.Concat(r.Before, r.After) {
+			refs = append(refs, s.Target)
+		}
+	}
+	return naming(refs)
+}
+
+// naming names resources by their namespaces and names, or by names alone where
+// all are in one namespace.
+func naming(refs []schema.Ref) func(schema.Ref) string {
+	one := !slices.ContainsFunc(refs, func(r schema.Ref) bool { return r.Namespace != refs[0].Namespace })
+	return func(r schema.Ref) string {
+		if one || r.Namespace == "" {
+			return cmp.Or(r.Name, "(no name)")
+		}
+		return r.Namespace + "/" + cmp.Or(r.Name, "(no name)")
+	}
 }
 
 func risks(p *plan.Plan, files string) section {
@@ -71,7 +95,7 @@ func risks(p *plan.Plan, files string) section {
 	for _, level := range []plan.Level{plan.High, plan.Low} {
 		for _, r := range p.Risks {
 			if r.Level == level {
-				s.rows = append(s.rows, fmt.Sprintf("- **%s risk** %s %s: %s\n", level, ref(r.Ref), place(r.Pos, files), prose(r.Text)))
+				s.rows = append(s.rows, fmt.Sprintf("- **%s risk** %s %s: %s\n", level, code(r.Ref.String()), place(r.Pos, files), prose(r.Text)))
 			}
 		}
 	}
@@ -79,7 +103,7 @@ func risks(p *plan.Plan, files string) section {
 }
 
 func graph(p *plan.Plan) section {
-	s := section{title: "Graph", where: "`meshwright plan -o json` has it", fold: true}
+	s := section{title: "Graph", count: "traffic before and after", where: "`meshwright plan -o json` has it", fold: true}
 	if d := diagram(p.Graph); d != "" {
 		s.rows = []string{d}
 	}
@@ -93,12 +117,11 @@ func moves(p *plan.Plan) section {
 		}
 		return code(name)
 	}
-	var cells [][]string
+	s := section{title: "Requests that another route would take", where: seePlan, fold: true, most: mostRows}
 	for _, m := range p.Moves {
-		cells = append(cells, []string{code(m.From.Name), code(m.Request), route(m.Before), route(m.After)})
+		s.rows = append(s.rows, fmt.Sprintf("- %s from %s: %s → %s\n", code(m.Request), code(m.From.Name), route(m.Before), route(m.After)))
 	}
-	return section{title: "Requests that another route would take", where: seePlan, fold: true, most: mostRows}.
-		table([]string{"From", "Request", "Before", "After"}, cells)
+	return s
 }
 
 func drains(p *plan.Plan) section {
@@ -144,17 +167,19 @@ func proxies(p *plan.Plan) section {
 		}
 		cells = append(cells, []string{code(t.Identity.Name), thousands(t.Connected), strings.Join(gets, ", ")})
 	}
-	return section{title: "Whose proxies get something new", where: seePlan, fold: true, most: mostRows}.
+	of := fmt.Sprintf("%s of %s", thousands(p.Proxies.Touched), thousands(p.Proxies.Connected))
+	return section{title: "Proxies that get something new", count: of, where: seePlan, fold: true, most: mostRows}.
 		table([]string{"Proxies of", "Connected", "Get"}, cells)
 }
 
-// percent is a share to as many digits as people care for.
+// percent is a share to as many digits as people care for; it does not break.
 func percent(p float64) string {
+	text := strings.TrimSuffix(fmt.Sprintf("%.1f", p), ".0")
 	switch {
 	case p > 0 && p < 0.1:
-		return "under 0.1 %"
+		text = "under 0.1"
 	case p > 99.9 && p < 100:
-		return "over 99.9 %"
+		text = "over 99.9"
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%.1f", p), ".0") + " %"
+	return text + "\u00a0%"
 }

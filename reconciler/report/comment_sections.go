@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/meshwright/meshwright/schema"
 )
@@ -18,9 +17,9 @@ const (
 
 // How much is shown of what may be long: who reads more wants a terminal.
 const (
-	mostErrors = 50
-	mostRoutes = 40
-	mostRows   = 200
+	mostErrors = 20
+	mostRoutes = 12 // that are not folded
+	mostRows   = 100
 	mostFields = 12 // of one row
 	mostLines  = 60 // of an explanation
 )
@@ -53,20 +52,32 @@ func findings(p Pull, severity schema.Severity, total int) section {
 		if d.Severity != severity {
 			continue
 		}
-		var what []string
-		if d.Resource != (schema.Ref{}) {
-			what = append(what, code(d.Resource.String()))
-		}
-		if d.Path != "" {
-			what = append(what, code(d.Path))
-		}
-		what = append(what, prose(d.What))
+		what := []string{prose(d.What)}
 		if d.Also != (schema.Pos{}) {
-			what = append(what, place(d.Also, p.Files))
+			what[0] += ": " + place(d.Also, p.Files)
 		}
-		cells = append(cells, []string{place(d.Pos, p.Files), strings.Join(what, ": "), prose(d.Fix)})
+		if d.Fix != "" {
+			what = append(what, prose(d.Fix))
+		}
+		// The link says where; the resource and the field are for who knows the spec by heart.
+		if d.Resource != (schema.Ref{}) || d.Path != "" {
+			what = append(what, "<sub>"+about(d)+"</sub>")
+		}
+		cells = append(cells, []string{place(d.Pos, p.Files), strings.Join(what, "<br>")})
 	}
-	return section{where: seeCheck, unkept: max(total-len(cells), 0)}.table([]string{"Where", "What", "What to do"}, cells)
+	return section{where: seeCheck, unkept: max(total-len(cells), 0)}.table([]string{"Where", "What"}, cells)
+}
+
+// about names a diagnostic's resource and field.
+func about(d schema.Diagnostic) string {
+	var parts []string
+	if d.Resource != (schema.Ref{}) {
+		parts = append(parts, code(d.Resource.String()))
+	}
+	if d.Path != "" {
+		parts = append(parts, code(tail(d.Path, 2)))
+	}
+	return strings.Join(parts, " ")
 }
 
 func answers(p Pull) section {
@@ -84,7 +95,7 @@ func answers(p Pull) section {
 func past(p Pull) section {
 	var cells [][]string
 	for _, e := range p.Past {
-		cells = append(cells, []string{commit(e.Head), prose(e.Verdict), e.When.UTC().Format(time.DateTime) + " UTC"})
+		cells = append(cells, []string{commit(e.Head), prose(e.Verdict), e.When.UTC().Format("2006-01-02 15:04 UTC")})
 	}
 	return section{title: "Earlier heads", where: seeCommits, fold: true}.table([]string{"Head", "Verdict", "When"}, cells)
 }
@@ -93,15 +104,15 @@ func past(p Pull) section {
 func (s section) table(columns []string, cells [][]string) section {
 	used := make([]bool, len(columns))
 	for _, row := range cells {
-		for i, cell := range row {
-			used[i] = used[i] || cell != ""
+		for i, text := range row {
+			used[i] = used[i] || text != ""
 		}
 	}
 	line := func(row []string) string {
 		var b strings.Builder
-		for i, cell := range row {
+		for i, text := range row {
 			if used[i] {
-				b.WriteString("| " + cell + " ")
+				b.WriteString("| " + cell(text) + " ")
 			}
 		}
 		return b.String() + "|\n"

@@ -39,7 +39,7 @@ func TestVerdict(t *testing.T) {
 		{report.Pull{After: &report.After{Commit: "abc1234def", Applied: status(sources.Errored, "superseded by 1234567")}},
 			"Merged as abc1234: superseded by 1234567"},
 		{report.Pull{After: &report.After{Commit: "abc1234def", Applied: status(sources.Success, "1/1 proxies in 2 ms"), Health: status(sources.Failure, "99 % to 80 %")}},
-			"Merged as abc1234, and it does harm: applied, 1/1 proxies in 2 ms; health: 99 % to 80 %"},
+			"Merged as abc1234, and traffic got worse: applied, 1/1 proxies in 2 ms; health: 99 % to 80 %"},
 	}
 	for _, c := range cases {
 		if got := report.Verdict(c.pull); got != c.want {

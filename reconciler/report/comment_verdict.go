@@ -8,18 +8,14 @@ import (
 	"github.com/meshwright/meshwright/sources"
 )
 
-// verdict is the first line of a comment: what matters most, and the rest.
-type verdict struct{ strong, rest string }
+// verdict is the first line of a comment: what matters most, and the rest after
+// a mark of ours: ", ".
+type verdict struct{ strong, mark, rest string }
 
-func (v verdict) String() string { return v.strong + v.rest }
+func (v verdict) String() string { return v.strong + v.mark + v.rest }
 
 func (v verdict) markdown() string {
-	// The rest begins with its punctuation, which is no word.
-	i := strings.IndexFunc(v.rest, func(r rune) bool { return !strings.ContainsRune(",;: ", r) })
-	if i < 0 {
-		return "**" + words(clean(v.strong, maxText)) + "**"
-	}
-	return "**" + words(clean(v.strong, maxText)) + "**" + v.rest[:i] + prose(v.rest[i:])
+	return "**" + prose(v.strong) + "**" + v.mark + prose(v.rest)
 }
 
 // Verdict is one line that says of a pull request what matters most, as plain
@@ -31,81 +27,69 @@ func verdictOf(p Pull) verdict {
 	case p.After != nil:
 		return merged(*p.After)
 	case len(p.Conflicts) > 0:
-		return verdict{"Needs a rebase", ": " + count(len(p.Conflicts), "file") + " changed on both sides"}
+		return verdict{"Needs a rebase", ": ", count(len(p.Conflicts), "file") + " changed on both sides"}
 	case p.Errors > 0:
-		return verdict{count(p.Errors, "error"), ", nothing of it would be served"}
+		return verdict{count(p.Errors, "error"), ", ", "nothing of it would be served"}
 	case p.Check.State == sources.Errored:
-		return verdict{"Not checked", ": " + p.Check.Description}
+		return verdict{"Not checked", ": ", p.Check.Description}
 	case p.Check.State == sources.Pending:
-		return verdict{"Being checked", ""}
+		return verdict{strong: "Being checked"}
 	case p.Plan == nil && p.PlanStatus.State == sources.Errored:
-		return verdict{"Valid, but not planned", ": " + p.PlanStatus.Description}
+		return verdict{"Valid, but not planned", ": ", p.PlanStatus.Description}
+	case len(p.Protected) > 0:
+		v := changes(p).String()
+		return verdict{"Needs a label", "; ", strings.ToLower(v[:1]) + v[1:]}
 	}
-	v := changes(p)
-	if n := len(p.Protected); n > 0 {
-		return verdict{"Needs a label", "; " + lower(v.String())}
+	return changes(p)
+}
+
+// changes says what a valid change does, in numbers.
+func changes(p Pull) verdict {
+	var more []string
+	add := func(n int, what string) {
+		if n > 0 {
+			more = append(more, count(n, what))
+		}
+	}
+	v := verdict{strong: "No mesh changes"}
+	if p.Plan != nil && !p.Plan.Empty() {
+		v.strong, v.rest, _ = strings.Cut(summary(p.Plan), ", ")
+		levels := map[plan.Level]int{}
+		for _, r := range p.Plan.Risks {
+			levels[r.Level]++
+		}
+		add(levels[plan.High], "high risk")
+		add(levels[plan.Low], "low risk")
+	}
+	add(p.Warnings, "warning")
+	switch {
+	case v.rest != "":
+		v.mark, v.rest = ", ", strings.Join(append([]string{v.rest}, more...), "; ")
+	case len(more) > 0:
+		v.mark, v.rest = "; ", strings.Join(more, "; ")
 	}
 	return v
 }
 
-func changes(p Pull) verdict {
-	if p.Plan == nil || p.Plan.Empty() {
-		return verdict{"No mesh changes", warned(p)}
-	}
-	strong, rest, _ := strings.Cut(summary(p.Plan), ", ")
-	if rest != "" {
-		rest = ", " + rest
-	}
-	levels := map[plan.Level]int{}
-	for _, r := range p.Plan.Risks {
-		levels[r.Level]++
-	}
-	for _, l := range []plan.Level{plan.High, plan.Low} {
-		if n := levels[l]; n > 0 {
-			rest += "; " + count(n, string(l)+" risk")
-		}
-	}
-	return verdict{strong, rest + warned(p)}
-}
-
-func warned(p Pull) string {
-	if p.Warnings == 0 {
-		return ""
-	}
-	return "; " + count(p.Warnings, "warning")
-}
-
+// merged says what became of a change on the proxies.
 func merged(a After) verdict {
-	v := verdict{strong: "Merged as " + Short(a.Commit)}
-	switch d := a.Applied.Description; a.Applied.State {
+	v := verdict{"Merged as " + Short(a.Commit), ": ", a.Applied.Description}
+	switch a.Applied.State {
 	case sources.Success:
-		v.rest = ": applied, " + d
+		v.rest = "applied, " + v.rest
 	case sources.Failure:
 		v.strong += ", but not applied"
-		v.rest = ": " + d
-	case sources.Errored:
-		v.rest = ": " + d
-	default:
-		v.rest = ": being applied"
-		if d != "" {
-			v.rest += ", " + d
-		}
+	case "", sources.Pending:
+		v.rest = strings.TrimSuffix("being applied, "+v.rest, ", ")
 	}
-	switch d := a.Health.Description; a.Health.State {
-	case "":
-	case sources.Success:
-		v.rest += "; health: " + d
-	case sources.Failure:
-		v.strong += ", and it does harm"
-		v.rest += "; health: " + d
-	default:
+	if a.Health.State == sources.Failure {
+		v.strong += ", and traffic got worse"
+	}
+	if d := a.Health.Description; d != "" {
 		v.rest += "; health: " + d
 	}
 	return v
 }
-
-// lower begins a verdict within a line; they all begin with a word of ours.
-func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
 // summary is what a plan changes, in numbers.
 func summary(p *plan.Plan) string {

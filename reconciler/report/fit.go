@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,8 @@ import (
 type section struct {
 	title string   // names it where it is left out; ours, never of others
 	where string   // where all of it is to be seen
-	fold  bool     // behind its title, and how many rows there are
+	fold  bool     // behind its title and its count
+	count string   // empty: how many rows there are
 	head  string   // before the rows: a table's first two lines
 	rows  []string // each ends with a newline
 	most  int      // rows that are shown at most; 0: all
@@ -22,7 +24,7 @@ type section struct {
 func (s section) text(n int) string {
 	var b strings.Builder
 	if s.fold {
-		fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n", s.summary())
+		fmt.Fprintf(&b, "<details><summary>%s: %s</summary>\n\n", s.title, cmp.Or(s.count, thousands(len(s.rows)+s.unkept)))
 	}
 	b.WriteString(s.head)
 	for _, row := range s.rows[:n] {
@@ -37,25 +39,24 @@ func (s section) text(n int) string {
 	return b.String()
 }
 
-func (s section) summary() string {
-	if n := len(s.rows) + s.unkept; n > 1 {
-		return s.title + ": " + thousands(n)
+// shown is how many rows there are when there is room.
+func (s section) shown() int {
+	if s.most > 0 {
+		return min(len(s.rows), s.most)
 	}
-	return s.title
+	return len(s.rows)
 }
+
+// whole is the size of the section when there is room, with what parts it from the next.
+func (s section) whole() int { return size(s.text(s.shown())) + 1 }
 
 // fitting is the section with as many rows as have room; false: none has.
 func (s section) fitting(room int) (string, bool) {
-	all := len(s.rows)
-	if s.most > 0 {
-		all = min(all, s.most)
-	}
+	n, all := 0, s.shown()
 	if text := s.text(all); size(text) <= room {
 		return text, true
 	}
-	frame := size(s.text(0))
-	n := 0
-	for ; n < all; n++ {
+	for frame := size(s.text(0)); n < all; n++ {
 		if frame += size(s.rows[n]); frame > room {
 			break
 		}
@@ -64,15 +65,25 @@ func (s section) fitting(room int) (string, bool) {
 }
 
 // compose puts a comment together in at most limit characters. The first line
-// and the last stand always; sections are cut by rows, then left out from the
-// bottom, and a line says so.
+// and the last stand always. What has too little room is cut by rows or left
+// out, and a line says so; a section takes at most half of the room that is
+// left, so that a long table does not push out the risks below it.
 func compose(first string, sections []section, last string, limit int) string {
 	sections = slices.DeleteFunc(sections, func(s section) bool { return len(s.rows) == 0 })
-	room := limit - size(first) - size(last) - size(leftOut(sections)) - 3
+	room := limit - size(first) - size(last) - size(leftOut(sections)) - 4
+	rest := 0
+	for _, s := range sections {
+		rest += s.whole()
+	}
 	parts := []string{first + "\n"}
 	var out []section
 	for _, s := range sections {
-		text, ok := s.fitting(room - 1)
+		share := room / 2
+		if rest <= room {
+			share = room
+		}
+		rest -= s.whole()
+		text, ok := s.fitting(share - 1)
 		if !ok {
 			out = append(out, s)
 			continue
@@ -93,13 +104,21 @@ func compose(first string, sections []section, last string, limit int) string {
 	return body[:min(len(body), max(limit, 0))]
 }
 
-// leftOut names sections that had no room.
+// leftOut names sections that had no room, by where else they are.
 func leftOut(sections []section) string {
-	var names []string
+	var wheres, names []string
 	for _, s := range sections {
-		names = append(names, fmt.Sprintf("%s (%s)", strings.ToLower(s.title), s.where))
+		name := strings.ToLower(s.title)
+		if i := slices.Index(wheres, s.where); i >= 0 {
+			names[i] += ", " + name
+		} else {
+			wheres, names = append(wheres, s.where), append(names, name)
+		}
 	}
-	return "Left out for length: " + strings.Join(names, ", ") + ".\n"
+	for i := range names {
+		names[i] += " (" + wheres[i] + ")"
+	}
+	return "Left out for length: " + strings.Join(names, "; ") + ".\n"
 }
 
 // thousands writes a number as people read it.

@@ -1,9 +1,9 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"io/fs"
+	"path"
 	"regexp"
 	"strings"
 	"unicode"
@@ -21,8 +21,10 @@ import (
 
 // How many characters of a text are shown.
 const (
-	maxName = 120 // of a name, a path, a value
-	maxText = 600 // of a message
+	maxName    = 120 // of a name, a path, a value
+	maxText    = 600 // of a message
+	maxPath    = 40  // of a file that is linked
+	maxAddress = 1000
 )
 
 // clean makes text one line of what can be seen: no control characters, none
@@ -55,9 +57,7 @@ func clip(s string, limit int) string {
 // code shows a name, a path or a value of others.
 func code(s string) string { return span(clean(s, maxName)) }
 
-// span is a code span of clean text that holds in a table too. There a pipe is
-// written \|, and parsers do not agree on a backslash before that: such a pipe
-// becomes one that only looks like it.
+// span is a code span of clean text.
 func span(s string) string {
 	if s == "" {
 		return "–"
@@ -66,8 +66,14 @@ func span(s string) string {
 	if s[0] == '`' || s[len(s)-1] == '`' {
 		s = " " + s + " "
 	}
-	s = strings.ReplaceAll(s, `\|`, `\∣`)
-	return ticks + strings.ReplaceAll(s, "|", `\|`) + ticks
+	return ticks + s + ticks
+}
+
+// cell is Markdown within a table. There a pipe is written \|, in code too, and
+// parsers do not agree on a backslash before that: such a pipe becomes one that
+// only looks like it.
+func cell(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, `\|`, `\∣`), "|", `\|`)
 }
 
 // longestRun is how often b stands in a row at most.
@@ -85,8 +91,12 @@ func longestRun(s string, b byte) int {
 }
 
 // harmless are words that are no Markdown and that no page makes a link, a
-// mention or an emoji of: letters, or a number.
-var harmless = regexp.MustCompile(`^[("']*(\pL+(['’-]\pL+)*|\d+([.,]\d+)*%?|\pL\d{1,3}|\d+(ms|s|m|h))[)"'.,;:!?…]*$|^[→–%]$`)
+// mention or an emoji of: letters, or a number; or, which is a link to nothing
+// worse, a commit. The start of an address, www., is no such word.
+var harmless = regexp.MustCompile(`^[("']*(\pL+(['’-]\pL+)*|\d+([.,/]\d+)*(%|ms|s|m|h)?|\pL\d{1,3}|[0-9a-f]{7,40})[)"'.,;:!?…]*$|^[→–%]$`)
+
+// item begins a list where it begins a line.
+var item = regexp.MustCompile(`^\d+[.)]`)
 
 // prose shows a sentence that has words of others in it: what is more than a
 // word becomes code, and neighbours share a span.
@@ -101,13 +111,12 @@ func words(s string) string {
 		}
 	}
 	for i, w := range strings.Fields(s) {
-		// A number and a dot begin a list where they begin a line.
-		if harmless.MatchString(w) && (i > 0 || strings.TrimRight(w, ".)") == w || w[0] > '9') {
+		if harmless.MatchString(w) && !strings.Contains(strings.ToLower(w), "www") && (i > 0 || !item.MatchString(w)) {
 			flush("")
 			out = append(out, w)
 			continue
 		}
-		bare := strings.TrimRight(w, ",.;:")
+		bare := strings.TrimRight(w, ",.;:?!")
 		if bare == "" {
 			bare = w
 		}
@@ -153,22 +162,22 @@ func place(p schema.Pos, files string) string {
 	if p.File == "" {
 		return "–"
 	}
-	name := p.File
-	line := ""
+	line, anchor := "", ""
 	if p.Line > 0 {
-		name += fmt.Sprintf(":%d", p.Line)
-		line = fmt.Sprintf("#L%d", p.Line)
+		line, anchor = fmt.Sprintf(":%d", p.Line), fmt.Sprintf("#L%d", p.Line)
 	}
-	if !linkable(files) || !fs.ValidPath(p.File) || len(p.File) > maxName*4 {
-		return code(name)
+	if !address.MatchString(files) || !fs.ValidPath(p.File) || len(files)+len(p.File) > maxAddress {
+		return code(p.File + line)
 	}
-	return fmt.Sprintf("[%s](%s%s%s)", code(name), files, escapePath(p.File), line)
+	name := p.File
+	if utf8.RuneCountInString(name) > maxPath {
+		name = "…/" + path.Base(name) // the link has the folders
+	}
+	return fmt.Sprintf("[%s](%s%s%s)", code(name+line), files, escapePath(p.File), anchor)
 }
 
 // address is what a prefix of addresses is made of: nothing that would end a link.
 var address = regexp.MustCompile(`^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~%-]+)*/$`)
-
-func linkable(files string) bool { return address.MatchString(files) && len(files) < 512 }
 
 // escapePath escapes all that is not plain, as much means something in Markdown.
 func escapePath(file string) string {
@@ -182,15 +191,6 @@ func escapePath(file string) string {
 		}
 	}
 	return b.String()
-}
-
-// ref is a resource as people read it, its kind left out.
-func ref(r schema.Ref) string {
-	name := cmp.Or(r.Name, "(no name)")
-	if r.Namespace != "" {
-		name = r.Namespace + "/" + name
-	}
-	return code(name)
 }
 
 // size is how many characters a git host may count in s: UTF-16 units.

@@ -14,12 +14,13 @@ const (
 	maxEdges = 45
 )
 
-// shapes are what Mermaid draws around the label of a kind.
-var shapes = map[schema.Kind][2]string{
-	schema.KindVirtualGateway: {"{{", "}}"},
-	schema.KindVirtualService: {"([", "])"},
-	schema.KindVirtualRouter:  {"(", ")"},
-	schema.KindGatewayRoute:   {">", "]"},
+// shapes are how a kind is drawn: the word before its name, and what Mermaid
+// has around both. A node is what it is called.
+var shapes = map[schema.Kind][3]string{
+	schema.KindVirtualGateway: {"gateway ", "{{", "}}"},
+	schema.KindVirtualService: {"service ", "([", "])"},
+	schema.KindVirtualRouter:  {"router ", "(", ")"},
+	schema.KindGatewayRoute:   {"route ", "(", ")"},
 }
 
 // diagram draws the touched part of the mesh with Mermaid. Labels are the only
@@ -29,22 +30,25 @@ func diagram(g plan.Graph) string {
 	if len(edges) == 0 {
 		return ""
 	}
-	names := naming(nodes)
 	ids := map[schema.Ref]string{}
+	var refs []schema.Ref
+	for i, n := range nodes {
+		ids[n.Ref], refs = fmt.Sprintf("n%d", i), append(refs, n.Ref)
+	}
+	name := naming(refs)
 	var b strings.Builder
 	b.WriteString("```mermaid\nflowchart LR\n")
-	for i, n := range nodes {
-		ids[n.Ref] = fmt.Sprintf("n%d", i)
+	for _, n := range nodes {
 		shape, ok := shapes[n.Ref.Kind]
 		if !ok {
-			shape = [2]string{"[", "]"}
+			shape = [3]string{"", "[", "]"}
 		}
 		class := ""
 		switch n.Op {
 		case schema.Added, schema.Changed, schema.Removed:
 			class = ":::" + string(n.Op)
 		}
-		fmt.Fprintf(&b, "  n%d%s\"%s\"%s%s\n", i, shape[0], label(names(n.Ref)), shape[1], class)
+		fmt.Fprintf(&b, "  %s%s\"%s%s\"%s%s\n", ids[n.Ref], shape[1], shape[0], label(name(n.Ref)), shape[2], class)
 	}
 	for _, e := range edges {
 		fmt.Fprintf(&b, "  %s %s %s\n", ids[e.From], arrow(e), ids[e.To])
@@ -60,54 +64,19 @@ func diagram(g plan.Graph) string {
 	return b.String() + "\n"
 }
 
-// drawn is the part of a graph that has room: all, or else what changes, or
-// else the start of that.
+// drawn is as much of a graph as has room.
 func drawn(g plan.Graph) (nodes []plan.GraphNode, edges []plan.GraphEdge, hidden int) {
-	nodes, edges = g.Nodes, g.Edges
-	if len(nodes) > maxNodes || len(edges) > maxEdges {
-		changes := map[schema.Ref]bool{}
-		for _, n := range g.Nodes {
-			changes[n.Ref] = n.Op != ""
-		}
-		edges = nil
-		for _, e := range g.Edges {
-			if e.Before != e.After || changes[e.From] && changes[e.To] {
-				edges = append(edges, e)
-			}
-		}
-		edges = edges[:min(len(edges), maxEdges)]
-	}
-	used, known := map[schema.Ref]bool{}, map[schema.Ref]bool{}
-	for _, e := range edges {
-		used[e.From], used[e.To] = true, true
-	}
-	nodes = nil
-	for _, n := range g.Nodes {
-		if used[n.Ref] && !known[n.Ref] && len(nodes) < maxNodes {
-			nodes, known[n.Ref] = append(nodes, n), true
-		}
-	}
-	var between []plan.GraphEdge
-	for _, e := range edges {
-		if known[e.From] && known[e.To] {
-			between = append(between, e)
-		}
-	}
-	return nodes, between, len(g.Nodes) - len(nodes)
-}
-
-// naming leaves out the namespace where all nodes are in one.
-func naming(nodes []plan.GraphNode) func(schema.Ref) string {
-	spaces := map[string]bool{}
+	nodes = g.Nodes[:min(len(g.Nodes), maxNodes)]
+	known := map[schema.Ref]bool{}
 	for _, n := range nodes {
-		spaces[n.Ref.Namespace] = true
+		known[n.Ref] = true
 	}
-	return func(r schema.Ref) string {
-		if len(spaces) > 1 && r.Namespace != "" {
-			return r.Namespace + "/" + r.Name
+	for _, e := range g.Edges {
+		if known[e.From] && known[e.To] && len(edges) < maxEdges {
+			edges = append(edges, e)
 		}
-		return r.Name
 	}
+	return nodes, edges, g.Omitted + len(g.Nodes) - len(nodes)
 }
 
 // arrow is an edge with the share of the traffic that takes it.
