@@ -25,6 +25,7 @@ type kindRow struct {
 	new     func() Resource
 	open    func(s *Spec) // makes the map
 	put     func(s *Spec, r Resource)
+	get     func(s *Spec, k Key) Resource          // nil if there is none
 	each    func(s *Spec) iter.Seq2[Key, Resource] // in no order
 	diff    func(from, to *Spec) []Change
 }
@@ -54,6 +55,12 @@ func kindOf[T any, R interface {
 		new:  func() Resource { return R(new(T)) },
 		open: func(s *Spec) { *in(s) = map[Key]R{} },
 		put:  func(s *Spec, r Resource) { (*in(s))[r.meta().Ref.Key] = r.(R) },
+		get: func(s *Spec, k Key) Resource {
+			if r, ok := (*in(s))[k]; ok {
+				return r
+			}
+			return nil
+		},
 		each: func(s *Spec) iter.Seq2[Key, Resource] {
 			return func(yield func(Key, Resource) bool) {
 				for k, r := range *in(s) {

@@ -40,6 +40,14 @@ func NewSpec() *Spec {
 // put adds a resource.
 func (s *Spec) put(r Resource) { rowOf(r.meta().Ref.Kind).put(s, r) }
 
+// Find returns the resource of a ref, nil if there is none.
+func (s *Spec) Find(ref Ref) Resource {
+	if row := rowOf(ref.Kind); row != nil {
+		return row.get(s, ref.Key)
+	}
+	return nil
+}
+
 // All yields every resource, by kind, namespace and name.
 func (s *Spec) All() iter.Seq2[Ref, Resource] {
 	return func(yield func(Ref, Resource) bool) {

@@ -145,6 +145,3 @@ type Observed struct {
 	// as these report it; nil when nothing is known.
 	Traffic map[schema.Ref]xds.Traffic
 }
-
-// Empty reports whether nothing of the mesh would change.
-func (p *Plan) Empty() bool { return len(p.Resources) == 0 }

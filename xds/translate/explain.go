@@ -5,6 +5,11 @@ import (
 	"fmt"
 	"strings"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
@@ -83,24 +88,57 @@ type Target struct {
 // the proxy is served, as Envoy does; what they are called in the spec it finds
 // by the names that name.go gives.
 func (s *Snapshot) Explain(from xds.Identity, req Request) (*Explanation, error) {
+	e, err := s.Explainer(from)
+	if err != nil {
+		return nil, err
+	}
+	return e.Explain(req)
+}
+
+// Explainer explains requests to one proxy. It reads the proxy's resources
+// once, so that many requests cost little. It is not safe for concurrent use.
+type Explainer struct {
+	from     xds.Identity
+	spec     *schema.Spec
+	owner    schema.Ref             // whose proxy it is
+	gateway  *schema.VirtualGateway // if it is one's
+	backends []schema.BackendLink   // what the proxy leads to
+	res      *xds.Resources
+
+	// What has been read of the resources.
+	listeners []*listenerv3.Listener
+	filters   map[*anypb.Any]proto.Message
+	tables    map[string]*routev3.RouteConfiguration
+	nodes     map[string]nodePort
+	entrances map[string]entered
+}
+
+// Explainer returns one for the proxies of an identity.
+func (s *Snapshot) Explainer(from xds.Identity) (*Explainer, error) {
 	res, err := s.Resources(xds.Profile{Identity: from})
 	if err != nil {
 		return nil, err
 	}
+	e := &Explainer{from: from, spec: s.in.Spec, res: res, filters: map[*anypb.Any]proto.Message{}, tables: map[string]*routev3.RouteConfiguration{}}
+	if from.Kind == schema.KindVirtualGateway {
+		e.gateway = e.spec.VirtualGatewayNamed(from.Mesh, from.Name)
+		e.owner, e.backends = e.gateway.Ref, e.targetsOf(e.gateway)
+	} else {
+		n := e.spec.VirtualNodeNamed(from.Mesh, from.Name)
+		e.owner, e.backends = n.Ref, e.spec.BackendsOf(n)
+	}
+	return e, nil
+}
+
+// Explain is [Snapshot.Explain] of one more request.
+func (e *Explainer) Explain(req Request) (*Explanation, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
 	host, port, _ := splitHostPort(req.Host)
 	x := &explainer{
-		Explanation: Explanation{From: from, Protocol: "http", Method: cmp.Or(req.Method, "GET"), Path: normalized(cmp.Or(req.Path, "/")), Targets: []Target{}},
-		spec:        s.in.Spec, res: res, host: host,
-	}
-	if from.Kind == schema.KindVirtualGateway {
-		x.gateway = x.spec.VirtualGatewayNamed(from.Mesh, from.Name)
-		x.owner, x.backends = x.gateway.Ref, x.targetsOf(x.gateway)
-	} else {
-		n := x.spec.VirtualNodeNamed(from.Mesh, from.Name)
-		x.owner, x.backends = n.Ref, x.spec.BackendsOf(n)
+		Explanation: Explanation{From: e.from, Protocol: "http", Method: cmp.Or(req.Method, "GET"), Path: normalized(cmp.Or(req.Path, "/")), Targets: []Target{}},
+		Explainer:   e, host: host,
 	}
 	if port == 0 {
 		port = x.usualPort()
@@ -124,10 +162,6 @@ func (s *Snapshot) Explain(from xds.Identity, req Request) (*Explanation, error)
 // explainer follows one request through a proxy's resources.
 type explainer struct {
 	Explanation
-	spec     *schema.Spec
-	owner    schema.Ref             // whose proxy it is
-	gateway  *schema.VirtualGateway // if it is one's
-	backends []schema.BackendLink   // what the proxy leads to
-	res      *xds.Resources
-	host     string // the authority's
+	*Explainer
+	host string // the authority's
 }

@@ -13,19 +13,33 @@ import (
 // This file leads from what an Envoy has back to the spec: what things are
 // called there, and what to change in it.
 
+// nodePort is a virtual node's listener.
+type nodePort struct {
+	node     *schema.VirtualNode
+	listener *schema.NodeListener
+}
+
 // nodeOf returns whose cluster it is. A name may say for which backend.
-func (x *explainer) nodeOf(cluster string) (*schema.VirtualNode, *schema.NodeListener) {
-	for _, n := range x.spec.VirtualNodes {
-		for i := range n.Spec.Listeners {
-			l := &n.Spec.Listeners[i]
-			if cluster == egressClusterName(n, l, "") || slices.ContainsFunc(x.backends, func(b schema.BackendLink) bool {
-				return cluster == egressClusterName(n, l, b.Service.AWSName)
-			}) {
-				return n, l
+func (e *Explainer) nodeOf(cluster string) (*schema.VirtualNode, *schema.NodeListener) {
+	if e.nodes == nil {
+		e.nodes = map[string]nodePort{}
+		for _, n := range e.spec.VirtualNodes {
+			for i := range n.Spec.Listeners {
+				l := &n.Spec.Listeners[i]
+				e.nodes[egressClusterName(n, l, "")] = nodePort{n, l}
 			}
 		}
 	}
-	return nil, nil
+	of, ok := e.nodes[cluster]
+	for _, b := range e.backends {
+		if ok {
+			break
+		}
+		if name, variant := strings.CutSuffix(cluster, "_"+b.Service.AWSName); variant {
+			of, ok = e.nodes[name]
+		}
+	}
+	return of.node, of.listener
 }
 
 // serviceOf returns the virtual service of a virtual host.
@@ -176,11 +190,11 @@ func (x *explainer) answered(status uint32) {
 }
 
 // targetsOf returns the virtual services that a gateway's routes lead to.
-func (x *explainer) targetsOf(g *schema.VirtualGateway) []schema.BackendLink {
+func (e *Explainer) targetsOf(g *schema.VirtualGateway) []schema.BackendLink {
 	var links []schema.BackendLink
-	for _, r := range x.spec.GatewayRoutesOf(g) {
+	for _, r := range e.spec.GatewayRoutesOf(g) {
 		for _, t := range r.Targets() {
-			if v := x.spec.TargetService(r, t); v != nil {
+			if v := e.spec.TargetService(r, t); v != nil {
 				links = append(links, schema.BackendLink{Service: v})
 			}
 		}
@@ -188,31 +202,44 @@ func (x *explainer) targetsOf(g *schema.VirtualGateway) []schema.BackendLink {
 	return links
 }
 
-// entered finds the gateway route, and the route behind it, that an Envoy
-// route was made of.
-func (x *explainer) entered(name string) {
-	b := &builder{spec: x.spec}
-	for _, r := range x.spec.GatewayRoutesOf(x.gateway) {
-		for _, t := range r.Targets() {
-			v := x.spec.TargetService(r, t)
-			inner := []string{""}
-			if v != nil {
+// entered is a gateway route, and the route behind it, that an Envoy route was
+// made of.
+type entered struct {
+	by      *schema.GatewayRoute
+	service *schema.VirtualService // nil: none
+	route   string
+}
+
+// enter finds what the route of that name was made of.
+func (x *explainer) enter(name string) {
+	if x.entrances == nil {
+		x.entrances = map[string]entered{}
+		b := &builder{spec: x.spec}
+		put := func(e entered) {
+			name := throughName(e.by, e.route)
+			if _, taken := x.entrances[name]; !taken {
+				x.entrances[name] = e
+			}
+		}
+		for _, r := range x.spec.GatewayRoutesOf(x.gateway) {
+			for _, t := range r.Targets() {
+				v := x.spec.TargetService(r, t)
+				put(entered{r, v, ""})
+				if v == nil {
+					continue
+				}
 				for _, a := range b.answers(schema.BackendLink{Service: v}) {
 					for _, route := range a.routes {
-						inner = append(inner, route.Name)
+						put(entered{r, v, route.Name})
 					}
 				}
 			}
-			for _, i := range inner {
-				if name != throughName(r, i) {
-					continue
-				}
-				x.GatewayRoute, x.Route = r.Ref.String(), i
-				if v != nil {
-					x.provided(v)
-				}
-				return
-			}
+		}
+	}
+	if e, ok := x.entrances[name]; ok {
+		x.GatewayRoute, x.Route = e.by.Ref.String(), e.route
+		if e.service != nil {
+			x.provided(e.service)
 		}
 	}
 }

@@ -11,6 +11,9 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tcpproxyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -26,7 +29,7 @@ func (x *explainer) walk(header map[string][]string) error {
 		return nil
 	}
 	for _, f := range chain.Filters {
-		m, err := f.GetTypedConfig().UnmarshalNew()
+		m, err := x.filter(f.GetTypedConfig())
 		if err != nil {
 			return fmt.Errorf("filter %s: %w", f.Name, err)
 		}
@@ -52,16 +55,39 @@ func (x *explainer) listener() (*listenerv3.Listener, error) {
 	if x.gateway != nil {
 		want = x.Port
 	}
-	for _, r := range x.res[xds.Listener] {
-		l := &listenerv3.Listener{}
-		if err := r.Body.UnmarshalTo(l); err != nil {
-			return nil, err
+	for i, r := range x.res[xds.Listener] {
+		if i == len(x.listeners) {
+			l := &listenerv3.Listener{}
+			if err := r.Body.UnmarshalTo(l); err != nil {
+				return nil, err
+			}
+			x.listeners = append(x.listeners, l)
 		}
-		if l.GetAddress().GetSocketAddress().GetPortValue() == want {
+		if l := x.listeners[i]; l.GetAddress().GetSocketAddress().GetPortValue() == want {
 			return l, nil
 		}
 	}
 	return &listenerv3.Listener{}, nil
+}
+
+// filter reads a filter's configuration.
+func (e *Explainer) filter(packed *anypb.Any) (m proto.Message, err error) {
+	if m = e.filters[packed]; m == nil {
+		if m, err = packed.UnmarshalNew(); err == nil {
+			e.filters[packed] = m
+		}
+	}
+	return m, err
+}
+
+// table reads a RouteConfiguration; one that is not there has no hosts.
+func (e *Explainer) table(name string) (*routev3.RouteConfiguration, error) {
+	if t := e.tables[name]; t != nil {
+		return t, nil
+	}
+	t := &routev3.RouteConfiguration{}
+	e.tables[name] = t
+	return t, read(e.res, xds.Route, name, t)
 }
 
 // chainOf returns the filter chain that takes HTTP/1.1 to a port: of those for
@@ -109,8 +135,8 @@ func (x *explainer) tcp(m *tcpproxyv3.TcpProxy) {
 func (x *explainer) http(m *hcmv3.HttpConnectionManager, header map[string][]string) error {
 	table := m.GetRouteConfig()
 	if name := m.GetRds().GetRouteConfigName(); name != "" {
-		table = &routev3.RouteConfiguration{}
-		if err := read(x.res, xds.Route, name, table); err != nil {
+		var err error
+		if table, err = x.table(name); err != nil {
 			return err
 		}
 	}
@@ -126,7 +152,7 @@ func (x *explainer) http(m *hcmv3.HttpConnectionManager, header map[string][]str
 		return err
 	}
 	if x.gateway != nil {
-		x.entered(r.GetName())
+		x.enter(r.GetName())
 	} else if service := x.serviceOf(vh); service != nil {
 		x.provided(service)
 	}

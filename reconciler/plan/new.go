@@ -1,0 +1,173 @@
+package plan
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/translate"
+)
+
+// Side is the mesh before a change or after it.
+type Side struct {
+	Name  string              // commit, or what people call the side
+	Spec  *schema.Spec        // nil: there is none yet
+	State *translate.Snapshot // what proxies get of the spec; nil: of the spec alone
+}
+
+// whole fills in what a side leaves out.
+func (s Side) whole(prev *translate.Snapshot) Side {
+	s.Spec = cmp.Or(s.Spec, schema.NewSpec())
+	if s.State == nil {
+		s.State = translate.New(translate.Inputs{Commit: s.Name, Spec: s.Spec}, prev)
+	}
+	return s
+}
+
+// New says what going from one side to the other would do. Its cost follows the
+// change: only what depends on the resources that differ is looked at. It is
+// cheapest when the state of one side was made from that of the other, for then
+// they share what is equal.
+func New(from, to Side, seen Observed) *Plan {
+	from = from.whole(nil)
+	to = to.whole(from.State)
+	c := &change{from: from, to: to, seen: seen, ops: map[schema.Ref]schema.Op{}}
+	var refs []schema.Ref
+	for _, d := range schema.Diff(from.Spec, to.Spec) {
+		c.diff = append(c.diff, d)
+		c.ops[d.Ref] = d.Op
+		refs = append(refs, d.Ref)
+	}
+	c.reach = from.Spec.Dependents(refs)
+	maps.Copy(c.reach, to.Spec.Dependents(refs))
+
+	p := &Plan{
+		From: from.Name, To: to.Name,
+		Resources: []Resource{}, Routes: []Route{}, Drains: []Drain{}, Moves: []Move{}, Risks: []Risk{}, Around: []schema.Ref{},
+		Proxies: Proxies{Connected: len(seen.Proxies), Identities: []Touched{}},
+		Graph:   Graph{Nodes: []GraphNode{}, Edges: []GraphEdge{}},
+	}
+	if len(refs) == 0 {
+		return p
+	}
+	p.Resources = c.resources()
+	p.Routes = c.routes()
+	p.Proxies, p.Drains = c.proxies()
+	var tried bool
+	p.Moves, tried = c.moves()
+	p.Risks = c.risks(p, tried)
+	p.Graph = c.graph()
+	p.Around = c.around()
+	return p
+}
+
+// change is what a plan is made of.
+type change struct {
+	from, to Side
+	seen     Observed
+	diff     []schema.Change
+	ops      map[schema.Ref]schema.Op // of diff
+	// reach are the resources, of either side, that may mean something else.
+	reach map[schema.Ref]bool
+}
+
+// sides are both, in their order.
+func (c *change) sides() [2]*schema.Spec { return [2]*schema.Spec{c.from.Spec, c.to.Spec} }
+
+// reached returns the resources of a kind that may mean something else, sorted.
+func (c *change) reached(kind schema.Kind) []schema.Key {
+	var keys []schema.Key
+	for ref := range c.reach {
+		if ref.Kind == kind {
+			keys = append(keys, ref.Key)
+		}
+	}
+	slices.SortFunc(keys, schema.Key.Compare)
+	return keys
+}
+
+// identities returns whose proxies may be sent something.
+func (c *change) identities() []xds.Identity {
+	ids := map[xds.Identity]bool{}
+	for _, spec := range c.sides() {
+		for ref := range c.reach {
+			if n := spec.VirtualNodes[ref.Key]; ref.Kind == schema.KindVirtualNode && n != nil {
+				ids[identity(&n.Meta)] = true
+			}
+			if g := spec.VirtualGateways[ref.Key]; ref.Kind == schema.KindVirtualGateway && g != nil {
+				ids[identity(&g.Meta)] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(ids), xds.Identity.Compare)
+}
+
+// identity is whom the proxies of a virtual node or gateway stand for.
+func identity(m *schema.Meta) xds.Identity {
+	return xds.Identity{Mesh: m.Mesh, Kind: m.Ref.Kind, Name: m.AWSName}
+}
+
+// Empty reports whether nothing of the mesh would change.
+func (p *Plan) Empty() bool { return len(p.Resources) == 0 }
+
+// Touches returns the resources whose change elsewhere makes this plan stale:
+// what it changes, what refers to that, and what that refers to. Whether another
+// change is of that kind, ask with what it [Reach]es, for a new resource has no
+// place in a plan that was made before it.
+func (p *Plan) Touches() map[schema.Ref]bool {
+	touches := map[schema.Ref]bool{}
+	for _, r := range p.Resources {
+		touches[r.Ref] = true
+	}
+	for _, ref := range p.Around {
+		touches[ref] = true
+	}
+	return touches
+}
+
+// Reach returns the resources that a change from one spec to another is about:
+// those that differ, what refers to them, and what they refer to. Two changes
+// that have none in common do not touch each other's plans.
+func Reach(from, to *schema.Spec) map[schema.Ref]bool {
+	c := &change{from: Side{Spec: from}.whole(nil), to: Side{Spec: to}.whole(nil)}
+	var refs []schema.Ref
+	for _, d := range schema.Diff(from, to) {
+		c.diff = append(c.diff, d)
+		refs = append(refs, d.Ref)
+	}
+	c.reach = c.from.Spec.Dependents(refs)
+	maps.Copy(c.reach, c.to.Spec.Dependents(refs))
+	return c.near()
+}
+
+// near are the resources that the change is about. Everything refers to its
+// mesh, so that this says something only where the mesh itself changes.
+func (c *change) near() map[schema.Ref]bool {
+	near := maps.Clone(c.reach)
+	for _, d := range c.diff {
+		for _, spec := range c.sides() {
+			if r := spec.Find(d.Ref); r != nil {
+				for _, to := range spec.Refers(r) {
+					if to.Kind != schema.KindMesh {
+						near[to] = true
+					}
+				}
+			}
+		}
+	}
+	return near
+}
+
+// around is what is near and does not change itself, sorted.
+func (c *change) around() []schema.Ref {
+	around := []schema.Ref{}
+	for ref := range c.near() {
+		if c.ops[ref] == "" {
+			around = append(around, ref)
+		}
+	}
+	slices.SortFunc(around, schema.Ref.Compare)
+	return around
+}

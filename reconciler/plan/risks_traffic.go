@@ -1,0 +1,360 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
+	"github.com/meshwright/meshwright/xds/translate"
+)
+
+// owner is the resource that a route belongs to, on the new side if it is there.
+func (c *change) owner(r Route) schema.Resource {
+	if res := c.to.Spec.Find(r.Owner); res != nil && r.Op != schema.Removed {
+		return res
+	}
+	return c.from.Spec.Find(r.Owner)
+}
+
+// pathOf is where a route stands in its owner.
+func pathOf(owner schema.Resource, name string) string {
+	switch o := owner.(type) {
+	case *schema.VirtualRouter:
+		i := slices.IndexFunc(o.Spec.Routes, func(r schema.Route) bool { return r.Name == name })
+		return fmt.Sprintf("spec.routes[%d]", max(i, 0))
+	case *schema.VirtualService:
+		return "spec.provider"
+	}
+	return "spec"
+}
+
+// called is a route as people say it.
+func called(r Route) string {
+	if r.Owner.Kind == schema.KindVirtualRouter && r.Name != "" {
+		return "route " + r.Name
+	}
+	return r.Owner.String()
+}
+
+func shareOf(shares []Share, target schema.Ref) (percent float64) {
+	for _, s := range shares {
+		if s.Target == target {
+			percent += s.Percent
+		}
+	}
+	return percent
+}
+
+// allAtOnce: only of routes that have sent requests elsewhere until now.
+func (c *change) allAtOnce(p *Plan, tell teller) {
+	for _, r := range p.Routes {
+		if len(r.Before) == 0 {
+			continue
+		}
+		for _, s := range r.After {
+			before, after := shareOf(r.Before, s.Target), shareOf(r.After, s.Target)
+			if after < 100 || before > 10 {
+				continue
+			}
+			level := Low
+			if before == 0 {
+				level = High
+			}
+			owner := c.owner(r)
+			tell(level, owner, pathOf(owner, r.Name), fmt.Sprintf("%s gets all requests of %s at once, and got %s until now; begin with a small share", s.Target, called(r), percent(before)))
+			break
+		}
+	}
+}
+
+// lately is what the nodes of some shares got.
+func (c *change) lately(shares []Share) (t xds.Traffic) {
+	for _, s := range shares {
+		switch s.Target.Kind {
+		case schema.KindVirtualNode:
+			t.Add(c.seen.Traffic[s.Target])
+		case schema.KindVirtualService:
+			t.Add(c.latelyOf(c.from.Spec.VirtualServices[s.Target.Key]))
+		}
+	}
+	return t
+}
+
+// latelyOf is what the nodes behind a service got.
+func (c *change) latelyOf(v *schema.VirtualService) (t xds.Traffic) {
+	lines, _ := serviceLines(c.from.Spec, v)
+	nodes := map[schema.Ref]bool{}
+	for _, l := range lines {
+		for _, s := range l.shares {
+			if !nodes[s.Target] {
+				nodes[s.Target] = true
+				t.Add(c.seen.Traffic[s.Target])
+			}
+		}
+	}
+	return t
+}
+
+// busy grades the loss of what had traffic: false where it had none.
+func (c *change) busy(t xds.Traffic) (level Level, figures string, ok bool) {
+	switch {
+	case c.seen.Traffic == nil:
+		return Low, "nothing is known of its traffic", true
+	case t.Requests == 0:
+		return "", "", false
+	}
+	return High, fmt.Sprintf("%d requests came in %s", t.Requests, span(t.Window)), true
+}
+
+func (c *change) routeRemoved(p *Plan, tell teller) {
+	for _, r := range p.Routes {
+		if r.Op != schema.Removed {
+			continue
+		}
+		if level, figures, ok := c.busy(c.lately(r.Before)); ok {
+			owner := c.owner(r)
+			tell(level, owner, pathOf(owner, r.Name), fmt.Sprintf("%s goes; to its targets, %s", called(r), strings.Replace(figures, "its traffic", "their traffic", 1)))
+		}
+	}
+}
+
+func (c *change) backendRemoved(_ *Plan, tell teller) {
+	for _, key := range c.reached(schema.KindVirtualNode) {
+		was, is := c.from.Spec.VirtualNodes[key], c.to.Spec.VirtualNodes[key]
+		if was == nil || is == nil {
+			continue
+		}
+		after := c.to.Spec.BackendsOf(is)
+		for _, b := range c.from.Spec.BackendsOf(was) {
+			if slices.ContainsFunc(after, func(o schema.BackendLink) bool {
+				return o.Service.Ref == b.Service.Ref || o.Service.AWSName == b.Service.AWSName
+			}) {
+				continue
+			}
+			if level, figures, ok := c.busy(c.latelyOf(b.Service)); ok {
+				tell(level, is, "spec.backends", fmt.Sprintf("%s may no longer call %s; to the nodes behind it, %s from all callers", is.Ref, b.Service.AWSName, figures))
+			}
+		}
+	}
+}
+
+func (c *change) unmatched(p *Plan, tell teller) {
+	for _, m := range p.Moves {
+		if m.After != "" {
+			continue
+		}
+		if at := c.standsFor(m.From); at != nil {
+			tell(High, at, "spec", fmt.Sprintf("no route takes %s any more, which %s took; keep a route for it until nobody asks", m.Request, m.Before))
+		}
+	}
+}
+
+// standsFor is the resource of an identity.
+func (c *change) standsFor(id xds.Identity) schema.Resource {
+	for _, s := range []*schema.Spec{c.to.Spec, c.from.Spec} {
+		if g := s.VirtualGatewayNamed(id.Mesh, id.Name); id.Kind == schema.KindVirtualGateway && g != nil {
+			return g
+		}
+		if n := s.VirtualNodeNamed(id.Mesh, id.Name); id.Kind == schema.KindVirtualNode && n != nil {
+			return n
+		}
+	}
+	return nil
+}
+
+// timeoutBelowP99 looks at routes that change, and at the listeners of nodes
+// that do.
+func (c *change) timeoutBelowP99(p *Plan, tell teller) {
+	check := func(at schema.Resource, path, what string, limit time.Duration, node schema.Ref) {
+		p99, ok := c.seen.Traffic[node].Latency.Quantile(0.99)
+		if ok && limit > 0 && limit < p99 {
+			tell(High, at, path, fmt.Sprintf("%s ends requests after %s, and %s takes up to %s for 99 %% of them; they fail where it takes longer", what, limit, node, p99.Round(time.Millisecond)))
+		}
+	}
+	for _, r := range p.Routes {
+		router, ok := c.to.Spec.VirtualRouters[r.Owner.Key]
+		if !ok || r.Owner.Kind != schema.KindVirtualRouter || r.Op == schema.Removed {
+			continue
+		}
+		before, _ := c.timeoutOf(c.from.Spec, r)
+		after, ok := c.timeoutOf(c.to.Spec, r)
+		if !ok {
+			continue
+		}
+		for _, s := range r.After {
+			if after < before || before == 0 || shareOf(r.Before, s.Target) == 0 {
+				check(router, pathOf(router, r.Name), called(r), after, s.Target)
+			}
+		}
+	}
+	for _, was := range c.changedNodes() {
+		is := c.to.Spec.VirtualNodes[was.Ref.Key]
+		for i := range is.Spec.Listeners {
+			l := &is.Spec.Listeners[i]
+			old := was.ListenerAt(l.PortMapping.Port)
+			if old == nil || l.PortMapping.Protocol == schema.ProtocolTCP {
+				continue
+			}
+			before, _ := translate.Timeouts(old.Timeout.For(old.PortMapping.Protocol))
+			after, _ := translate.Timeouts(l.Timeout.For(l.PortMapping.Protocol))
+			if before == 0 || after < before {
+				check(is, fmt.Sprintf("spec.listeners[%d].timeout", i), fmt.Sprintf("port %d of %s", l.PortMapping.Port, is.Ref), after, is.Ref)
+			}
+		}
+	}
+}
+
+// timeoutOf is the limit of a request on a router's route; false if the side has
+// no such route, or one for which requests are no notion.
+func (c *change) timeoutOf(s *schema.Spec, r Route) (time.Duration, bool) {
+	router := s.VirtualRouters[r.Owner.Key]
+	if router == nil {
+		return 0, false
+	}
+	l := find(routerLines(s, router), r.Name)
+	if l == nil || strings.HasPrefix(l.match, "tcp") {
+		return 0, false
+	}
+	request, _ := translate.Timeouts(l.rules[0].Timeout)
+	return request, true
+}
+
+// retryUnsafe: where it begins, not where it was so before.
+func (c *change) retryUnsafe(p *Plan, tell teller) {
+	for _, r := range p.Routes {
+		if r.Owner.Kind != schema.KindVirtualRouter || r.Op == schema.Removed {
+			continue
+		}
+		if events := retriesUnsafe(c.to.Spec, r); events != "" && retriesUnsafe(c.from.Spec, r) == "" {
+			owner := c.owner(r)
+			tell(Low, owner, pathOf(owner, r.Name)+".httpRoute.retryPolicy", fmt.Sprintf("%s tries requests with side effects again on %s, though a server may have done them; leave those events out, or make the requests idempotent", called(r), events))
+		}
+	}
+}
+
+// retriesUnsafe are the events on which a route for POST or PATCH tries again
+// though a server may have done what was asked.
+func retriesUnsafe(s *schema.Spec, r Route) string {
+	router := s.VirtualRouters[r.Owner.Key]
+	if router == nil {
+		return ""
+	}
+	for i := range router.Spec.Routes {
+		route := &router.Spec.Routes[i]
+		h := route.HTTPRoute
+		if h == nil {
+			h = route.HTTP2Route
+		}
+		if route.Name != r.Name || h == nil || h.Match.Method != "POST" && h.Match.Method != "PATCH" {
+			continue
+		}
+		l := find(routerLines(s, router), r.Name)
+		retry := l.rules[0].RetryPolicy
+		if retry == nil || retry.MaxRetries == 0 {
+			return ""
+		}
+		var events []string
+		for _, e := range retry.HTTPRetryEvents {
+			if e == "server-error" || e == "gateway-error" {
+				events = append(events, e)
+			}
+		}
+		return strings.Join(events, " and ")
+	}
+	return ""
+}
+
+// noEndpoint looks at who gets requests afterwards, by a route or with endpoints
+// that change.
+func (c *change) noEndpoint(p *Plan, tell teller) {
+	seen := map[schema.Ref]bool{}
+	for ref := range c.reach {
+		var shares []Share
+		switch r := c.to.Spec.Find(ref).(type) {
+		case *schema.VirtualRouter:
+			for _, l := range routerLines(c.to.Spec, r) {
+				shares = append(shares, l.shares...)
+			}
+		case *schema.VirtualService:
+			lines, _ := serviceLines(c.to.Spec, r)
+			for _, l := range lines {
+				shares = append(shares, l.shares...)
+			}
+		}
+		for _, s := range shares {
+			seen[s.Target] = true
+		}
+	}
+	for ref := range seen {
+		n := c.to.Spec.VirtualNodes[ref.Key]
+		why, at := endpointless(c.to.Spec, n)
+		if why == "" {
+			continue
+		}
+		if was := c.from.Spec.VirtualNodes[ref.Key]; was != nil && c.gotRequests(p, ref) {
+			if before, _ := endpointless(c.from.Spec, was); before != "" {
+				continue // nothing new
+			}
+		}
+		tell(High, at, "spec", fmt.Sprintf("%s gets requests and %s: they get a 503", ref, why))
+	}
+}
+
+// gotRequests reports whether no route of the plan newly leads to a node.
+func (c *change) gotRequests(p *Plan, node schema.Ref) bool {
+	return !slices.ContainsFunc(p.Routes, func(r Route) bool { return shareOf(r.After, node) > 0 && shareOf(r.Before, node) == 0 })
+}
+
+// endpointless says why a node can have no requests; empty if that is not known.
+func endpointless(s *schema.Spec, n *schema.VirtualNode) (why string, at schema.Resource) {
+	if n == nil {
+		return "", nil
+	}
+	written := s.EndpointsOf(n)
+	if written == nil {
+		if n.Spec.ServiceDiscovery == nil {
+			return "has neither service discovery nor endpoints", n
+		}
+		return "", nil
+	}
+	if slices.ContainsFunc(written.Spec.Endpoints, func(e schema.Endpoint) bool { return e.Health != schema.Unhealthy && e.Health != schema.Draining }) {
+		return "", nil
+	}
+	if len(written.Spec.Endpoints) == 0 {
+		return "its endpoints are an empty list", written
+	}
+	return "none of its endpoints is healthy", written
+}
+
+// proxiesLeft: only what is connected is known.
+func (c *change) proxiesLeft(_ *Plan, tell teller) {
+	for _, d := range c.diff {
+		if d.Op != schema.Removed || d.Ref.Kind != schema.KindVirtualNode && d.Ref.Kind != schema.KindVirtualGateway {
+			continue
+		}
+		was := c.from.Spec.Find(d.Ref)
+		n := c.standing(schema.MetaOf(was))
+		if n == 0 || c.standsFor(identity(schema.MetaOf(was))) != was {
+			continue
+		}
+		tell(High, was, "", fmt.Sprintf("%s goes, and %s of it: they keep what they have and hear of no change any more; stop them first", d.Ref, connectedWords(n)))
+	}
+}
+
+func connectedWords(n int) string {
+	if n == 1 {
+		return "1 proxy is connected"
+	}
+	return fmt.Sprintf("%d proxies are connected", n)
+}
+
+// span is a window as people say it.
+func span(d time.Duration) string {
+	if d%time.Minute == 0 && d > 0 {
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return d.Round(time.Second).String()
+}
