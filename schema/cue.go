@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -145,6 +146,7 @@ func merge(packages []*cuePackage, results map[*cuePackage]*parsed) *parsed {
 		all.foreign += one.foreign
 		all.diags = append(all.diags, one.diags...)
 		all.broken += one.broken
+		all.settings = cmp.Or(all.settings, one.settings)
 	}
 	return all
 }
@@ -206,7 +208,8 @@ func (t *cueTree) read(answer []byte, packages []*cuePackage) []*parsed {
 		if d.Decode(&a) != nil {
 			break // cut short, or its end
 		}
-		p := &parsed{diags: a.Diagnostics}
+		p := newParsed(packages[len(out)].File)
+		p.diags = a.Diagnostics
 		for rest := a.Values; len(rest) > 0; {
 			var n *node
 			n, rest = unflatten(files, rest)

@@ -97,7 +97,11 @@ func (e *cueEvaluation) evaluate(name cueName) cueAnswer {
 	if w.fold(v.Validate()); v.Err() != nil && !v.Exists() {
 		return w.cueAnswer
 	}
-	w.value(v, flatPos{w.file, 1, 1}, 0)
+	if start := (flatPos{w.file, 1, 1}); isSettings(name.File) {
+		w.resource(v, start)
+	} else {
+		w.value(v, start, 0)
+	}
 	return w.cueAnswer
 }
 

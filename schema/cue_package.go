@@ -32,7 +32,8 @@ func (f *cueFile) module() bool {
 	return f.path == "cue.mod/module.cue" || strings.HasSuffix(f.path, "/cue.mod/module.cue")
 }
 
-// cueName says which package: that of a name in a folder, or one file.
+// cueName says which package: that of a name in a folder, or one file, as the
+// settings are even with a package clause: they see nothing but their imports.
 type cueName struct{ Dir, Pkg, File string }
 
 // cuePackage is a package to evaluate.
@@ -84,7 +85,7 @@ func (t *cueTree) packages() []*cuePackage {
 	seen := map[cueName]bool{}
 	for _, f := range t.files {
 		name := cueName{Dir: path.Dir(f.path), Pkg: f.pkg}
-		if f.pkg == "" {
+		if f.pkg == "" || isSettings(f.path) {
 			name.File = f.path
 		}
 		if passedOver(f.path) || seen[name] {
@@ -139,7 +140,7 @@ func (t *cueTree) own(name cueName) []*cueFile {
 		found := false
 		for _, f := range t.folders[dir] {
 			base := path.Base(f.path)
-			if name.File != "" && name.File != f.path || f.pkg != name.Pkg || strings.HasPrefix(base, "_") ||
+			if name.File != f.path && (name.File != "" || isSettings(f.path)) || f.pkg != name.Pkg || strings.HasPrefix(base, "_") ||
 				strings.HasSuffix(base, "_tool.cue") || strings.HasSuffix(base, "_test.cue") {
 				continue
 			}

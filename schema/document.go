@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -31,7 +32,8 @@ type parsed struct {
 	namespaces []namespace
 	foreign    int
 	diags      []Diagnostic
-	broken     string // text of which nobody knows what it declares, or names of what was refused
+	settings   *Settings // of the settings file only, which holds nothing else
+	broken     string    // text of which nobody knows what it declares, or names of what was refused
 }
 
 // report adds a finding about the file.
@@ -50,6 +52,9 @@ func (p *parsed) add(n *node) {
 	switch {
 	case n == nil || n.kind == nullNode:
 		return // an empty document
+	case p.settings != nil:
+		p.addSettings(n)
+		return
 	case n.kind == listNode && slices.ContainsFunc(n.items, isObject):
 		for _, item := range n.items {
 			p.add(item)
@@ -74,6 +79,9 @@ func (p *parsed) add(n *node) {
 	default:
 		p.foreign++
 		p.misspelled(n, group, version, kind)
+		if n.get("protect") != nil && isSettings(path.Base(n.pos.File)) {
+			p.warn(n.pos, "these settings are not read", "they belong at the root of the spec path")
+		}
 	}
 }
 

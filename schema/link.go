@@ -16,6 +16,7 @@ type linker struct {
 	namespaces         []namespace
 	broken             []string        // texts that could not be read
 	words              map[string]bool // of those texts
+	settings           *Settings
 	diags              Diagnostics
 
 	byRef   map[Ref]*document // the first document of each
@@ -31,6 +32,9 @@ func (t *linker) add(p *parsed) {
 	t.documents += len(p.docs)
 	t.foreign += p.foreign
 	t.diags = append(t.diags, p.diags...)
+	if p.settings != nil {
+		t.settings = p.settings
+	}
 	if p.broken != "" {
 		t.broken = append(t.broken, p.broken)
 	}
@@ -41,6 +45,7 @@ func (t *linker) add(p *parsed) {
 // hold no error.
 func (t *linker) link() (*Spec, Diagnostics) {
 	t.spec, t.byRef, t.hints = NewSpec(), make(map[Ref]*document, len(t.docs)), map[Ref]string{}
+	t.spec.Settings = t.settings
 	t.once()
 	t.join()
 	var routes []*document // they need the gateways

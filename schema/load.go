@@ -25,6 +25,7 @@ const (
 	maxFileBytes = 4 << 20   // of one file
 	maxTreeBytes = 128 << 20 // of all files
 	maxFiles     = 50_000
+	maxEntries   = 500_000 // files and folders of any sort: folders may name one another many times over
 )
 
 // Config of a [Loader].
@@ -71,7 +72,7 @@ type file struct {
 // Load loads every spec file below the root of fsys. Mistakes in the files are
 // diagnostics; an error means that the files could not be read (or ctx ended).
 func (l *Loader) Load(ctx context.Context, fsys fs.FS) (*Result, error) {
-	found, refused, err := list(fsys)
+	found, refused, err := list(ctx, fsys)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +100,9 @@ func (l *Loader) Load(ctx context.Context, fsys fs.FS) (*Result, error) {
 	}
 	t.add(evaluated)
 	t.opaque = t.opaque || l.cue.opaque
+	if t.settings != nil {
+		t.diags = append(t.diags, t.settings.unmatched(found)...)
+	}
 
 	l.files = make(map[string]*file, len(found))
 	for _, f := range found {
@@ -113,8 +117,18 @@ func (l *Loader) Load(ctx context.Context, fsys fs.FS) (*Result, error) {
 }
 
 // specFile reports whether the file itself may hold resources; others are what
-// CUE files import.
-func (f *file) specFile() bool { return !strings.Contains("/"+f.path, "/cue.mod/") }
+// CUE files import, and the settings.
+func (f *file) specFile() bool {
+	return !strings.Contains("/"+f.path, "/cue.mod/") && !isSettings(f.path)
+}
+
+// newParsed is what a file holds before anything of it was read.
+func newParsed(path string) *parsed {
+	if isSettings(path) {
+		return &parsed{settings: &Settings{}}
+	}
+	return &parsed{}
+}
 
 // extensions are those of spec files.
 var extensions = []string{".cue", ".yaml", ".yml", ".json"}
@@ -124,12 +138,17 @@ func Extensions() []string { return slices.Clone(extensions) }
 
 // list finds the spec files of a tree, sorted by path, and refuses what cannot
 // be one.
-func list(fsys fs.FS) (found []*file, refused *parsed, err error) {
+func list(ctx context.Context, fsys fs.FS) (found []*file, refused *parsed, err error) {
 	refused = &parsed{}
+	settings, entries := "", 0
 	refuse := func(p, what, fix string) { refused.report(CodeFile, Pos{p, 1, 1}, what, fix) }
 	err = fs.WalkDir(fsys, ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("list %s: %w", p, err)
+		}
+		if entries++; entries > maxEntries {
+			refuse(".", fmt.Sprintf("there are more than %d files and folders", maxEntries), "name the folder that holds the specs")
+			return fs.SkipAll
 		}
 		name := d.Name()
 		isSpec := slices.Contains(extensions, path.Ext(name))
@@ -158,10 +177,15 @@ func list(fsys fs.FS) (found []*file, refused *parsed, err error) {
 		case len(found) == maxFiles:
 			refuse(p, fmt.Sprintf("there are more than %d spec files", maxFiles), "name the folder that holds the specs")
 			return fs.SkipAll
+		case isSettings(p) && settings != "":
+			refuse(p, "the repository's settings are in "+settings+" already", "keep one of the two")
 		default:
+			if isSettings(p) {
+				settings = p
+			}
 			found = append(found, &file{path: p})
 		}
-		return nil
+		return ctx.Err()
 	})
 	if err == nil && len(found) == 0 && len(refused.diags) == 0 {
 		refused.warn(Pos{File: "."}, "there are no spec files here (*"+strings.Join(extensions, ", *")+")", "name the folder that holds the specs; templates are to be rendered first")
@@ -204,7 +228,7 @@ func (l *Loader) readFile(fsys fs.FS, f *file, total *atomic.Int64) error {
 	if l.known(f, id) {
 		return nil
 	}
-	f.parsed = &parsed{}
+	f.parsed = newParsed(f.path)
 	refuse := func(what, fix string) error {
 		f.parsed.report(CodeFile, Pos{f.path, 1, 1}, what, fix)
 		return nil

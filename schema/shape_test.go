@@ -9,6 +9,7 @@ import (
 	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/format"
 	"cuelang.org/go/cue/parser"
+	"github.com/google/go-cmp/cmp"
 )
 
 // cueSchema evaluates schema.cue as the CUE that it is.
@@ -76,5 +77,12 @@ func TestUnsupportedCUEPanics(t *testing.T) {
 			}()
 			newShapes(file)
 		}()
+	}
+}
+
+// A rule of the settings may name every kind.
+func TestSettingsKnowEveryKind(t *testing.T) {
+	if diff := cmp.Diff(namesOf(""), shapes()["Kind"].enum); diff != "" {
+		t.Errorf("#Kind of schema.cue (-kinds +there):\n%s", diff)
 	}
 }

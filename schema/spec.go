@@ -20,6 +20,9 @@ type Spec struct {
 	RoutePolicies    map[Key]*RoutePolicy
 	ListenerPolicies map[Key]*ListenerPolicy
 
+	// Settings of the repository, nil without a settings file.
+	Settings *Settings
+
 	// The indexes of graph.go.
 	byName   map[named]Resource
 	routes   map[Key][]*GatewayRoute // by gateway

@@ -11,7 +11,7 @@ import (
 )
 
 // validate reports every mistake of one document against the shape of its
-// kind. n is the whole document (apiVersion, kind, metadata, spec). A field
+// kind, or of the settings. n is the whole document (apiVersion, kind, metadata, spec). A field
 // that is null counts as absent, as Kubernetes prunes it. The diagnostics have
 // no Resource yet.
 func validate(kind Kind, n *node, report func(Diagnostic)) {

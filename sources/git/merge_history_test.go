@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/sources/git"
 )
@@ -116,16 +117,25 @@ func TestHostileTrees(t *testing.T) {
 	}
 	for name, tree := range map[string]string{"of files": bomb, "of folders": hollow} {
 		h := head("040000 tree " + tree + "\tbomb")
-		_, err := r.FetchCommit(t.Context(), h, "")
+		rev, err := r.FetchCommit(t.Context(), h, "")
 		must(t, err)
 		_, err = r.Merge(t.Context(), base, h)
 		if _, ok := errors.AsType[*sources.Permanent](err); !ok || !strings.Contains(err.Error(), "more than 50000") {
 			t.Errorf("a bomb %s: %v", name, err)
 		}
+		if name == "of files" {
+			continue // loading looks at each, up to its own limit
+		}
+		res, err := schema.NewLoader(schema.Config{}).Load(t.Context(), rev.Files)
+		must(t, err)
+		if !strings.Contains(res.Diagnostics.String(), "more than 500000 files and folders") {
+			t.Errorf("a bomb %s loads: %s", name, res.Diagnostics)
+		}
 	}
 
 	deep := o.imported(snapshot{map[string]string{strings.Repeat("d/", 1500) + "f": "x"}, []string{base}})[0]
-	if _, err := r.FetchCommit(t.Context(), deep, ""); err == nil || !strings.Contains(err.Error(), "more than 1000 deep") {
+	_, err := r.FetchCommit(t.Context(), deep, "")
+	if _, ok := errors.AsType[*sources.Permanent](err); !ok || !strings.Contains(err.Error(), "more than 1000 deep") {
 		t.Errorf("folders 1500 deep: %v", err)
 	}
 

@@ -14,6 +14,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"github.com/meshwright/meshwright/sources"
 )
 
 // maxFile is the largest file that is read (bytes). A spec is text that people
@@ -185,7 +187,7 @@ func (o *objects) verifyTree(tree, known plumbing.Hash, heights map[plumbing.Has
 	}
 	height, seen := heights[tree]
 	if depth+height > maxDepth {
-		return 0, fmt.Errorf("folders are nested more than %d deep", maxDepth)
+		return 0, &sources.Permanent{Err: fmt.Errorf("folders are nested more than %d deep; make them flatter", maxDepth)}
 	}
 	if seen {
 		return height, nil
