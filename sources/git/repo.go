@@ -307,11 +307,13 @@ func (r *Repo) Commit(hash string) (*sources.Revision, error) {
 
 // FetchCommit returns a commit from the store or, when it is not there, from
 // the remote: the head of a pull request, which ref names ("refs/pull/7/head"),
-// or of a group in a merge queue ("refs/heads/gh-readonly-queue/main/pr-7-…").
-// Its history comes with it, so that it can be merged; "" is no reference. The watched branch stays as it is. When ref has moved on and the server gives
-// out only what its references name, that is an error: look at the pull request
-// again. A [sources.Permanent] error is for its author: it brings too much, or folders
-// without end.
+// or of a group in a merge queue ("refs/heads/gh-readonly-queue/main/pr-7-…");
+// "" is no reference. Its history comes with it, so that it can be merged. The
+// watched branch stays as it is.
+//
+// When ref has moved on and the server gives out only what its references name,
+// that is an error: look at the pull request again. A [sources.Permanent] error
+// is for its author: it brings too much, or folders without end.
 func (r *Repo) FetchCommit(ctx context.Context, hash, ref string) (*sources.Revision, error) {
 	h, err := parseHash(hash)
 	if err != nil {
