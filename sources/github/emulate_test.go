@@ -35,7 +35,7 @@ type emulated struct {
 	pull int
 
 	mu     sync.Mutex // guards:
-	events []string   // what has woken: NAME ACTION
+	events []string   // what has woken: NAME ACTION COMMIT, without what it lacks
 	codes  []string   // how each delivery was answered: NAME CODE
 }
 
@@ -54,7 +54,7 @@ github:
       private_key: |
         %s
       permissions: {contents: read, checks: write, pull_requests: write}
-      events: [push, pull_request, check_run, issue_comment]
+      events: [push, pull_request, check_run, check_suite, issue_comment]
       webhook_url: %s
       webhook_secret: %q
       installations: [{installation_id: 777, account: acme, repository_selection: all}]
@@ -65,7 +65,7 @@ func newEmulated(t testing.TB) *emulated {
 	h, err := github.Webhook(secret, func(ev github.Event) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.events = append(e.events, strings.TrimSpace(ev.Name+" "+ev.Action))
+		e.events = append(e.events, strings.TrimSpace(ev.Name+" "+ev.Action+" "+ev.Commit))
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -202,6 +202,17 @@ func TestEmulate(t *testing.T) {
 	if len(comments) != 2 || comments[1].User.Login != "mesh-bot" || !strings.HasSuffix(comments[1].Body, "**4 routes**") || !strings.HasSuffix(comments[0].Body, "forged") {
 		t.Errorf("comments: %+v", comments)
 	}
+
+	var run struct {
+		ID    int
+		Suite struct{ ID int } `json:"check_suite"`
+	}
+	e.call("POST", "repos/acme/mesh/check-runs", map[string]any{"name": "meshwright/check", "head_sha": e.head}, &run)
+	e.answered("check_run 204")
+	e.call("POST", fmt.Sprintf("repos/acme/mesh/check-runs/%d/rerequest", run.ID), nil, nil)
+	e.wakes("check_run rerequested " + e.head)
+	e.call("POST", fmt.Sprintf("repos/acme/mesh/check-suites/%d/rerequest", run.Suite.ID), nil, nil)
+	e.wakes("check_suite rerequested " + e.head)
 
 	e.ping(string(secret))
 	e.answered("ping 200")
