@@ -41,8 +41,9 @@ var wakes = map[string][]string{
 }
 
 // needed are the events without which something is seen at the next poll only.
-// Apps are sent those of checks and installations unasked.
-var needed = []string{"push", "pull_request", "issue_comment", "merge_group"}
+// Apps are sent those of checks and installations unasked, and only they are sent
+// merge_group; a queue's branches are pushed, too.
+var needed = []string{"push", "pull_request", "issue_comment"}
 
 // payload is what is read of a delivery. Whatever is missing, or is not what it
 // should be, is as if it were not said.

@@ -76,9 +76,10 @@ func TestEvents(t *testing.T) {
 // TestAdvice: what somebody should see to is one line of the log.
 func TestAdvice(t *testing.T) {
 	for name, test := range map[string]struct{ event, body, want string }{
-		"a hook that lacks events": {"ping", `{"hook": {"events": ["push", "issues", "pull_request"]}}`, `level=WARN msg="webhook lacks events: what they tell waits for the next poll" type="issue_comment merge_group"`},
+		"a hook that lacks events": {"ping", `{"hook": {"events": ["push", "issues", "pull_request"]}}`, `level=WARN msg="webhook lacks events: what they tell waits for the next poll" type=issue_comment`},
+		"a hook of pushes":         {"ping", `{"hook": {"events": ["push"]}}`, `level=WARN msg="webhook lacks events: what they tell waits for the next poll" type="pull_request issue_comment"`},
 		"a hook with all":          {"ping", `{"hook": {"events": ["*"]}}`, ""},
-		"a hook with enough":       {"ping", `{"hook": {"events": ["push", "pull_request", "issue_comment", "merge_group"]}}`, ""},
+		"a hook with enough":       {"ping", `{"hook": {"events": ["push", "pull_request", "issue_comment"]}}`, ""},
 		"a hook that does not say": {"ping", `{"zen": "Keep it logically awesome."}`, ""},
 		"a new name":               {"repository", `{"action": "renamed", "repository": {"full_name": "acme/grid"}}`, `level=WARN msg="repository has a new name: the old one works until somebody takes it" repo=acme/grid`},
 		"a new name of many lines": {"repository", `{"action": "renamed", "repository": {"full_name": "a\nb"}}`, `level=WARN msg="repository has a new name: the old one works until somebody takes it" repo="a\nb"`},
