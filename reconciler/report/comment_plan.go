@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/meshwright/meshwright/reconciler/plan"
@@ -165,9 +166,9 @@ func proxies(p *plan.Plan) section {
 			}
 			gets = append(gets, code(r))
 		}
-		cells = append(cells, []string{code(t.Identity.Name), thousands(t.Connected), strings.Join(gets, ", ")})
+		cells = append(cells, []string{code(t.Identity.Name), strconv.Itoa(t.Connected), strings.Join(gets, ", ")})
 	}
-	of := fmt.Sprintf("%s of %s", thousands(p.Proxies.Touched), thousands(p.Proxies.Connected))
+	of := fmt.Sprintf("%d of %d", p.Proxies.Touched, p.Proxies.Connected)
 	return section{title: "Proxies that get something new", count: of, where: seePlan, fold: true, most: mostRows}.
 		table([]string{"Proxies of", "Connected", "Get"}, cells)
 }

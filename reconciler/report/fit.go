@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,14 +25,14 @@ type section struct {
 func (s section) text(n int) string {
 	var b strings.Builder
 	if s.fold {
-		fmt.Fprintf(&b, "<details><summary>%s: %s</summary>\n\n", s.title, cmp.Or(s.count, thousands(len(s.rows)+s.unkept)))
+		fmt.Fprintf(&b, "<details><summary>%s: %s</summary>\n\n", s.title, cmp.Or(s.count, strconv.Itoa(len(s.rows)+s.unkept)))
 	}
 	b.WriteString(s.head)
 	for _, row := range s.rows[:n] {
 		b.WriteString(row)
 	}
 	if more := len(s.rows) + s.unkept - n; more > 0 {
-		fmt.Fprintf(&b, "\n…and %s more: %s\n", thousands(more), s.where)
+		fmt.Fprintf(&b, "\n…and %d more: %s\n", more, s.where)
 	}
 	if s.fold {
 		b.WriteString("\n</details>\n")
@@ -119,13 +120,4 @@ func leftOut(sections []section) string {
 		names[i] += " (" + wheres[i] + ")"
 	}
 	return "Left out for length: " + strings.Join(names, "; ") + ".\n"
-}
-
-// thousands writes a number as people read it.
-func thousands(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

@@ -21,10 +21,10 @@ import (
 
 // How many characters of a text are shown.
 const (
-	maxName    = 120 // of a name, a path, a value
-	maxText    = 600 // of a message
-	maxPath    = 40  // of a file that is linked
-	maxAddress = 1000
+	maxName    = 120  // of a name, a path, a value
+	maxText    = 600  // of a message
+	maxPath    = 40   // of a file that is linked
+	maxAddress = 1000 // of a file's, or it is not linked
 )
 
 // clean makes text one line of what can be seen: no control characters, none
@@ -93,7 +93,7 @@ func longestRun(s string, b byte) int {
 // harmless are words that are no Markdown and that no page makes a link, a
 // mention or an emoji of: letters, or a number; or, which is a link to nothing
 // worse, a commit. The start of an address, www., is no such word.
-var harmless = regexp.MustCompile(`^[("']*(\pL+(['’-]\pL+)*|\d+([.,/]\d+)*(%|ms|s|m|h)?|\pL\d{1,3}|[0-9a-f]{7,40})[)"'.,;:!?…]*$|^[→–%]$`)
+var harmless = regexp.MustCompile(`^[("']*(\pL+(['’-]\pL+)*|\+?\d+([.,/]\d+)*(%|ms|s|m|h)?|\pL\d{1,3}|[0-9a-f]{7,40})[)"'.,;:!?…]*$|^[→–%]$`)
 
 // item begins a list where it begins a line.
 var item = regexp.MustCompile(`^\d+[.)]`)
