@@ -95,9 +95,14 @@ func risks(p *plan.Plan, files string) section {
 	s := section{title: "Risks", where: seePlan, most: mostErrors}
 	for _, level := range []plan.Level{plan.High, plan.Low} {
 		for _, r := range p.Risks {
-			if r.Level == level {
-				s.rows = append(s.rows, fmt.Sprintf("- **%s risk** %s %s: %s\n", level, code(r.Ref.String()), place(r.Pos, files), prose(r.Text)))
+			if r.Level != level {
+				continue
 			}
+			at := code(r.Ref.String())
+			if r.Pos.File != "" {
+				at = place(r.Pos, files)
+			}
+			s.rows = append(s.rows, fmt.Sprintf("- **%s risk** at %s: %s\n", level, at, prose(r.Text)))
 		}
 	}
 	return s
@@ -112,12 +117,7 @@ func graph(p *plan.Plan) section {
 }
 
 func moves(p *plan.Plan) section {
-	route := func(name string) string {
-		if name == "" {
-			return "no route"
-		}
-		return code(name)
-	}
+	route := func(name string) string { return cmp.Or(prose(name), "no route") }
 	s := section{title: "Requests that another route would take", where: seePlan, fold: true, most: mostRows}
 	for _, m := range p.Moves {
 		s.rows = append(s.rows, fmt.Sprintf("- %s from %s: %s → %s\n", code(m.Request), code(m.From.Name), route(m.Before), route(m.After)))
@@ -166,11 +166,17 @@ func proxies(p *plan.Plan) section {
 			}
 			gets = append(gets, code(r))
 		}
-		cells = append(cells, []string{code(t.Identity.Name), strconv.Itoa(t.Connected), strings.Join(gets, ", ")})
+		connected := ""
+		if p.Proxies.Connected > 0 {
+			connected = strconv.Itoa(t.Connected)
+		}
+		cells = append(cells, []string{code(t.Identity.Name), connected, strings.Join(gets, ", ")})
 	}
-	of := fmt.Sprintf("%d of %d", p.Proxies.Touched, p.Proxies.Connected)
-	return section{title: "Proxies that get something new", count: of, where: seePlan, fold: true, most: mostRows}.
-		table([]string{"Proxies of", "Connected", "Get"}, cells)
+	s := section{title: "Proxies that get something new", where: seePlan, fold: true, most: mostRows}
+	if p.Proxies.Connected > 0 {
+		s.count = fmt.Sprintf("%d of %d", p.Proxies.Touched, p.Proxies.Connected)
+	}
+	return s.table([]string{"Proxies of", "Connected", "Get"}, cells)
 }
 
 // percent is a share to as many digits as people care for; it does not break.

@@ -8,10 +8,10 @@ import (
 	"github.com/meshwright/meshwright/schema"
 )
 
-// How much of the mesh is drawn: more is a tangle.
+// How much of the mesh is drawn, whatever a plan asks for: more is a tangle.
 const (
-	maxNodes = 30
-	maxEdges = 45
+	maxNodes = 40
+	maxEdges = 80
 )
 
 // shapes are how a kind is drawn: the word before its name, and what Mermaid
