@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
@@ -171,6 +172,22 @@ func TestComments(t *testing.T) {
 				t.Errorf("stored, it is another comment:\n%s", cmp.Diff(got, again))
 			}
 			golden(t, "comment_"+name+".md", got)
+		})
+	}
+}
+
+// TestPlans holds the comments of plans, beside what they are plans of.
+func TestPlans(t *testing.T) {
+	for _, c := range fixtures.Archives(t, "plans/*.txtar") {
+		t.Run(c.Name, func(t *testing.T) {
+			p := pull()
+			p.Environment = ""
+			if err := json.Unmarshal([]byte(c.Want(t, "want/plan.json")), &p.Plan); err != nil {
+				t.Fatal(err)
+			}
+			got := report.Comment(p, 65000)
+			inspect(t, got, blob, 65000)
+			c.Golden(t, "want/comment.md", got)
 		})
 	}
 }

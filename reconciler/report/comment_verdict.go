@@ -1,10 +1,9 @@
 package report
 
 import (
-	"fmt"
+	"cmp"
 	"strings"
 
-	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/sources"
 )
 
@@ -45,28 +44,13 @@ func verdictOf(p Pull) verdict {
 
 // changes says what a valid change does, in numbers.
 func changes(p Pull) verdict {
-	var more []string
-	add := func(n int, what string) {
-		if n > 0 {
-			more = append(more, count(n, what))
-		}
-	}
 	v := verdict{strong: "No mesh changes"}
 	if p.Plan != nil && !p.Plan.Empty() {
-		v.strong, v.rest, _ = strings.Cut(summary(p.Plan), ", ")
-		levels := map[plan.Level]int{}
-		for _, r := range p.Plan.Risks {
-			levels[r.Level]++
-		}
-		add(levels[plan.High], "high risk")
-		add(levels[plan.Low], "low risk")
+		v.strong, v.rest, _ = strings.Cut(p.Plan.Summary(), ", ")
+		v.mark = ", "
 	}
-	add(p.Warnings, "warning")
-	switch {
-	case v.rest != "":
-		v.mark, v.rest = ", ", strings.Join(append([]string{v.rest}, more...), "; ")
-	case len(more) > 0:
-		v.mark, v.rest = "; ", strings.Join(more, "; ")
+	if p.Warnings > 0 {
+		v.mark, v.rest = cmp.Or(v.mark, "; "), strings.TrimPrefix(v.rest+"; "+count(p.Warnings, "warning"), "; ")
 	}
 	return v
 }
@@ -89,13 +73,4 @@ func merged(a After) verdict {
 		v.rest += "; health: " + d
 	}
 	return v
-}
-
-// summary is what a plan changes, in numbers.
-func summary(p *plan.Plan) string {
-	what := count(len(p.Resources), "resource")
-	if n := len(p.Routes); n > 0 {
-		what = count(n, "route")
-	}
-	return fmt.Sprintf("%s, %d of %s", what, p.Proxies.Touched, count(p.Proxies.Connected, "proxy"))
 }

@@ -79,19 +79,28 @@ func drawn(g plan.Graph) (nodes []plan.GraphNode, edges []plan.GraphEdge, hidden
 	return nodes, edges, g.Omitted + len(g.Nodes) - len(nodes)
 }
 
-// arrow is an edge with the share of the traffic that takes it.
+// arrow is an edge with the share of the traffic that takes it, before and
+// after; all of it needs no number.
 func arrow(e plan.GraphEdge) string {
+	share := func(p float64) string {
+		if p == 100 {
+			return ""
+		}
+		return " " + percent(p)
+	}
+	line, text := "-->", share(e.After)
 	switch {
 	case e.Before < 0:
-		return fmt.Sprintf("==>|\"new: %s\"|", percent(e.After))
+		line, text = "==>", "new"+share(e.After)
 	case e.After < 0:
-		return fmt.Sprintf("-.->|\"%s → gone\"|", percent(e.Before))
+		line, text = "-.->", "gone"+share(e.Before)
 	case e.Before != e.After:
-		return fmt.Sprintf("-->|\"%s → %s\"|", percent(e.Before), percent(e.After))
-	case e.After > 0 && e.After < 100:
-		return fmt.Sprintf("-->|\"%s\"|", percent(e.After))
+		text = percent(e.Before) + " → " + percent(e.After)
 	}
-	return "-->"
+	if text = strings.TrimSpace(text); text == "" {
+		return line
+	}
+	return fmt.Sprintf("%s|\"%s\"|", line, text)
 }
 
 // label writes a name so that nothing of it is Mermaid's or HTML's: characters
