@@ -16,6 +16,7 @@ type bootstrapCmd struct {
 	AdminAddress string   `default:"127.0.0.1:9901" help:"Envoy's admin interface."`
 	DNSResolver  []string `name:"dns-resolver" placeholder:"IP:PORT" help:"Resolve with these DNS servers (default: the machine's)."`
 	AllStats     bool     `help:"Keep the metrics too that say nothing more than others do."`
+	NoReports    bool     `help:"Do not tell the daemon what the proxy sees of traffic and of endpoints' health."`
 	Sotw         bool     `help:"State-of-the-world xDS instead of delta."`
 	SDSSocket    string   `name:"sds-socket" env:"APPMESH_SDS_SOCKET_PATH" placeholder:"PATH" help:"Socket of the machine's SDS server (SPIRE, say), for certificates that the spec takes by sds."`
 	XdsCA        string   `name:"xds-ca" placeholder:"FILE" help:"Reach the daemon by TLS and trust these authorities."`
@@ -57,7 +58,7 @@ func (cmd bootstrapCmd) Run(c console) error {
 	}
 	out, err := print(translate.BootstrapConfig{
 		Identity: id, NodeID: cmd.NodeID, Capture: capture, XDSAddress: cmd.XdsAddress, SOTW: cmd.Sotw,
-		AdminAddress: admin, AllStats: cmd.AllStats, DNSResolvers: resolvers,
+		AdminAddress: admin, AllStats: cmd.AllStats, NoReports: cmd.NoReports, DNSResolvers: resolvers,
 		CAFile: cmd.XdsCA, CertFile: cmd.XdsCert, KeyFile: cmd.XdsKey, TokenFile: cmd.XdsTokenFile, SDSFile: cmd.XdsSds, SDSSocket: cmd.SDSSocket,
 	})
 	if err != nil {

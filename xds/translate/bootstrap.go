@@ -36,6 +36,7 @@ type BootstrapConfig struct {
 	AdminAddress netip.AddrPort   // of Envoy's admin interface; zero: 127.0.0.1:9901
 	DNSResolvers []netip.AddrPort // none: the machine's
 	AllStats     bool             // also the metrics that say nothing more than others
+	NoReports    bool             // the daemon is not told of traffic and health
 
 	SDSSocket string // of the SDS server on the proxy's machine, for `sds` certificates; empty: there is none
 
@@ -78,6 +79,9 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 		Admin:            adminInterface(c.AdminAddress),
 		LayeredRuntime:   runtimeLayers(),
 		OverloadManager:  overloadLimits(),
+	}
+	if !c.NoReports {
+		addReports(b, c)
 	}
 	if len(c.DNSResolvers) > 0 {
 		cares := &caresv3.CaresDnsResolverConfig{FilterUnroutableFamilies: true}

@@ -90,9 +90,7 @@ func dullStats() *metricsv3.StatsMatcher {
 		`(?:main_thread|workers|server\.worker_\d+|server\.main_thread)\.watchdog_.*`,
 		`overload\..*refresh_interval_delay`,
 	} {
-		list.Patterns = append(list.Patterns, &matcherv3.StringMatcher{
-			MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: pattern}},
-		})
+		list.Patterns = append(list.Patterns, regex(pattern))
 	}
 	return &metricsv3.StatsMatcher{StatsMatcher: &metricsv3.StatsMatcher_ExclusionList{ExclusionList: list}}
 }

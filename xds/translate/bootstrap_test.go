@@ -149,6 +149,7 @@ func TestEnvoyTakesBootstraps(t *testing.T) {
 		"token":      {XDSAddress: "127.0.0.1:18000", CAFile: files.ca, TokenFile: files.token},
 		"local_sds":  {XDSAddress: "127.0.0.1:18000", SDSSocket: "/run/sds.sock"},
 		"explicit":   {XDSAddress: "127.0.0.1:18000", Capture: xds.NewCapture(true, nil)},
+		"no_reports": {XDSAddress: "127.0.0.1:18000", NoReports: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.Identity = ui
