@@ -1,6 +1,9 @@
 package xds
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // State is a desired state as the server sees it: at one commit, the resources
 // of every profile. It is immutable; the translator makes the next one from it.
@@ -54,6 +57,27 @@ type Endpoints struct {
 	Cluster string `json:"cluster"`
 	Healthy int    `json:"healthy"`
 	Total   int    `json:"total"`
+}
+
+// Lack says how many endpoints are healthy where not all are; empty where all are.
+func (e Endpoints) Lack() string {
+	if e.Healthy >= e.Total {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d endpoints of %s healthy", e.Healthy, e.Total, e.Cluster)
+}
+
+// Healthy adds up the proxy's endpoints, as "5/6"; empty without any.
+func (p Proxy) Healthy() string {
+	if len(p.Endpoints) == 0 {
+		return ""
+	}
+	healthy, total := 0, 0
+	for _, e := range p.Endpoints {
+		healthy += e.Healthy
+		total += e.Total
+	}
+	return fmt.Sprintf("%d/%d", healthy, total)
 }
 
 // TypeStatus is how far a proxy is with one type.

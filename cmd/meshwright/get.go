@@ -131,7 +131,7 @@ func resourcesTable(w io.Writer, body []byte) error {
 }
 
 func proxiesTable(w io.Writer, body []byte) error {
-	return rows(w, body, "PROXY\tSTANDS FOR\tCAPTURE\tXDS\tDESIRED\tAPPLIED\tNOTE", func(p xds.Proxy) []any {
+	return rows(w, body, "PROXY\tSTANDS FOR\tCAPTURE\tXDS\tDESIRED\tAPPLIED\tHEALTHY\tNOTE", func(p xds.Proxy) []any {
 		capture := xds.Capture{Explicit: p.Explicit, Proxyless: p.Proxyless}.Mode()
 		notes := []string{}
 		if p.Note != "" {
@@ -142,7 +142,12 @@ func proxiesTable(w io.Writer, body []byte) error {
 				notes = append(notes, fmt.Sprintf("refuses %s of %s: %s", t, short(n.Commit), n.Message))
 			}
 		}
-		return []any{p.ID, p.Identity, capture, p.Protocol, short(p.Desired), short(p.Applied), strings.Join(notes, "; ")}
+		for _, e := range p.Endpoints {
+			if lack := e.Lack(); lack != "" {
+				notes = append(notes, lack)
+			}
+		}
+		return []any{p.ID, p.Identity, capture, p.Protocol, short(p.Desired), short(p.Applied), p.Healthy(), strings.Join(notes, "; ")}
 	})
 }
 

@@ -22,7 +22,8 @@ func TestGetTables(t *testing.T) {
 	ui := xds.Identity{Mesh: "yelb", Kind: schema.KindVirtualNode, Name: "ui"}
 	answers := map[string]any{
 		"proxies": []xds.Proxy{
-			{ID: "ui-1", Identity: ui, Protocol: "delta", Desired: good, Applied: good},
+			{ID: "ui-1", Identity: ui, Protocol: "delta", Desired: good, Applied: good, Endpoints: []xds.Endpoints{
+				{Cluster: "cds_egress_yelb_db_http_80", Healthy: 3, Total: 3}, {Cluster: "cds_egress_yelb_v1_http_80", Healthy: 2, Total: 3}}},
 			{ID: "ui-2", Identity: ui, Protocol: "sotw", Explicit: true, Desired: good, Applied: bad, Types: map[xds.Type]xds.TypeStatus{
 				xds.Listener: {NACK: &xds.NACK{Commit: good, Message: "no such\nfilter"}}}},
 			{ID: "ui-3", Identity: ui, Protocol: "delta", Note: "no VirtualNode for it"},
@@ -38,10 +39,10 @@ func TestGetTables(t *testing.T) {
 	}
 	want := map[string]string{
 		"proxies": `
-PROXY   STANDS FOR                 CAPTURE       XDS     DESIRED   APPLIED   NOTE
-ui-1    mesh/yelb/virtualNode/ui   transparent   delta   4be1c0d   4be1c0d
-ui-2    mesh/yelb/virtualNode/ui   explicit      sotw    4be1c0d   9a31f02   refuses listeners of 4be1c0d: no such filter
-ui-3    mesh/yelb/virtualNode/ui   transparent   delta                       no VirtualNode for it
+PROXY   STANDS FOR                 CAPTURE       XDS     DESIRED   APPLIED   HEALTHY   NOTE
+ui-1    mesh/yelb/virtualNode/ui   transparent   delta   4be1c0d   4be1c0d   5/6       2 of 3 endpoints of cds_egress_yelb_v1_http_80 healthy
+ui-2    mesh/yelb/virtualNode/ui   explicit      sotw    4be1c0d   9a31f02             refuses listeners of 4be1c0d: no such filter
+ui-3    mesh/yelb/virtualNode/ui   transparent   delta                                 no VirtualNode for it
 `,
 		"commits": `
 COMMIT              TITLE              CHECK   APPLIED                FIRST MISTAKE

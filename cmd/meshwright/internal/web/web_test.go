@@ -63,7 +63,8 @@ func busy() *reconciler.View {
 		Ready: true, Serving: serving, Head: refused,
 		Source: reconciler.SourceView{OK: true, Since: now.Add(-26 * time.Hour), Fetched: now.Add(-4 * time.Second)},
 		Proxies: []xds.Proxy{
-			{ID: "ui-7d9f", Identity: node("yelb-ui"), Protocol: "delta", Address: "10.0.1.7:51322", Connected: now.Add(-26 * time.Hour), Desired: serving, Applied: serving, Types: types(nil)},
+			{ID: "ui-7d9f", Identity: node("yelb-ui"), Protocol: "delta", Address: "10.0.1.7:51322", Connected: now.Add(-26 * time.Hour), Desired: serving, Applied: serving, Types: types(nil),
+				Endpoints: []xds.Endpoints{{Cluster: "cds_egress_yelb_yelb-appserver_yelb_http_4567", Healthy: 2, Total: 3}}},
 			{ID: "appserver-v1-5c44", Identity: node("yelb-appserver"), Protocol: "delta", Connected: now.Add(-3 * time.Hour), Desired: serving, Applied: pulled, Types: types(&xds.NACK{
 				Commit: serving, Resources: []string{"inbound:4567"}, At: now, Message: "Error adding/updating listener(s) inbound:4567: Didn't find a registered implementation for 'envoy.filters.http.lua' with type URL: 'envoy.extensions.filters.http.lua.v3.Lua'"})},
 			{ID: "redis-0", Identity: node("redis-server"), Protocol: "sotw", Explicit: true, Connected: now.Add(-40 * time.Second), Desired: serving},
@@ -220,6 +221,7 @@ func TestPageTells(t *testing.T) {
 		"Meshwright · prod", "4 proxies", "no route to host", "is not served",
 		"appserver.yaml:41:23: error: VirtualRouter/yelb/yelb-appserver", "7 errors, 1 warning", "and 3 more",
 		"5/5 proxies in 31 ms", "pull request 41", "listeners of 4be1c0d: Error adding/updating listener(s)", "no VirtualNode for mesh/yelb",
+		"2/3 endpoints healthy", "2 of 3 endpoints of cds_egress_yelb_yelb-appserver_yelb_http_4567 healthy",
 		"meshwright/applied waits to be written", "was not taken: Resource not accessible",
 		`id="` + serving + `"`, "VirtualNode/yelb/redis-server",
 	} {
