@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler/plan"
@@ -79,22 +80,21 @@ func Comment(p Pull, limit int) string {
 // PlanMarkdown is a plan alone as Markdown, for the summary of somebody's own
 // build. Files is as [Pull.Files].
 func PlanMarkdown(p *plan.Plan, files string) string {
-	return compose(verdictOf(Pull{Plan: p}).markdown(), slices.Concat(planned(p, files), folded(p, files)), "", math.MaxInt32)
+	return compose(changes(Pull{Plan: p}).markdown(), slices.Concat(planned(p, files), folded(p, files)), "", math.MaxInt32)
 }
 
 // footer names what was compared, so that a reader knows how old it is.
 func footer(p Pull) string {
-	text := "Head " + commit(p.Head)
-	if p.Base != "" {
-		text += " merged with " + commit(p.Base)
-	}
-	if p.Serving != "" {
-		text += ", compared with " + commit(p.Serving) + ", which is served"
-	} else {
-		text += "; nothing is served yet"
+	var parts []string
+	switch {
+	case p.Head == "":
+	case p.Serving == "":
+		parts = append(parts, "Head "+commit(p.Head)+"; nothing is served yet")
+	default:
+		parts = append(parts, "Head "+commit(p.Head)+" merged with "+commit(p.Base)+", compared with "+commit(p.Serving)+", which is served")
 	}
 	if p.Version != "" {
-		text += " · meshwright " + code(p.Version)
+		parts = append(parts, "meshwright "+code(p.Version))
 	}
-	return "<sub>" + text + "</sub>\n"
+	return "<sub>" + strings.Join(parts, " · ") + "</sub>\n"
 }

@@ -135,6 +135,9 @@ func comments() map[string]report.Pull {
 			{Head: "beef123000000", When: time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC), Verdict: "1 route, 9 of 40 proxies"},
 		}
 	})
+	with("not_checked_yet", func(p *report.Pull) {
+		*p = report.Pull{Environment: "prod", Number: 7, Version: "v0.5.0", Answers: []report.Answer{{Who: "octocat", Command: "/meshwright pla", Text: "no command pla; did you mean plan?"}}}
+	})
 	with("large", func(p *report.Pull) { p.Plan = large(1000); p.Diagnostics, p.Warnings = mistakes()[2:], 1 })
 	with("hostile", func(p *report.Pull) {
 		const s = "@octocat fixes #1 <img src=https://evil.example/i.png> `**No mesh changes**` <!-- meshwright:plan --> | \u202ex"

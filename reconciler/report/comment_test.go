@@ -26,6 +26,8 @@ func TestVerdict(t *testing.T) {
 		{report.Pull{Plan: &plan.Plan{}, Warnings: 1}, "No mesh changes; 1 warning"},
 		{report.Pull{Check: status(sources.Pending, "")}, "Being checked"},
 		{report.Pull{Check: status(sources.Errored, "fetch: gone")}, "Not checked: fetch: gone"},
+		{report.Pull{Check: status(sources.Failure, "more than 256 MiB")}, "Not valid: more than 256 MiB"},
+		{report.Pull{Check: status(sources.Success, "412 resources"), PlanStatus: status(sources.Pending, "")}, "Valid, being planned"},
 		{report.Pull{PlanStatus: status(sources.Errored, "out of memory")}, "Valid, but not planned: out of memory"},
 		{report.Pull{Errors: 2, Plan: small}, "2 errors, nothing of it would be served"},
 		{report.Pull{Errors: 2, Conflicts: []string{"a.yaml"}}, "Needs a rebase: 1 file changed on both sides"},
@@ -42,8 +44,12 @@ func TestVerdict(t *testing.T) {
 			"Merged as abc1234, and traffic got worse: applied, 1/1 proxies in 2 ms; health: 99 % to 80 %"},
 	}
 	for _, c := range cases {
+		c.pull.Head = "abc1234def"
 		if got := report.Verdict(c.pull); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
 		}
+	}
+	if got, want := report.Verdict(report.Pull{Number: 7}), "Not checked yet"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

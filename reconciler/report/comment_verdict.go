@@ -25,6 +25,8 @@ func verdictOf(p Pull) verdict {
 	switch {
 	case p.After != nil:
 		return merged(*p.After)
+	case p.Head == "":
+		return verdict{strong: "Not checked yet"}
 	case len(p.Conflicts) > 0:
 		return verdict{"Needs a rebase", ": ", count(len(p.Conflicts), "file") + " changed on both sides"}
 	case p.Errors > 0:
@@ -33,7 +35,11 @@ func verdictOf(p Pull) verdict {
 		return verdict{"Not checked", ": ", p.Check.Description}
 	case p.Check.State == sources.Pending:
 		return verdict{strong: "Being checked"}
-	case p.Plan == nil && p.PlanStatus.State == sources.Errored:
+	case p.Check.State == sources.Failure && len(p.Protected) == 0:
+		return verdict{"Not valid", ": ", p.Check.Description}
+	case p.Plan == nil && p.PlanStatus.State == sources.Pending:
+		return verdict{"Valid", ", ", "being planned"}
+	case p.Plan == nil && (p.PlanStatus.State == sources.Errored || p.PlanStatus.State == sources.Failure):
 		return verdict{"Valid, but not planned", ": ", p.PlanStatus.Description}
 	case len(p.Protected) > 0:
 		v := changes(p).String()
