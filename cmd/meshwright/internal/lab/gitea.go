@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -60,6 +61,9 @@ ENABLED = false
 LEVEL = Warn
 `
 
+// tokenPattern is a token of Gitea's, alone on its line.
+var tokenPattern = regexp.MustCompile(`(?m)^[0-9a-f]{40}$`)
+
 // StartGitea starts a Gitea with one administrator. binary lies beside its
 // templates and locales, as `make tools` puts it.
 func (l *Lab) StartGitea(ctx context.Context, binary string) (*Gitea, error) {
@@ -101,11 +105,10 @@ func (l *Lab) StartGitea(ctx context.Context, binary string) (*Gitea, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines := strings.Fields(string(out))
-	if len(lines) == 0 {
+	// What it logs may come after the token.
+	if g.Token = tokenPattern.FindString(string(out)); g.Token == "" {
 		return nil, fmt.Errorf("gitea printed no token")
 	}
-	g.Token = lines[len(lines)-1]
 
 	if g.Process, err = l.start("gitea", gitea("web")); err != nil {
 		return nil, err
