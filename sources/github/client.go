@@ -20,7 +20,7 @@ import (
 // timeout is that of one request, with its answer.
 const timeout = 30 * time.Second
 
-// Config of a [Client]. Owner, Repo and Token are needed.
+// Config of a [Client]. Owner, Repo, and Token or App are needed.
 type Config struct {
 	// BaseURL of the API, taken as it is: https://api.github.com/ (default),
 	// https://HOST/api/v3/ of an Enterprise Server, https://HOST/api/v1/ of Gitea.
@@ -30,7 +30,9 @@ type Config struct {
 	// Token may write commit statuses, pull requests (their comments) and, if they
 	// are wanted, deployments of the repository, and read its contents (the refs of
 	// merge queues).
-	Token     sources.Secret
+	Token sources.Secret
+	// App acts in the place of a token: then statuses are check runs.
+	App       App
 	Logger    *slog.Logger      // nil: silent
 	Transport http.RoundTripper // nil: one of its own, that heeds HTTPS_PROXY
 }
@@ -41,8 +43,12 @@ type Client struct {
 	gitea  bool
 	name   string // OWNER/NAME
 	token  sources.Secret
+	app    *installation // nil: there is a token
 	log    *slog.Logger
 	limits limits
+
+	checks sync.Mutex // held while a check run is written; guards:
+	runs   map[string]map[string]checkRun
 
 	mu          sync.Mutex // guards:
 	login       string     // our own account; "" while it is unknown
@@ -60,8 +66,11 @@ func New(cfg Config) (*Client, error) {
 	if !namePattern.MatchString(cfg.Owner) || !namePattern.MatchString(cfg.Repo) {
 		return nil, fmt.Errorf("repository %q: write OWNER/NAME", cfg.Owner+"/"+cfg.Repo)
 	}
-	if cfg.Token == "" {
+	switch {
+	case cfg.Token == "" && cfg.App.ID == 0:
 		return nil, errors.New("the token for the API is empty")
+	case cfg.Token != "" && cfg.App.ID != 0:
+		return nil, errors.New("a token and an App: give one of them, for what one has written the other would write again")
 	}
 	if cfg.BaseURL == "" {
 		cfg.BaseURL = "https://api.github.com/"
@@ -82,17 +91,25 @@ func New(cfg Config) (*Client, error) {
 	api := gh.NewClient(&http.Client{Transport: cfg.Transport, CheckRedirect: follow})
 	api.BaseURL = base
 	api.UserAgent = "meshwright"
-	return &Client{
+	c := &Client{
 		api: api, gitea: strings.HasSuffix(base.Path, "/api/v1/"), name: cfg.Owner + "/" + cfg.Repo, token: cfg.Token, log: cfg.Logger,
-		known: map[string]any{}, comments: map[int]*thread{}, writers: map[string]writer{}, deployments: map[deployment]deployed{},
-	}, nil
+		known: map[string]any{}, comments: map[int]*thread{}, writers: map[string]writer{}, deployments: map[deployment]deployed{}, runs: map[string]map[string]checkRun{},
+	}
+	if cfg.App.ID == 0 {
+		return c, nil
+	}
+	if c.gitea {
+		return nil, errors.New("Gitea has no Apps: give a token")
+	}
+	c.app, err = newInstallation(cfg.App, api, cfg.Transport)
+	return c, err
 }
 
 // Limits are GitHub's: a comment has room for the marker that [Client.SetComment]
 // puts before it. Gitea, which is known by its base URL, takes more, but has no
 // deployments.
 func (c *Client) Limits() sources.Limits {
-	return sources.Limits{Description: maxDescription, Comment: maxComment, Deployments: !c.gitea}
+	return sources.Limits{Description: maxDescription, Comment: maxComment, Deployments: !c.gitea, Annotations: c.app != nil}
 }
 
 // follow lets a request go on to where a renamed repository is, unless it would
@@ -129,6 +146,12 @@ func ParseRepo(address string) (owner, name string, ok bool) {
 type place struct {
 	route string
 	path  string
+	app   bool // asked by the App itself, not by its installation
+}
+
+func (p place) asApp() place {
+	p.app = true
+	return p
 }
 
 // at fills each %s of a route, escaped as that part of a URL needs it; a slash in
@@ -160,16 +183,37 @@ func (c *Client) at(route string, args ...any) place {
 // call sends one request and decodes the answer into out. etag, unless empty,
 // makes it conditional: errUnchanged then means that it still holds.
 func (c *Client) call(ctx context.Context, method string, to place, in, out any, etag string) (*gh.Response, error) {
+	if to.app {
+		return c.send(ctx, c.app.api, "", method, to, in, out, etag)
+	}
+	token, err := c.Token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.send(ctx, c.api, token, method, to, in, out, etag)
+	if c.app == nil || !is(err, http.StatusUnauthorized) {
+		return resp, err
+	}
+	c.app.renew(token)
+	if token, err = c.Token(ctx); err != nil {
+		return nil, err
+	}
+	return c.send(ctx, c.api, token, method, to, in, out, etag)
+}
+
+func (c *Client) send(ctx context.Context, api *gh.Client, token sources.Secret, method string, to place, in, out any, etag string) (*gh.Response, error) {
 	if err := c.limits.closed(); err != nil {
 		return nil, err
 	}
-	req, err := c.api.NewRequest(method, to.path, in)
+	req, err := api.NewRequest(method, to.path, in)
 	if err != nil {
 		return nil, err
 	}
 	// On the request, not in the transport: net/http takes it off when a
 	// redirect leads to another host.
-	req.Header.Set("Authorization", "Bearer "+string(c.token))
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+string(token))
+	}
 	if etag != "" {
 		req.Header.Set("If-None-Match", etag)
 	}
@@ -178,7 +222,7 @@ func (c *Client) call(ctx context.Context, method string, to place, in, out any,
 	// of an error, which is to be closed.
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	resp, err := c.api.Do(within, req, out)
+	resp, err := api.Do(within, req, out)
 	if within.Err() != nil && ctx.Err() == nil && err != nil {
 		err = fmt.Errorf("%s: no answer within %s", c.name, timeout)
 	}
@@ -207,8 +251,13 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.text + r.advice }
 
-// rights are what the token needs, in GitHub's words.
-const rights = "commit statuses (write), pull requests (write) and contents (read)"
+// rights are what the token or the App needs, in GitHub's words.
+func (c *Client) rights() string {
+	if c.app != nil {
+		return "the App checks (write), pull requests (write) and contents (read)"
+	}
+	return "the token commit statuses (write), pull requests (write) and contents (read)"
+}
 
 // refused says in one line what the host has answered and what to do about it.
 func (c *Client) refused(answer *gh.ErrorResponse) *refusal {
@@ -225,9 +274,9 @@ func (c *Client) refused(answer *gh.ErrorResponse) *refusal {
 	case http.StatusUnauthorized:
 		r.advice = "; the token does not hold (any more): give a new one"
 	case http.StatusForbidden:
-		r.advice = "; give the token " + rights + " of " + c.name
+		r.advice = "; give " + c.rights() + " of " + c.name
 	case http.StatusNotFound:
-		r.advice = "; check the name, and that the token has " + rights + " of it"
+		r.advice = "; check the name, and give " + c.rights() + " of it"
 	}
 	return r
 }

@@ -26,19 +26,15 @@ type commitStatus struct {
 }
 
 // SetStatus puts a status beside a commit, under a context. A description that
-// is too long is cut.
+// is too long is cut. An App writes a check run of that name, which shows the
+// status's annotations, and leaves one that tells the same as it stands.
 //
 // [sources.Permanent]: the host refuses this status for good: it does not have
 // the commit, or has as many statuses of it as it takes (1,000 a context).
 func (c *Client) SetStatus(ctx context.Context, commit, context string, s sources.Status) error {
-	in := &gh.RepoStatus{State: gh.String(string(s.State)), Context: &context, Description: gh.String(cut(s.Description, maxDescription))}
-	if s.URL != "" {
-		in.TargetURL = &s.URL
-	}
-	var out commitStatus
-	write := func() error {
-		_, err := c.call(ctx, http.MethodPost, c.at("/statuses/%s", commit), in, &out, "")
-		return err
+	write := func() error { return c.setCommitStatus(ctx, commit, context, s) }
+	if c.app != nil {
+		write = func() error { return c.setCheckRun(ctx, commit, context, s) }
 	}
 	err := write()
 	for _, pause := range unknownFor {
@@ -52,11 +48,20 @@ func (c *Client) SetStatus(ctx context.Context, commit, context string, s source
 		}
 		err = write()
 	}
-	if err != nil {
-		return c.settled(ctx, err)
+	return c.settled(ctx, err)
+}
+
+func (c *Client) setCommitStatus(ctx context.Context, commit, context string, s sources.Status) error {
+	in := &gh.RepoStatus{State: gh.String(string(s.State)), Context: &context, Description: gh.String(cut(s.Description, maxDescription))}
+	if s.URL != "" {
+		in.TargetURL = &s.URL
 	}
-	c.learn(out.GetCreator().GetLogin())
-	return nil
+	var out commitStatus
+	_, err := c.call(ctx, http.MethodPost, c.at("/statuses/%s", commit), in, &out, "")
+	if err == nil {
+		c.learn(out.GetCreator().GetLogin())
+	}
+	return err
 }
 
 // unknownCommit reports whether the host says that it does not have the commit:
@@ -70,6 +75,9 @@ func unknownCommit(err error) bool {
 // that our own account wrote. Whoever may push may write statuses, under any
 // context.
 func (c *Client) Statuses(ctx context.Context, commit string) (map[string]sources.Status, error) {
+	if c.app != nil {
+		return c.runStatuses(ctx, commit)
+	}
 	me, err := c.account(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("whose is the token: %w", err)
@@ -100,8 +108,8 @@ func (c *Client) Statuses(ctx context.Context, commit string) (map[string]source
 	return standing, nil
 }
 
-// account returns the login that our statuses bear. The token of a GitHub App
-// may not ask who it is; then our first write tells, and until then nothing
+// account returns the login that what we write bears. A token that some App was
+// given, such as that of a workflow, may not ask who it is; then our first write tells, and until then nothing
 // counts as ours: at worst a status is written twice, never left out because
 // of somebody else's.
 func (c *Client) account(ctx context.Context) (string, error) {
@@ -110,6 +118,13 @@ func (c *Client) account(ctx context.Context) (string, error) {
 	c.mu.Unlock()
 	if login != "" {
 		return login, nil
+	}
+	if c.app != nil {
+		login, err := c.appLogin(ctx)
+		if err == nil {
+			c.learn(login)
+		}
+		return login, err
 	}
 	var me gh.User
 	_, err := c.call(ctx, http.MethodGet, c.at("user"), nil, &me, "")

@@ -55,7 +55,7 @@ type Host struct {
 	groups      map[string]string // ref → head
 	runs        []*CheckRun
 	deployments []*Deployment
-	app         *app
+	app         *App
 	hook        hook
 	calls       []string
 	writes      []time.Time
@@ -119,6 +119,12 @@ func New(repo string) *Host {
 	h.handle("POST /deployments", h.postDeployment)
 	h.handle("GET /deployments/{id}/statuses", h.getDeploymentStatuses)
 	h.handle("POST /deployments/{id}/statuses", h.postDeploymentStatus)
+	h.handle("POST /check-runs", h.postCheckRun)
+	h.handle("PATCH /check-runs/{id}", h.patchCheckRun)
+	h.handle("GET /commits/{sha}/check-runs", h.getCheckRuns)
+	h.handleApp("GET /app", h.getApp)
+	h.handleApp("GET /repos/{repo}/installation", h.getInstallation)
+	h.handleApp("POST /app/installations/{id}/access_tokens", h.postToken)
 	return h
 }
 
@@ -146,27 +152,27 @@ func (r *request) number(part string) int64 {
 type reply struct {
 	status int
 	body   any
+	key    string // of a list within an object; "": the list is all
 }
 
-func ok(status int, body any) *reply { return &reply{status, body} }
+func ok(status int, body any) *reply { return &reply{status: status, body: body} }
 
 // says is a refusal, in the host's words.
 func says(status int, message string) *reply {
-	return &reply{status, map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest"}}
+	return &reply{status: status, body: map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest"}}
 }
 
 // invalid is the refusal of a field.
 func invalid(resource, field, message string) *reply {
-	return &reply{http.StatusUnprocessableEntity, map[string]any{
+	return &reply{status: http.StatusUnprocessableEntity, body: map[string]any{
 		"message": "Validation Failed",
 		"errors":  []any{map[string]string{"resource": resource, "code": "custom", "field": field, "message": message}},
 	}}
 }
 
 var (
-	missing   = says(http.StatusNotFound, "Not Found")
-	badLogin  = says(http.StatusUnauthorized, "Bad credentials")
-	forbidden = says(http.StatusForbidden, "Resource not accessible by personal access token")
+	missing  = says(http.StatusNotFound, "Not Found")
+	badLogin = says(http.StatusUnauthorized, "Bad credentials")
 )
 
 // handle answers requests of a pattern; "/" stands for the repository.
@@ -204,7 +210,11 @@ func (h *Host) send(w http.ResponseWriter, r *http.Request, a *reply) {
 			next.RawQuery = q.Encode()
 			w.Header().Set("Link", fmt.Sprintf(`<%s>; rel="next"`, &next))
 		}
-		a = ok(a.status, all[min((n-1)*per, len(all)):min(n*per, len(all))])
+		var body any = all[min((n-1)*per, len(all)):min(n*per, len(all))]
+		if a.key != "" {
+			body = map[string]any{"total_count": len(all), a.key: body}
+		}
+		a = ok(a.status, body)
 	}
 	var body []byte
 	if a.body != nil {
