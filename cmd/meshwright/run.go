@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,9 +43,13 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	if err := tracing.Validate(); err != nil {
 		return usageError{err}
 	}
-	forge, err := openForge(cmd, log)
+	host, err := openHost(cmd, metrics, log)
 	if err != nil {
 		return err
+	}
+	var forge reconciler.Forge
+	if host != nil {
+		forge = host
 	}
 
 	// Where progress and the clone are: the state's lock says that both are ours.
@@ -53,7 +58,7 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 		return err
 	}
 	defer state.Close()
-	repo, err := openRepo(cmd, log)
+	repo, err := openRepo(cmd, host, log)
 	if err != nil {
 		return err
 	}
@@ -132,24 +137,36 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	return nil
 }
 
-func openRepo(cmd serveCmd, log *slog.Logger) (*git.Repo, error) {
+// openRepo opens the clone. Without a token of its own, it reads what the GitHub
+// App may read with the App's.
+func openRepo(cmd serveCmd, host *github.Client, log *slog.Logger) (*git.Repo, error) {
 	token, err := secret(cmd.GitTokenFile, "MESHWRIGHT_GIT_TOKEN")
 	if err != nil {
 		return nil, fmt.Errorf("--git-token-file: %w", err)
 	}
-	return git.Open(git.Config{
-		URL: cmd.Repo, Branch: cmd.Branch, Path: cmd.Path, Dir: cmd.stateFile("git"), Timeout: cmd.GitTimeout, Logger: log,
-		Auth: git.Auth{Username: cmd.GitUsername, Token: token, SSHKeyFile: cmd.SSHKey, KnownHostsFile: cmd.KnownHosts},
-	})
+	auth := git.Auth{Username: cmd.GitUsername, Token: token, SSHKeyFile: cmd.SSHKey, KnownHostsFile: cmd.KnownHosts}
+	if host != nil {
+		auth.TokenFunc = host.GitToken(cmd.Repo)
+	}
+	return git.Open(git.Config{URL: cmd.Repo, Branch: cmd.Branch, Path: cmd.Path, Dir: cmd.stateFile("git"), Timeout: cmd.GitTimeout, Logger: log, Auth: auth})
 }
 
-// openForge returns the client that writes back; nil without a token.
-func openForge(cmd serveCmd, log *slog.Logger) (reconciler.Forge, error) {
+// openHost returns the client of the git host's API, which writes back; nil
+// without a token or an App.
+func openHost(cmd serveCmd, metrics prometheus.Registerer, log *slog.Logger) (*github.Client, error) {
 	token, err := secret(cmd.GithubTokenFile, "MESHWRIGHT_GITHUB_TOKEN")
 	if err != nil {
 		return nil, fmt.Errorf("--github-token-file: %w", err)
 	}
-	if token == "" {
+	key, err := secret(cmd.GithubAppKey, "MESHWRIGHT_GITHUB_APP_KEY")
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("--github-app-key-file: %w", err)
+	case cmd.GithubAppID == 0 && (cmd.GithubAppKey != "" || cmd.GithubAppInstallation != 0):
+		return nil, usageError{errors.New("--github-app-id is missing: whose are the key and the installation?")}
+	case cmd.GithubAppID != 0 && key == "":
+		return nil, usageError{errors.New("--github-app-id: needs --github-app-key-file or $MESHWRIGHT_GITHUB_APP_KEY")}
+	case token == "" && cmd.GithubAppID == 0:
 		log.Info("no token for the git host's API: nothing is written back")
 		return nil, nil
 	}
@@ -160,7 +177,10 @@ func openForge(cmd serveCmd, log *slog.Logger) (reconciler.Forge, error) {
 	if !ok {
 		return nil, usageError{fmt.Errorf("--github-repo %q: write OWNER/NAME", cmd.GithubRepo)}
 	}
-	return github.New(github.Config{BaseURL: cmd.GithubAPIURL, Owner: owner, Repo: name, Token: token, Logger: log})
+	return github.New(github.Config{
+		BaseURL: cmd.GithubAPIURL, Owner: owner, Repo: name, Token: token, Logger: log, Metrics: metrics,
+		App: github.App{ID: cmd.GithubAppID, Installation: cmd.GithubAppInstallation, Key: key},
+	})
 }
 
 // openWebhook returns the handler of /webhooks/github; nil without a secret.

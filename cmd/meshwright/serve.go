@@ -36,11 +36,14 @@ type serveCmd struct {
 	SSHKey       string `name:"ssh-key" type:"path" placeholder:"FILE" help:"Private key for ssh."`
 	KnownHosts   string `type:"path" placeholder:"FILE" help:"Known hosts for ssh (default: ~/.ssh/known_hosts)."`
 
-	GithubAPIURL    string `name:"github-api-url" default:"https://api.github.com/" help:"Base URL of the API, taken as it is."`
-	GithubRepo      string `placeholder:"OWNER/NAME" help:"Where statuses go (default: from --repo, when that is a GitHub URL)."`
-	GithubTokenFile string `type:"path" placeholder:"FILE" help:"Token for the API (or $$MESHWRIGHT_GITHUB_TOKEN); without one nothing is written back."`
-	WebhookSecret   string `name:"webhook-secret-file" type:"path" placeholder:"FILE" help:"Secret of /webhooks/github (or $$MESHWRIGHT_WEBHOOK_SECRET); without one webhooks are refused."`
-	PublicURL       string `name:"public-url" placeholder:"URL" help:"Where people reach this daemon; statuses link to it."`
+	GithubAPIURL          string `name:"github-api-url" default:"https://api.github.com/" help:"Base URL of the API, taken as it is."`
+	GithubRepo            string `placeholder:"OWNER/NAME" help:"Where statuses go (default: from --repo, when that is a GitHub URL)."`
+	GithubTokenFile       string `type:"path" placeholder:"FILE" help:"Token for the API (or $$MESHWRIGHT_GITHUB_TOKEN); without one nothing is written back."`
+	GithubAppID           int64  `name:"github-app-id" placeholder:"ID" help:"GitHub App that writes back in the place of a token; its statuses are check runs."`
+	GithubAppKey          string `name:"github-app-key-file" type:"path" placeholder:"FILE" help:"Private key of the App, PEM (or $$MESHWRIGHT_GITHUB_APP_KEY)."`
+	GithubAppInstallation int64  `name:"github-app-installation" placeholder:"ID" help:"Its installation (default: the one that has the repository)."`
+	WebhookSecret         string `name:"webhook-secret-file" type:"path" placeholder:"FILE" help:"Secret of /webhooks/github (or $$MESHWRIGHT_WEBHOOK_SECRET); without one webhooks are refused."`
+	PublicURL             string `name:"public-url" placeholder:"URL" help:"Where people reach this daemon; statuses link to it."`
 
 	XdsAddress  string `default:"127.0.0.1:18000" help:"Where xDS is served (gRPC)."`
 	XdsCert     string `type:"path" placeholder:"FILE" help:"Server certificate; needed off loopback."`

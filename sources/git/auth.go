@@ -1,6 +1,7 @@
 package git
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,8 @@ type Auth struct {
 	// TokenFile holds the token instead. It is read anew for each fetch, so
 	// that a token can be rotated under a running daemon.
 	TokenFile string
+	// TokenFunc gives the token instead, anew for each fetch.
+	TokenFunc func(context.Context) (sources.Secret, error)
 	// Username: over HTTP by default "x-access-token", over SSH "git".
 	Username string
 	// Password of HTTP basic authentication or of the SSH user.
@@ -89,7 +92,7 @@ func parseURL(raw string, auth *Auth) (endpoint, error) {
 }
 
 // http returns what to send with HTTP requests; nil is nothing.
-func (a Auth) http() (githttp.AuthMethod, error) {
+func (a Auth) http(ctx context.Context) (githttp.AuthMethod, error) {
 	user, password := a.Username, a.Password
 	switch {
 	case a.TokenFile != "":
@@ -102,6 +105,12 @@ func (a Auth) http() (githttp.AuthMethod, error) {
 		}
 	case a.Token != "":
 		password = a.Token
+	case a.TokenFunc != nil:
+		token, err := a.TokenFunc(ctx)
+		if err != nil {
+			return nil, err
+		}
+		password = token
 	}
 	if user == "" && password == "" {
 		return nil, nil

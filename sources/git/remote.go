@@ -62,7 +62,7 @@ func newHTTPRemote(e endpoint, auth Auth) *httpRemote {
 }
 
 func (r *httpRemote) connect(ctx context.Context) (conn, error) {
-	auth, err := r.auth.http()
+	auth, err := r.auth.http(ctx)
 	if err != nil {
 		return nil, err
 	}

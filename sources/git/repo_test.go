@@ -485,6 +485,24 @@ func TestTokenFileIsReadAnew(t *testing.T) {
 	}
 }
 
+// TestTokenFunc gives a token that ends while the daemon runs.
+func TestTokenFunc(t *testing.T) {
+	o := newOrigin(t)
+	h := o.commitAndPush("first", "a.yaml", "a1")
+	s := o.serve()
+	s.token.Store("one")
+	token, trouble := sources.Secret("one"), error(nil)
+	r := open(t, git.Config{URL: s.repoURL(), Auth: git.Auth{TokenFunc: func(context.Context) (sources.Secret, error) { return token, trouble }}})
+	wantFile(t, mustFetch(t, r), h, "a.yaml", "a1")
+	s.token.Store("two")
+	token = "two"
+	mustFetch(t, r)
+	trouble = errors.New("the App is not installed")
+	if _, err := r.Fetch(t.Context()); !errors.Is(err, trouble) {
+		t.Errorf("err = %v; want what gave no token", err)
+	}
+}
+
 // TestCredentialsInTheURL are used and never shown.
 func TestCredentialsInTheURL(t *testing.T) {
 	o := newOrigin(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -80,12 +81,31 @@ func (c *Client) Token(ctx context.Context) (sources.Secret, error) {
 		a.token.InstallationTokenOptions = &gh.InstallationTokenOptions{Repositories: []string{repo}}
 	}
 	token, err := a.token.Token(within)
+	ask := place{route: "app/installations/*/access_tokens", app: true}
 	if err != nil {
 		a.token = nil
-		return "", c.noToken(err)
+		err = c.noToken(err)
+		c.metrics.asked(http.MethodPost, ask, err)
+		return "", err
 	}
-	a.found = sources.Secret(token)
+	if a.found != sources.Secret(token) {
+		a.found = sources.Secret(token)
+		c.metrics.asked(http.MethodPost, ask, nil)
+	}
 	return a.found, nil
+}
+
+// GitToken returns what gives the password for reading an address with git: nil,
+// unless it is the repository where the App is installed, over HTTPS.
+func (c *Client) GitToken(address string) func(context.Context) (sources.Secret, error) {
+	u, err := url.Parse(address)
+	if c.app == nil || err != nil || u.User != nil || u.Scheme != c.api.BaseURL.Scheme || u.Host != strings.TrimPrefix(c.api.BaseURL.Host, "api.") {
+		return nil
+	}
+	if owner, name, ok := ParseRepo(address); !ok || !strings.EqualFold(owner+"/"+name, c.name) {
+		return nil
+	}
+	return c.Token
 }
 
 // renew has the next request ask for a new token: this one was refused, though

@@ -157,6 +157,33 @@ func TestNewRefusesApps(t *testing.T) {
 	}
 }
 
+// TestGitToken: the App's token goes to its own repository only.
+func TestGitToken(t *testing.T) {
+	key := sources.Secret(newHost(t).Install(meshApp))
+	for api, addresses := range map[string]map[string]bool{
+		"": {
+			"https://github.com/acme/mesh.git": true, "https://github.com/Acme/mesh": true,
+			"https://github.com/acme/other.git": false, "https://evil.example.org/acme/mesh.git": false, "http://github.com/acme/mesh.git": false,
+			"https://ada:pw@github.com/acme/mesh.git": false, "git@github.com:acme/mesh.git": false, "/srv/git/acme/mesh": false,
+		},
+		"https://git.example.com/api/v3/": {"https://git.example.com/acme/mesh.git": true, "https://github.com/acme/mesh.git": false},
+	} {
+		c, err := github.New(github.Config{Owner: "acme", Repo: "mesh", BaseURL: api, App: github.App{ID: 1, Key: key}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for address, want := range addresses {
+			if got := c.GitToken(address) != nil; got != want {
+				t.Errorf("%s: %v; want %v", address, got, want)
+			}
+		}
+	}
+	person, _ := newHost(t).client()
+	if person.GitToken("https://git.example.com/acme/mesh.git") != nil {
+		t.Error("a token for the API was to be used for git, too")
+	}
+}
+
 func TestLimitsOfHosts(t *testing.T) {
 	h := newHost(t)
 	person, _ := h.client()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	gh "github.com/google/go-github/v60/github"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/meshwright/meshwright/sources"
 )
@@ -33,19 +34,21 @@ type Config struct {
 	Token sources.Secret
 	// App acts in the place of a token: then statuses are check runs.
 	App       App
-	Logger    *slog.Logger      // nil: silent
-	Transport http.RoundTripper // nil: one of its own, that heeds HTTPS_PROXY
+	Logger    *slog.Logger          // nil: silent
+	Metrics   prometheus.Registerer // nil: none
+	Transport http.RoundTripper     // nil: one of its own, that heeds HTTPS_PROXY
 }
 
 // Client is one repository at the host. It is safe for concurrent use.
 type Client struct {
-	api    *gh.Client
-	gitea  bool
-	name   string // OWNER/NAME
-	token  sources.Secret
-	app    *installation // nil: there is a token
-	log    *slog.Logger
-	limits limits
+	api     *gh.Client
+	gitea   bool
+	name    string // OWNER/NAME
+	token   sources.Secret
+	app     *installation // nil: there is a token
+	log     *slog.Logger
+	metrics *metrics
+	limits  limits
 
 	checks sync.Mutex // held while a check run is written; guards:
 	runs   map[string]map[string]checkRun
@@ -85,6 +88,9 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = prometheus.NewRegistry()
+	}
 	if cfg.Transport == nil {
 		cfg.Transport = http.DefaultTransport.(*http.Transport).Clone()
 	}
@@ -95,14 +101,16 @@ func New(cfg Config) (*Client, error) {
 		api: api, gitea: strings.HasSuffix(base.Path, "/api/v1/"), name: cfg.Owner + "/" + cfg.Repo, token: cfg.Token, log: cfg.Logger,
 		known: map[string]any{}, comments: map[int]*thread{}, writers: map[string]writer{}, deployments: map[deployment]deployed{}, runs: map[string]map[string]checkRun{},
 	}
-	if cfg.App.ID == 0 {
-		return c, nil
+	if cfg.App.ID != 0 {
+		if c.gitea {
+			return nil, errors.New("there are no Apps at Gitea: give a token")
+		}
+		if c.app, err = newInstallation(cfg.App, api, cfg.Transport); err != nil {
+			return nil, err
+		}
 	}
-	if c.gitea {
-		return nil, errors.New("Gitea has no Apps: give a token")
-	}
-	c.app, err = newInstallation(cfg.App, api, cfg.Transport)
-	return c, err
+	c.metrics = newMetrics(cfg.Metrics)
+	return c, nil
 }
 
 // Limits are GitHub's: a comment has room for the marker that [Client.SetComment]
@@ -227,17 +235,27 @@ func (c *Client) send(ctx context.Context, api *gh.Client, token sources.Secret,
 		err = fmt.Errorf("%s: no answer within %s", c.name, timeout)
 	}
 	c.log.Debug("api called", "type", method+" "+req.URL.Path, "took", time.Since(start), "err", err)
+	if !to.app { // whose hour is another
+		c.metrics.left(c.limits.note(resp))
+	}
+	err = c.judge(resp, err)
+	c.metrics.asked(method, to, err)
+	return resp, err
+}
+
+// judge makes an error of go-github one of ours.
+func (c *Client) judge(resp *gh.Response, err error) error {
 	if limited := c.limits.heed(resp, err); limited != nil {
-		return nil, limited
+		return limited
 	}
-	var answer *gh.ErrorResponse
+	answer, told := errors.AsType[*gh.ErrorResponse](err)
 	switch {
-	case !errors.As(err, &answer):
-		return resp, err
+	case !told:
+		return err
 	case answer.Response.StatusCode == http.StatusNotModified:
-		return resp, errUnchanged
+		return errUnchanged
 	}
-	return resp, c.refused(answer)
+	return c.refused(answer)
 }
 
 var errUnchanged = errors.New("not modified")

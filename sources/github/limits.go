@@ -28,6 +28,43 @@ type limits struct {
 	mu      sync.Mutex // guards:
 	err     *sources.RetryAfter
 	strikes int // in a row
+
+	hourly, left int // requests; 0, 0: the host says nothing of them
+	reset        time.Time
+	polls        map[string]time.Time // when each route was polled last
+}
+
+// note reads how much of the hour is left, which it returns; negative: the answer
+// does not say.
+func (l *limits) note(resp *gh.Response) int {
+	if resp == nil || resp.Response == nil || resp.Header.Get("X-RateLimit-Remaining") == "" {
+		return -1
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hourly, l.left, l.reset = resp.Rate.Limit, resp.Rate.Remaining, resp.Rate.Reset.Time
+	return l.left
+}
+
+// polled says whether a route may be polled now. Below a tenth of the hour, what
+// is left is for writing, and for reading on the way to it: half of it is shared
+// by the three lists that are polled. (Answers that nothing has changed take
+// nothing of it; but when little is left, much has.)
+func (l *limits) polled(route string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.left*10 < l.hourly && now.Before(l.reset) {
+		gap := min(6*l.reset.Sub(now)/time.Duration(max(l.left, 1)), l.reset.Sub(now))
+		if next := l.polls[route].Add(gap); now.Before(next) {
+			return &sources.RetryAfter{At: next, Err: errScarce}
+		}
+	}
+	if l.polls == nil {
+		l.polls = map[string]time.Time{}
+	}
+	l.polls[route] = now
+	return nil
 }
 
 // closed returns the error of the limit that is in force; nil: ask.
@@ -68,6 +105,7 @@ func (l *limits) heed(resp *gh.Response, err error) error {
 var (
 	errPrimary   = errors.New("the hourly limit of the host's API is used up")
 	errSecondary = errors.New("the host's API is asked too often")
+	errScarce    = errors.New("the hourly limit of the host's API is nearly used up")
 )
 
 // readLimit returns which limit an answer speaks of, nil for none, and until

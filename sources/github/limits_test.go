@@ -3,12 +3,19 @@ package github_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/meshwright/meshwright/sources"
+	"github.com/meshwright/meshwright/sources/github"
 )
 
 // limited returns until when an error says to stay away; zero: it says nothing.
@@ -127,4 +134,135 @@ func TestUsedUpByAGoodAnswer(t *testing.T) {
 			t.Errorf("stay away for %s; want 10m0s; %d statuses", got, len(h.Statuses(commit)))
 		}
 	})
+}
+
+// TestScarce: below a tenth of the hour's requests, polling makes room for
+// writing.
+func TestScarce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		h.Hourly = 1000
+		metrics := prometheus.NewRegistry()
+		c := h.as(github.Config{Token: token, Metrics: metrics})
+		write := func(n int) {
+			t.Helper()
+			for range n {
+				s := sources.Status{State: sources.Pending, Description: fmt.Sprint(len(h.Statuses(commit)))}
+				if err := c.SetStatus(t.Context(), commit, "x", s); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		poll := func() error { _, err := c.PullRequests(t.Context(), "main"); return err }
+		write(899)
+		for range 3 {
+			if err := poll(); err != nil { // the second and third cost nothing
+				t.Fatal(err)
+			}
+		}
+		if got := remaining(t, metrics); got != 100 {
+			t.Errorf("%v remain; want 100", got)
+		}
+		write(1)
+		start := time.Now()
+		until := limited(poll())
+		if gap := until.Sub(start); gap < 3*time.Minute || gap > 4*time.Minute { // 6 × 1 h / 99
+			t.Errorf("poll again in %s", gap)
+		}
+		write(1)
+		if _, err := c.MergeGroups(t.Context(), "main"); err != nil {
+			t.Errorf("another list: %v", err)
+		}
+		time.Sleep(time.Until(until))
+		if err := poll(); err != nil {
+			t.Errorf("then: %v", err)
+		}
+		write(97)
+		if limited(poll()).IsZero() {
+			t.Error("asked with nothing left")
+		}
+		time.Sleep(time.Hour)
+		for range 3 {
+			if err := poll(); err != nil {
+				t.Errorf("in the next hour: %v", err)
+			}
+		}
+	})
+}
+
+// TestWritingTooFast: the secondary limit, as GitHub tells it.
+func TestWritingTooFast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		h.Writes, h.RetryAfter = 80, 30*time.Second
+		c, _ := h.client()
+		var err error
+		for i := 0; err == nil; i++ {
+			err = c.SetStatus(t.Context(), commit, "x", sources.Status{State: sources.Pending, Description: fmt.Sprint(i)})
+		}
+		if got := limited(err).Sub(time.Now()); got != 30*time.Second || len(h.Statuses(commit)) != 80 {
+			t.Errorf("%v after %d statuses; want 30s after 80", err, len(h.Statuses(commit)))
+		}
+	})
+}
+
+// TestRequestsAreCounted by kind, not by what they are about.
+func TestRequestsAreCounted(t *testing.T) {
+	h := newHost(t)
+	metrics := prometheus.NewRegistry()
+	c := h.as(github.Config{Metrics: metrics, App: github.App{ID: meshApp.ID, Key: sources.Secret(h.Install(meshApp))}})
+	for range 2 {
+		if _, err := c.PullRequests(t.Context(), "main"); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 2 {
+			if _, err := c.PullOf(t.Context(), fmt.Sprint(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.Front = func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
+	if _, err := c.PullOf(t.Context(), commit); err == nil {
+		t.Fatal("no error")
+	}
+	h.Front = func(*http.Request) (*http.Response, error) { return answer(429, ""), nil }
+	if _, err := c.PullOf(t.Context(), commit); err == nil {
+		t.Fatal("no error")
+	}
+	want := `
+# HELP meshwright_github_requests_total Requests to the git host's API, by kind and result: ok, unchanged (costs nothing of the limits), refused, limited (too many) or lost (no answer).
+# TYPE meshwright_github_requests_total counter
+meshwright_github_requests_total{request="GET /commits/*/pulls",result="limited"} 1
+meshwright_github_requests_total{request="GET /commits/*/pulls",result="lost"} 1
+meshwright_github_requests_total{request="GET /commits/*/pulls",result="refused"} 4
+meshwright_github_requests_total{request="GET /installation",result="ok"} 1
+meshwright_github_requests_total{request="GET /pulls",result="limited"} 0
+meshwright_github_requests_total{request="GET /pulls",result="lost"} 0
+meshwright_github_requests_total{request="GET /pulls",result="ok"} 1
+meshwright_github_requests_total{request="GET /pulls",result="refused"} 0
+meshwright_github_requests_total{request="GET /pulls",result="unchanged"} 1
+meshwright_github_requests_total{request="POST app/installations/*/access_tokens",result="ok"} 1
+`
+	if err := testutil.GatherAndCompare(metrics, strings.NewReader(want), "meshwright_github_requests_total"); err != nil {
+		t.Error(err)
+	}
+	if got := remaining(t, metrics); !math.IsInf(got, 1) {
+		t.Errorf("%v remain at a host without limits", got)
+	}
+}
+
+// remaining is what the metric says.
+func remaining(t *testing.T, from prometheus.Gatherer) float64 {
+	t.Helper()
+	families, err := from.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "meshwright_github_rate_limit_remaining" {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("no such metric")
+	return 0
 }

@@ -34,6 +34,9 @@ func list[L ~[]T, T any](ctx context.Context, c *Client, from place) (L, error) 
 // poll reads a list that is asked for again and again: as long as it stays as
 // it was, that costs nothing of the limits.
 func poll[L ~[]T, T any](ctx context.Context, c *Client, from place) (L, error) {
+	if err := c.limits.polled(from.route); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	last, _ := c.known[from.route].(polled[L])
 	c.mu.Unlock()
