@@ -178,6 +178,32 @@ func TestLargePullRequest(t *testing.T) {
 	})
 }
 
+// A file of zeros is small on the wire, and would fill the memory.
+func TestInflatingPullRequest(t *testing.T) {
+	each(t, func(t *testing.T, o *origin, url string) {
+		o.commitAndPush("first", "specs/a.yaml", "a1")
+		r := open(t, git.Config{URL: url, Path: "specs", MaxPull: 100_000})
+		mustFetch(t, r)
+		o.run(o.work, "checkout", "--quiet", "-b", "feature")
+		for _, c := range []struct {
+			files []string
+			error string // empty: it is taken
+		}{
+			{[]string{"zeros", strings.Repeat("0", 700_000)}, ""},
+			{[]string{"zeros", strings.Repeat("1", 700_000), "more", strings.Repeat("2", 700_000)}, "its new objects have more than 800000 bytes"},
+		} {
+			head := o.commit("zeros", c.files...)
+			o.run(o.work, "push", "--quiet", "--force", "origin", "HEAD:refs/pull/7/head")
+			_, err := r.FetchCommit(t.Context(), head, "refs/pull/7/head")
+			if c.error == "" {
+				must(t, err)
+			} else if _, ok := errors.AsType[*sources.Permanent](err); !ok || !strings.Contains(err.Error(), c.error) {
+				t.Errorf("error = %v; want %s", err, c.error)
+			}
+		}
+	})
+}
+
 // Many pull requests do not make many packs.
 func TestManyPullRequests(t *testing.T) {
 	o := newOrigin(t)

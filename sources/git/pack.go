@@ -17,17 +17,16 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-
-	"github.com/meshwright/meshwright/sources"
 )
 
 // maxPacks is how many packs the store holds before small ones are merged:
 // opening a store reads the index of each.
 const maxPacks = 32
 
-// addPack puts a pack of at most so many bytes (0: any) into the store, whole or
-// not at all. Nothing is synced: a pack that a power cut leaves half-written is
-// found when it is read, and can be fetched again.
+// addPack puts a pack into the store, whole or not at all; with most above 0, as
+// that of a pull request, which may have so many bytes. Nothing is synced: a
+// pack that a power cut leaves half-written is found when it is read, and can be
+// fetched again.
 func (s *store) addPack(r io.Reader, most int64) error {
 	// go-git would make the folder anew, with nothing else in it.
 	if _, err := os.Stat(filepath.Join(s.dir, "objects", "pack")); err != nil {
@@ -40,11 +39,9 @@ func (s *store) addPack(r io.Reader, most int64) error {
 		return err
 	}
 	if most > 0 {
-		r = io.LimitReader(r, most+1)
-	}
-	n, err := io.Copy(w, r)
-	if most > 0 && n > most {
-		err = &sources.Permanent{Err: fmt.Errorf("it brings more than %d bytes of new objects; leave large files out", most)}
+		err = copyGuarded(w, r, most)
+	} else {
+		_, err = io.Copy(w, r)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
