@@ -19,7 +19,10 @@ import (
 // breaker, no endpoint), and each attempt that it tried again once in
 // upstream_rq_retry, beside retry.upstream_rq_Nxx where it had an answer.
 type tally struct {
-	requests, errors uint64
+	requests, fives, retries uint64
+	// failed are calls of gRPC whose status is such a failure, be it from the
+	// server, with a 200 of HTTP, or from Envoy, beside a 5xx.
+	failed uint64
 	// forgiven are retries of what is no error: answers 4xx, as a 409.
 	forgiven       uint64
 	latency        []uint64 // as [xds.Histogram] has it; nil: none
@@ -28,7 +31,8 @@ type tally struct {
 
 // traffic is the tally for the ledger.
 func (t *tally) traffic() xds.Traffic {
-	return xds.Traffic{Requests: t.requests, Errors: t.errors - min(t.forgiven, t.errors), Latency: xds.Histogram{Counts: t.latency}}
+	errors := max(t.fives, t.failed) + t.retries - min(t.forgiven, t.retries)
+	return xds.Traffic{Requests: t.requests, Errors: min(errors, t.requests), Latency: xds.Histogram{Counts: t.latency}}
 }
 
 // tallies are a report's, by the clusters' names as the report has them.
@@ -62,8 +66,10 @@ func statOf(name string, label func(string) string) (cluster, stat string) {
 		return "", ""
 	}
 	cluster, stat = rest[:dot], rest[dot+1:]
-	if c, ok := strings.CutSuffix(cluster, ".retry"); ok {
-		cluster, stat = c, "retry."+stat
+	for _, group := range []string{"retry", "grpc"} {
+		if c, ok := strings.CutSuffix(cluster, "."+group); ok {
+			return c, group + "." + stat
+		}
 	}
 	return cluster, stat
 }
@@ -80,10 +86,16 @@ func (ts tallies) value(cluster, stat string, v float64) {
 	switch stat {
 	case "upstream_rq_1xx", "upstream_rq_2xx", "upstream_rq_3xx", "upstream_rq_4xx":
 		ts.of(cluster).requests += n
-	case "upstream_rq_5xx", "upstream_rq_retry":
+	case "upstream_rq_5xx":
 		t := ts.of(cluster)
 		t.requests += n
-		t.errors += n
+		t.fives += n
+	case "upstream_rq_retry":
+		t := ts.of(cluster)
+		t.requests += n
+		t.retries += n
+	case "grpc.2", "grpc.4", "grpc.12", "grpc.13", "grpc.14", "grpc.15": // those that are 5xx as HTTP
+		ts.of(cluster).failed += n
 	case "retry.upstream_rq_4xx":
 		ts.of(cluster).forgiven += n
 	case "membership_healthy":

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	loadv3 "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
+	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/service/metrics/v3"
 	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 	otlpv1 "go.opentelemetry.io/proto/otlp/metrics/v1"
@@ -22,6 +24,7 @@ func TestStatOf(t *testing.T) {
 		{"cluster.web.upstream_rq_5xx", nil, "web", "upstream_rq_5xx"},
 		{"cluster.web.shop.upstream_rq_time", nil, "web.shop", "upstream_rq_time"},
 		{"cluster.web.retry.upstream_rq_4xx", nil, "web", "retry.upstream_rq_4xx"},
+		{"cluster.web.grpc.14", nil, "web", "grpc.14"},
 		{"cluster.web.external.upstream_rq_5xx", nil, "web.external", "upstream_rq_5xx"}, // no cluster of that name
 		{"cluster.upstream_rq_xx", map[string]string{"envoy.cluster_name": "web", "envoy.response_code_class": "2"}, "web", "upstream_rq_2xx"},
 		{"cluster.retry.upstream_rq_xx", map[string]string{"envoy.cluster_name": "web", "envoy.response_code_class": "4"}, "web", "retry.upstream_rq_4xx"},
@@ -77,11 +80,11 @@ func TestOfMetrics(t *testing.T) {
 	})
 	latency := make([]uint64, len(xds.LatencyBounds)+1)
 	latency[0], latency[4], latency[13], latency[30] = 10, 50, 38, 1
-	want := tallies{"web": {requests: 105, errors: 12, forgiven: 2, latency: latency, healthy: 1, total: 2}}
+	want := tallies{"web": {requests: 105, fives: 7, retries: 5, forgiven: 2, latency: latency, healthy: 1, total: 2}}
 	if diff := cmp.Diff(want, ts, cmp.AllowUnexported(tally{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := ts["web"].traffic(); got.Errors != 10 {
+	if got := ts["web"].traffic(); got.Errors != 10 { // 7 + 5 − 2
 		t.Errorf("%d errors, want 10", got.Errors)
 	}
 }
@@ -104,7 +107,7 @@ func TestOfOTLP(t *testing.T) {
 	}}}}}})
 	latency := make([]uint64, len(xds.LatencyBounds)+1)
 	latency[1], latency[4], latency[30] = 5, 3, 1 // another division: each bucket where it ends
-	want := tallies{"web": {requests: 10, errors: 1, latency: latency, healthy: -1, total: 3}}
+	want := tallies{"web": {requests: 10, fives: 1, latency: latency, healthy: -1, total: 3}}
 	if diff := cmp.Diff(want, ts, cmp.AllowUnexported(tally{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -114,7 +117,7 @@ func TestOfLoads(t *testing.T) {
 	ts := ofLoads([]*endpointv3.ClusterStats{{ClusterName: "web", TotalDroppedRequests: 2, UpstreamLocalityStats: []*endpointv3.UpstreamLocalityStats{
 		{TotalSuccessfulRequests: 10, TotalErrorRequests: 1}, {TotalSuccessfulRequests: 20, TotalErrorRequests: 3},
 	}}})
-	want := tallies{"web": {requests: 36, errors: 6, healthy: -1, total: -1}}
+	want := tallies{"web": {requests: 36, fives: 6, healthy: -1, total: -1}}
 	if diff := cmp.Diff(want, ts, cmp.AllowUnexported(tally{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -143,8 +146,59 @@ func TestBrokenNumbers(t *testing.T) {
 	if n != 5 {
 		t.Errorf("%d samples of a histogram that falls, want the 5 of its first bucket", n)
 	}
-	forgiven := tally{errors: 1, forgiven: 2}
-	if got := forgiven.traffic().Errors; got != 0 {
-		t.Errorf("%d errors", got)
+}
+
+func TestErrorsOfATally(t *testing.T) {
+	for name, row := range map[string]struct {
+		tally tally
+		want  uint64
+	}{
+		"each_attempt_once":                {tally{requests: 20, fives: 3, retries: 5}, 8},
+		"retries_of_what_is_none":          {tally{requests: 20, fives: 3, retries: 5, forgiven: 2}, 6},
+		"calls_that_failed_with_a_200":     {tally{requests: 20, failed: 4}, 4},
+		"calls_that_Envoy_failed_are_5xx":  {tally{requests: 20, fives: 3, failed: 4, retries: 1}, 5},
+		"more_forgiven_than_tried_again":   {tally{requests: 20, fives: 3, forgiven: 2}, 3},
+		"more_failed_calls_than_there_are": {tally{requests: 2, failed: 4}, 2},
+	} {
+		if got := row.tally.traffic().Errors; got != row.want {
+			t.Errorf("%s: %d errors, want %d", name, got, row.want)
+		}
 	}
+}
+
+// FuzzTallies: whatever a proxy reports, there are no more errors than requests
+// and nothing panics.
+func FuzzTallies(f *testing.F) {
+	for _, m := range []proto.Message{
+		&metricsv3.StreamMetricsMessage{EnvoyMetrics: []*dto.MetricFamily{family("web", "cluster.upstream_rq_time", histogram(9, map[float64]uint64{1: 3}))}},
+		&otlpv1.MetricsData{ResourceMetrics: []*otlpv1.ResourceMetrics{{ScopeMetrics: []*otlpv1.ScopeMetrics{{Metrics: []*otlpv1.Metric{otlpSum("cluster.web.upstream_rq_5xx", 1)}}}}}},
+		&loadv3.LoadStatsRequest{ClusterStats: []*endpointv3.ClusterStats{{ClusterName: "web", TotalDroppedRequests: 2}}},
+	} {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var all []tallies
+		metrics, otlp, loads := &metricsv3.StreamMetricsMessage{}, &otlpv1.MetricsData{}, &loadv3.LoadStatsRequest{}
+		if proto.Unmarshal(b, metrics) == nil {
+			all = append(all, ofMetrics(metrics.EnvoyMetrics))
+		}
+		if proto.Unmarshal(b, otlp) == nil {
+			all = append(all, ofOTLP(otlp))
+		}
+		if proto.Unmarshal(b, loads) == nil {
+			all = append(all, ofLoads(loads.ClusterStats))
+		}
+		for _, ts := range all {
+			for _, tally := range ts {
+				got := tally.traffic()
+				if n := len(got.Latency.Counts); got.Errors > got.Requests || n != 0 && n != len(xds.LatencyBounds)+1 {
+					t.Errorf("%+v", got)
+				}
+			}
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	corsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
+	grpcstatsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/grpc_stats/v3"
 	healthcheckv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/health_check/v3"
 	localratelimitv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -45,6 +46,8 @@ type httpFilter struct {
 	// no change of the listener, unless it is the first or the last to use it.
 	on   func(*schema.RouteRules) proto.Message
 	idle proto.Message
+	// sees reports that it does something on a route by being there.
+	sees func(*schema.Route) bool
 }
 
 // filters are all HTTP filters, in the order in which a request passes them:
@@ -58,8 +61,17 @@ var filters = []httpFilter{
 	{name: "envoy.filters.http.ext_authz", of: func(l *httpListener) proto.Message { return l.guards.authz }},
 	{name: "envoy.filters.http.local_ratelimit", on: rateLimitOn, idle: &localratelimitv3.LocalRateLimit{StatPrefix: rateLimitStats}},
 	{name: "envoy.filters.http.fault", on: faultOn, idle: &faultv3.HTTPFault{}},
+	{name: "envoy.filters.http.grpc_stats", sees: carriesGRPC, idle: grpcStats},
 	{name: "envoy.filters.http.router", of: func(*httpListener) proto.Message { return &routerv3.Router{} }},
 }
+
+func carriesGRPC(r *schema.Route) bool { return r.GRPCRoute != nil }
+
+// grpcStats counts calls by their status, which for HTTP are all a 200, in
+// metrics of the cluster; not by method, of which there may be many.
+var grpcStats = &grpcstatsv3.FilterConfig{PerMethodStatSpecifier: &grpcstatsv3.FilterConfig_IndividualMethodStatsAllowlist{
+	IndividualMethodStatsAllowlist: &corev3.GrpcMethodList{},
+}}
 
 // acting is a set of filters, by index, that do something on some route.
 type acting uint32
@@ -79,10 +91,10 @@ func actOn(r *routev3.Route, rules *schema.RouteRules) {
 	}
 }
 
-// actingOn returns which filters do something on routes of these rules.
-func actingOn(rules *schema.RouteRules) (set acting) {
+// actingOn returns which filters do something on a route.
+func actingOn(r *route) (set acting) {
 	for i, f := range filters {
-		if f.on != nil && f.on(rules) != nil {
+		if f.on != nil && f.on(&r.rules) != nil || f.sees != nil && f.sees(r.Route) {
 			set |= 1 << i
 		}
 	}

@@ -145,7 +145,7 @@ func (b *builder) through(table string, e entrance, policy *schema.ClientPolicy,
 	rules := b.spec.GatewayRulesOf(e.GatewayRoute)
 	for _, r := range a.routes {
 		r.rules = rules.Or(r.rules)
-		b.acting[table] |= actingOn(&r.rules)
+		b.acting[table] |= actingOn(&r)
 		inner := httpRoute(r, b.way(a.link, r))
 		for _, rw := range rewritesOf(e) {
 			match, set, err := combine(rw.match, inner.Match, rw)

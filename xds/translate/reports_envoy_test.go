@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/schema"
@@ -53,7 +59,8 @@ const reportMesh = `
 {apiVersion: appmesh.k8s.aws/v1beta2, kind: Mesh, metadata: {name: shop}, spec: {namespaceSelector: {}}}
 ---
 {apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualNode, metadata: {name: client, namespace: shop}, spec: {awsName: client.shop, backends: [
-  {virtualService: {virtualServiceRef: {name: web}}}, {virtualService: {virtualServiceRef: {name: dead}}}, {virtualService: {virtualServiceRef: {name: none}}}]}}
+  {virtualService: {virtualServiceRef: {name: web}}}, {virtualService: {virtualServiceRef: {name: dead}}}, {virtualService: {virtualServiceRef: {name: none}}},
+  {virtualService: {virtualServiceRef: {name: rpc}}}, {virtualService: {virtualServiceRef: {name: deadrpc}}}]}}
 ---
 {apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualNode, metadata: {name: web, namespace: shop}, spec: {awsName: web.shop, serviceDiscovery: {dns: {hostname: web.shop}}, listeners: [
   {portMapping: {port: PORT, protocol: http}, healthCheck: {protocol: http, path: /health, port: PORT, healthyThreshold: 2, unhealthyThreshold: 2, intervalMillis: 5000, timeoutMillis: 2000}}]}}
@@ -79,6 +86,47 @@ const reportMesh = `
   {name: rest, priority: 3, httpRoute: {match: {prefix: /}, action: {weightedTargets: [{virtualNodeRef: {name: web}, weight: 1}]},
     retryPolicy: {httpRetryEvents: [client-error], maxRetries: 0, perRetryTimeout: {unit: s, value: 15}}}}]}}
 `
+
+// rpcMesh are its services of gRPC: one that answers, one that does not.
+const rpcMesh = `---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualNode, metadata: {name: rpc, namespace: shop}, spec: {serviceDiscovery: {dns: {hostname: 127.0.0.5}}, listeners: [{portMapping: {port: PORT, protocol: grpc}}]}}
+---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualNode, metadata: {name: deadrpc, namespace: shop}, spec: {serviceDiscovery: {dns: {hostname: 127.0.0.4}}, listeners: [{portMapping: {port: PORT, protocol: grpc}}]}}
+---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualService, metadata: {name: rpc, namespace: shop}, spec: {awsName: rpc.example, provider: {virtualRouter: {virtualRouterRef: {name: rpc}}}}}
+---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualService, metadata: {name: deadrpc, namespace: shop}, spec: {awsName: deadrpc.example, provider: {virtualNode: {virtualNodeRef: {name: deadrpc}}}}}
+---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualRouter, metadata: {name: rpc, namespace: shop}, spec: {listeners: [{portMapping: {port: PORT, protocol: grpc}}], routes: [
+  {name: all, grpcRoute: {match: {}, action: {weightedTargets: [{virtualNodeRef: {name: rpc}, weight: 1}]},
+    retryPolicy: {grpcRetryEvents: [unavailable], maxRetries: 1, perRetryTimeout: {unit: s, value: 5}}}}]}}
+`
+
+// rpcServer ends calls with the status that the method's name is, late after an
+// answer where it ends with -late.
+func rpcServer(t *testing.T, address string) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, g grpc.ServerStream) error {
+		name, _ := grpc.MethodFromServerStream(g)
+		name, late := strings.CutSuffix(name, "-late")
+		if err := g.RecvMsg(&emptypb.Empty{}); err != nil {
+			return err
+		}
+		code, _ := strconv.Atoi(name[strings.LastIndexByte(name, '/')+1:])
+		if late || code == 0 {
+			if err := g.SendMsg(&emptypb.Empty{}); err != nil {
+				return err
+			}
+		}
+		return status.Error(codes.Code(code), "as told")
+	}))
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = s.Serve(l) })
+	t.Cleanup(func() { s.Stop(); serving.Wait() })
+}
 
 // application answers as the end of a request's path says; "once" is for the
 // first attempt of a request only, which its query names.
@@ -133,6 +181,7 @@ func TestEnvoyReports(t *testing.T) {
 	}
 	serve("127.0.0.2")
 	mortal := serve("127.0.0.3")
+	rpcServer(t, fmt.Sprintf("127.0.0.5:%d", port))
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -144,7 +193,7 @@ func TestEnvoyReports(t *testing.T) {
 	}
 	runServer(t, s)
 	began := time.Now().Add(-2 * xds.ReportInterval)
-	snapshot := translate.New(translate.Inputs{Commit: "c1", Spec: load(t, fstest.MapFS{"mesh.yaml": {Data: []byte(strings.ReplaceAll(reportMesh, "PORT", fmt.Sprint(port)))}})}, nil)
+	snapshot := translate.New(translate.Inputs{Commit: "c1", Spec: load(t, fstest.MapFS{"mesh.yaml": {Data: []byte(strings.ReplaceAll(reportMesh+rpcMesh, "PORT", fmt.Sprint(port)))}})}, nil)
 	s.Publish(snapshot)
 	ask := [2]func(host, path string){reportingClient(t, l.Addr().String(), "client-1"), reportingClient(t, l.Addr().String(), "client-2")}
 	eventually(t, "the Envoys' configuration", func() error {
@@ -173,6 +222,12 @@ func TestEnvoyReports(t *testing.T) {
 		{"web.example", "/retried/reset", "web", 2, 3, 3},
 		{"dead.example", "/", "dead", 2, 3, 3}, // tried again, as App Mesh does by default
 		{"none.example", "/", "none", 2, 1, 1},
+		{"rpc.example", "/shop.Rpc/0", "rpc", 10, 1, 0},
+		{"rpc.example", "/shop.Rpc/5", "rpc", 2, 1, 0}, // not found: the caller's
+		{"rpc.example", "/shop.Rpc/13", "rpc", 2, 1, 1},
+		{"rpc.example", "/shop.Rpc/13-late", "rpc", 2, 1, 1},
+		{"rpc.example", "/shop.Rpc/14", "rpc", 2, 2, 2},
+		{"deadrpc.example", "/shop.Rpc/0", "deadrpc", 2, 3, 3},
 	} {
 		for i := range row.times {
 			ask[i%2](row.host, fmt.Sprintf("%s?%d", row.path, i))
@@ -228,7 +283,7 @@ func TestEnvoyReports(t *testing.T) {
 func reportingClient(t *testing.T, xdsAddress, id string) (ask func(host, path string)) {
 	t.Helper()
 	at := map[string]netip.AddrPort{}
-	for _, service := range []string{"web.example", "dead.example", "none.example"} {
+	for _, service := range []string{"web.example", "dead.example", "none.example", "rpc.example", "deadrpc.example"} {
 		at[service] = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(freePort(t)))
 	}
 	b, err := translate.Bootstrap(translate.BootstrapConfig{
@@ -244,6 +299,16 @@ func reportingClient(t *testing.T, xdsAddress, id string) (ask func(host, path s
 	t.Cleanup(c.CloseIdleConnections)
 	return func(host, path string) {
 		t.Helper()
+		if strings.Contains(host, "rpc") {
+			conn, err := grpc.NewClient(at[host].String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			method, _, _ := strings.Cut(path, "?")
+			_ = conn.Invoke(t.Context(), method, &emptypb.Empty{}, &emptypb.Empty{}) // what became of it, the Envoy tells
+			return
+		}
 		r, err := c.Get("http://" + at[host].String() + path)
 		if err != nil {
 			t.Fatal(err)

@@ -70,7 +70,7 @@ func (b *builder) egressRoutes(name string, passing bool, backends []answer, dom
 		}
 		for _, r := range a.routes {
 			h.ways = append(h.ways, b.way(a.link, r))
-			b.acting[name] |= actingOn(&r.rules)
+			b.acting[name] |= actingOn(&r)
 		}
 		fmt.Fprintf(inputs, "%s %s %d %q %v\n", a.digest, a.protocol, a.port, h.domains, h.ways)
 		hosts = append(hosts, h)
