@@ -11,22 +11,35 @@ import (
 	"github.com/meshwright/meshwright/schema"
 )
 
-// planned is what a change does to traffic, and what may go wrong.
+// planned is what a change does to traffic, and what may go wrong. Where no
+// route changes, the resources say what it is about.
 func planned(p *plan.Plan, files string) []section {
 	if p == nil {
 		return nil
 	}
-	return []section{routes("Routes", p.Routes[:min(len(p.Routes), mostRoutes)], routeNames(p.Routes)), risks(p, files)}
+	sections := []section{routes("Routes", p.Routes[:min(len(p.Routes), mostRoutes)], routeNames(p.Routes)), risks(p, files)}
+	if inBrief(p) {
+		sections[0] = resources(p, files)
+	}
+	return sections
 }
+
+// inBrief: a change of few resources and no route.
+func inBrief(p *plan.Plan) bool { return len(p.Routes) == 0 && len(p.Resources) <= mostRoutes }
 
 // folded is what somebody may want to know more of.
 func folded(p *plan.Plan, files string) []section {
 	if p == nil {
 		return nil
 	}
-	more := routes("More routes", p.Routes[min(len(p.Routes), mostRoutes):], routeNames(p.Routes))
-	more.fold, more.most = true, mostRows
-	return []section{more, moves(p), drains(p), graph(p), resources(p, files), proxies(p)}
+	sections := []section{moves(p), drains(p), graph(p)}
+	if !inBrief(p) {
+		more := routes("More routes", p.Routes[min(len(p.Routes), mostRoutes):], routeNames(p.Routes))
+		all := resources(p, files)
+		more.fold, more.most, all.fold, all.most = true, mostRows, true, mostRows
+		sections = append(append([]section{more}, sections...), all)
+	}
+	return append(sections, proxies(p))
 }
 
 func routes(title string, list []plan.Route, name func(schema.Ref) string) section {
@@ -102,7 +115,8 @@ func risks(p *plan.Plan, files string) section {
 			if r.Pos.File != "" {
 				at = place(r.Pos, files)
 			}
-			s.rows = append(s.rows, fmt.Sprintf("- **%s risk** at %s: %s\n", level, at, prose(r.Text)))
+			// Another mark than that of the list before it, or they would be one.
+			s.rows = append(s.rows, fmt.Sprintf("* **%s risk** at %s: %s\n", level, at, prose(r.Text)))
 		}
 	}
 	return s
@@ -135,7 +149,7 @@ func drains(p *plan.Plan) section {
 }
 
 func resources(p *plan.Plan, files string) section {
-	s := section{title: "Resources", where: seePlan, fold: true, most: mostRows}
+	s := section{title: "Resources", where: seePlan}
 	for _, r := range p.Resources {
 		at := place(r.Pos, files)
 		if r.Op == schema.Removed {
