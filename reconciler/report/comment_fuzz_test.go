@@ -80,6 +80,7 @@ func FuzzComment(f *testing.F) {
 	f.Add("@a", "https://x/](https://evil.example)/", 65536)
 	f.Add("@a", "javascript:alert(1)//", 2000)
 	for limit := range 40 {
+		f.Add("é", blob, limit-2)
 		f.Add("` <!-- a@b |\n", blob, limit*40)
 	}
 	f.Fuzz(func(t *testing.T, s, files string, limit int) {

@@ -95,14 +95,13 @@ func compose(first string, sections []section, last string, limit int) string {
 	if len(out) > 0 {
 		parts = append(parts, leftOut(out))
 	}
-	body := strings.Join(append(parts, last), "\n")
-	for _, smaller := range []string{first + "\n\n" + last, first, "…"} {
+	whole := strings.Join(append(parts, last), "\n")
+	for _, body := range []string{whole, first + "\n\n" + last, first, "…"} {
 		if size(body) <= limit {
 			return body
 		}
-		body = smaller
 	}
-	return body[:min(len(body), max(limit, 0))]
+	return ""
 }
 
 // leftOut names sections that had no room, by where else they are.
