@@ -301,8 +301,9 @@ func (c *Client) refused(answer *gh.ErrorResponse) *refusal {
 
 // settled makes a refusal permanent where it is about the one thing asked for:
 // what is wrong with the token or the repository somebody mends, and then the
-// thing is wanted. A "not found" can be each of these, so it looks whether thing
-// is there.
+// thing is wanted. A "not found" can be each of these, and so can Gitea's "internal
+// server error", which it does not explain to everybody: so it looks whether
+// thing is there.
 func (c *Client) settled(ctx context.Context, err error, thing ...place) error {
 	refused, _ := errors.AsType[*refusal](err)
 	if refused == nil {
@@ -319,7 +320,7 @@ func (c *Client) settled(ctx context.Context, err error, thing ...place) error {
 	switch {
 	case is(err, http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusGone), unknownCommit(err),
 		is(err, http.StatusForbidden) && strings.Contains(refused.text, "locked"),
-		is(err, http.StatusNotFound) && gone():
+		(is(err, http.StatusNotFound) || c.gitea && is(err, http.StatusInternalServerError)) && gone():
 		return &sources.Permanent{Err: errors.New(refused.text)}
 	}
 	return err

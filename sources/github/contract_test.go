@@ -2,13 +2,16 @@ package github_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/meshwright/meshwright/sources"
+	"github.com/meshwright/meshwright/sources/github"
 )
 
 // TestContract holds what we send and what we read against the shapes of the
@@ -112,3 +115,32 @@ func TestContract(t *testing.T) {
 		}
 	})
 }
+
+// TestGiteaLists are asked for in its words, and go on without links.
+func TestGiteaLists(t *testing.T) {
+	var asked []string
+	c, err := github.New(github.Config{BaseURL: "https://git.example.com/api/v1", Owner: "acme", Repo: "mesh", Token: token, Transport: front(func(r *http.Request) (*http.Response, error) {
+		asked = append(asked, r.URL.RequestURI())
+		if r.URL.Path == "/api/v1/user" {
+			return answer(200, `{"login": "mesh-bot"}`), nil
+		}
+		// Every page has one comment, so that we see it end by the count alone.
+		return answer(200, `[{"id": `+fmt.Sprint(len(asked))+`, "html_url": "https://git.example.com/acme/mesh/pulls/7#issuecomment-1", "created_at": "2026-11-25T09:00:00Z", "user": {"login": "ada"}}]`, "X-Total-Count: 101"), nil
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Comments(t.Context(), time.Date(2026, 11, 25, 9, 0, 0, 0, time.UTC))
+	if err != nil || len(got) != 3 {
+		t.Errorf("%d comments, %v; want 3", len(got), err)
+	}
+	const list = "/api/v1/repos/acme/mesh/issues/comments?sort=created&direction=asc&per_page=100&since=2026-11-25T09%3A00%3A00Z"
+	if diff := cmp.Diff([]string{list + "&limit=50", list + "&page=2&limit=50", list + "&page=3&limit=50", "/api/v1/user"}, asked); diff != "" {
+		t.Error("(-want +got)\n" + diff)
+	}
+}
+
+// front is a transport in one function.
+type front func(*http.Request) (*http.Response, error)
+
+func (f front) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

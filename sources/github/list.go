@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
 // maxPages bounds a list, should a host's links never end.
 const maxPages = 100
+
+// giteaPage is as many of a list as Gitea gives at once.
+const giteaPage = 50
 
 // page is one page of a list, kept to ask next time whether it has changed: a
 // "no" costs nothing of the limits.
@@ -75,11 +79,10 @@ func pagesOf[L ~[]T, T any](ctx context.Context, c *Client, from place, known []
 		}
 		to := from
 		if n > 1 {
-			sep := "?"
-			if strings.Contains(from.path, "?") {
-				sep = "&"
-			}
-			to.path += fmt.Sprintf("%spage=%d", sep, n)
+			to = to.with("page", n)
+		}
+		if c.gitea { // whose own word for per_page this is
+			to = to.with("limit", giteaPage)
 		}
 		resp, err := c.call(ctx, http.MethodGet, to, nil, &p.items, old.etag)
 		switch {
@@ -91,9 +94,29 @@ func pagesOf[L ~[]T, T any](ctx context.Context, c *Client, from place, known []
 			return nil, fmt.Errorf("%s: the answer to %s is no list", c.name, from.path)
 		default:
 			p.etag, p.next = resp.Header.Get("ETag"), resp.NextPage
+			// Gitea has lists without links.
+			if n*giteaPage < number(resp.Header.Get("X-Total-Count")) && c.gitea && len(p.items) > 0 {
+				p.next = n + 1
+			}
 		}
 		pages = append(pages, p)
 		n = p.next
 	}
 	return pages, nil
+}
+
+// with adds a parameter to the query.
+func (p place) with(key string, value int) place {
+	sep := "?"
+	if strings.Contains(p.path, "?") {
+		sep = "&"
+	}
+	p.path += fmt.Sprint(sep, key, "=", value)
+	return p
+}
+
+// number reads one; 0: it is none.
+func number(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
 }

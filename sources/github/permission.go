@@ -2,6 +2,8 @@ package github
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -16,7 +18,8 @@ type writer struct {
 }
 
 // MayWrite reports whether an account may write to the repository, by whatever
-// way it has come to that. An answer counts for a minute.
+// way it has come to that. An answer counts for a minute. Gitea answers
+// administrators of the repository only.
 func (c *Client) MayWrite(ctx context.Context, login string) (bool, error) {
 	if !namePattern.MatchString(strings.TrimSuffix(login, "[bot]")) {
 		return false, nil
@@ -33,6 +36,9 @@ func (c *Client) MayWrite(ctx context.Context, login string) (bool, error) {
 		Permission string `json:"permission"` // GitHub: admin, write (maintain is told as that), read, none; Gitea also owner
 	}
 	_, err := c.call(ctx, http.MethodGet, c.at("/collaborators/%s/permission", login), nil, &answer, "")
+	if r, _ := errors.AsType[*refusal](err); c.gitea && is(err, http.StatusForbidden) {
+		return false, fmt.Errorf("%s; make the daemon's account an administrator of %s, or it cannot know whose commands count", r.text, c.name)
+	}
 	if err != nil && !is(err, http.StatusNotFound) { // not found: no such account
 		return false, err
 	}

@@ -48,7 +48,7 @@ func (c *Client) SetStatus(ctx context.Context, commit, context string, s source
 		}
 		err = write()
 	}
-	return c.settled(ctx, err)
+	return c.settled(ctx, err, c.at("/git/commits/%s", commit))
 }
 
 func (c *Client) setCommitStatus(ctx context.Context, commit, context string, s sources.Status) error {
