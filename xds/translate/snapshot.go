@@ -98,6 +98,14 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 	return s
 }
 
+// With returns what another spec would make of it, with the same facts beside
+// the spec: nobody is asked for those that only the other needs.
+func (s *Snapshot) With(commit string, spec *schema.Spec) *Snapshot {
+	in := s.in
+	in.Commit, in.Spec = commit, spec
+	return New(in, s)
+}
+
 // moved is a proxy of the snapshot before, for which nothing of the spec has
 // changed since, with what has moved beside it.
 func (s *Snapshot) moved(profile xds.Profile, old *proxy, had Inputs) *proxy {
