@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/reconciler/store"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
@@ -17,7 +18,7 @@ import (
 )
 
 // Branch is the repository of the specs; sources/git has it. It is used from
-// two goroutines: the watcher fetches while pulls reads a pull request. A
+// two goroutines: the watcher fetches while the planner reads a pull request. A
 // commit without the folder of the specs is a revision without Files, and
 // [sources.ErrNoPath] comes with it.
 type Branch interface {
@@ -26,8 +27,12 @@ type Branch interface {
 	Fetch(ctx context.Context) (*sources.Revision, error)
 	// Commit returns a commit that is already here, without network.
 	Commit(hash string) (*sources.Revision, error)
-	// FetchCommit fetches one commit that the host has under ref.
+	// FetchCommit fetches one commit, with its history, that the host has under
+	// ref; an empty one leaves it to the commit's hash.
 	FetchCommit(ctx context.Context, hash, ref string) (*sources.Revision, error)
+	// Merge returns what merging head into base would give; both are here, and
+	// nothing is written. A [sources.Permanent] error is head's author's to mend.
+	Merge(ctx context.Context, base, head string) (*sources.Merge, error)
 }
 
 // Proxies serves the desired state; xds/ads has it.
@@ -42,16 +47,38 @@ type Proxies interface {
 	Changed() <-chan struct{}
 }
 
-// Forge is where statuses go; sources/github has it. A [sources.RetryAfter]
-// says that nothing was taken and when to come again; a [sources.Permanent] that
-// the same status will never be taken. Any other error leaves open whether the
-// status was written.
+// Forge is the API of a git host: what is open there, what people ask for, and
+// where letters go; sources/github has it. A [sources.RetryAfter] says that
+// nothing was taken and when to come again; a [sources.Permanent] that the same
+// letter will never be taken. Any other error leaves open whether it was
+// written: a status is looked up then, the other letters are the same when they
+// are written twice.
 type Forge interface {
+	// Limits are what the host takes and can do.
+	Limits() sources.Limits
+	// PullRequests returns those that are open against a branch; it costs nothing
+	// while nothing has changed.
 	PullRequests(ctx context.Context, base string) ([]sources.PullRequest, error)
+	// MergeGroups returns the heads that a merge queue wants to have checked.
+	MergeGroups(ctx context.Context, base string) ([]string, error)
 	SetStatus(ctx context.Context, commit, context string, s sources.Status) error
 	// Statuses returns what stands beside a commit by context: the newest of
 	// those that our own account wrote.
 	Statuses(ctx context.Context, commit string) (map[string]sources.Status, error)
+	// SetComment makes body our one comment with a key on a pull request.
+	SetComment(ctx context.Context, pull int, key, body string) error
+	// Comments returns those of pull requests that were created at or after a
+	// time, oldest first; it costs nothing while nothing has changed.
+	Comments(ctx context.Context, since time.Time) ([]sources.Comment, error)
+	// MayWrite reports whether somebody may write to the repository.
+	MayWrite(ctx context.Context, login string) (bool, error)
+	// React puts a reaction of ours ("+1", "eyes", "confused") to a comment.
+	React(ctx context.Context, comment int64, reaction string) error
+	// PullOf returns the merged pull request that brought a commit to the branch;
+	// 0: there is none.
+	PullOf(ctx context.Context, commit string) (int, error)
+	// SetDeployment makes s the newest status of our deployment of a commit.
+	SetDeployment(ctx context.Context, commit, environment string, s sources.Status) error
 }
 
 // Load reads a tree into a spec: mistakes in the files are diagnostics; an
@@ -75,9 +102,21 @@ type Config struct {
 	// anew. It should have capacity 1 and coalesce; nil: there is nothing else.
 	Moved   <-chan struct{}
 	Proxies Proxies
-	// Forge takes the statuses; nil: nothing is written back.
+	// Traffic is what virtual nodes got between two times, over all proxies that
+	// call them, as these report it to who serves the state; and how many are
+	// connected and report. nil: nobody does, and no change is judged by it.
+	Traffic func(served xds.State, from, to time.Time) (got map[schema.Ref]xds.Traffic, proxies, reporting int)
+	// Plan compares what is served with what a pull request would make of it,
+	// without asking the network for anything; nil: nothing is planned. It is
+	// called beside the loop.
+	Plan func(served, to Side, seen plan.Observed) *plan.Plan
+	// Explain answers `explain FROM TO PATH` with what a pull request would make
+	// of it; nil: nobody can.
+	Explain func(served, to Side, args []string) string
+	// Forge tells of pull requests and takes the letters; nil: nothing is known of
+	// the former, and nothing is written back.
 	Forge Forge
-	// Store holds the progress, under the key "state".
+	// Store holds the progress, under the keys "state" and "pull/NUMBER".
 	Store store.Store
 	// Wake says that the branch or a pull request may have moved. It should
 	// have capacity 1 and coalesce.
@@ -93,11 +132,20 @@ type Config struct {
 	BaseBranch string
 	// Link is the page of a commit, which its statuses point to; nil: none.
 	Link func(commit string) string
+	// Files is the prefix of the pages of a commit's files; nil: none.
+	Files func(commit string) string
+	// Deployments: a deployment is written for each commit that is served, to the
+	// environment of that name, or of the mesh's.
+	Deployments bool
+	// Version is that of this program, for people.
+	Version string
 
 	Logger  *slog.Logger          // nil: silent
 	Metrics prometheus.Registerer // nil: none
 	Now     func() time.Time      // nil: time.Now
 
+	// HealthWindow is how long the traffic after a change is looked at; zero: 1 min.
+	HealthWindow time.Duration
 	// WriteSpacing is the least time between two writes to the forge; zero: 1 s,
 	// which is what GitHub asks for.
 	WriteSpacing time.Duration
@@ -141,7 +189,7 @@ func (c Config) withDefaults() (Config, error) {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&c.WriteSpacing, time.Second}, {&c.PullSpacing, 10 * time.Second}, {&c.Settle, 5 * time.Second}, {&c.Grace, 3 * time.Second}} {
+	}{{&c.HealthWindow, time.Minute}, {&c.WriteSpacing, time.Second}, {&c.PullSpacing, 10 * time.Second}, {&c.Settle, 5 * time.Second}, {&c.Grace, 3 * time.Second}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}

@@ -1,7 +1,7 @@
 package reconciler
 
 import (
-	"maps"
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -17,15 +17,27 @@ import (
 type Seen struct {
 	// Loaded are the commits of the branch loaded since the last look, in order.
 	Loaded []Loaded
-	// Heads are the pull requests' heads loaded since the last look.
-	Heads []Loaded
-	// Pulls are the open pull requests by head; nil when they are unknown.
-	Pulls map[string][]int
+	// Open are the open pull requests and merge groups; nil when they are unknown.
+	Open *Open
+	// Planned are the heads of them that were looked at since the last look.
+	Planned []Planned
+	// Orders are commands in comments, and Heard is up to where they were read;
+	// zero: nothing new.
+	Orders []Order
+	Heard  Heard
+	// Again are commits that somebody asks to be checked again.
+	Again []string
+	// Brought are the pull requests that brought commits to the branch; -1: none.
+	Brought map[string]int
 	// Published is the commit of the state that the proxies were given by this
 	// process; empty at its start.
 	Published string
+	// Spec is that of Published; nil before.
+	Spec      *schema.Spec
 	Progress  xds.Progress
 	Connected int // proxies
+	// Traffic is that of the watched nodes, when its time has come; nil before.
+	Traffic *Traffic
 	// Written are the answers of the forge since the last look.
 	Written []Written
 }
@@ -42,27 +54,18 @@ type Loaded struct {
 	Spec        *schema.Spec // nil when it has errors, and for pull requests
 }
 
-// Written is what the forge answered to a [Write].
-type Written struct {
-	Write
-	Stood   bool  // it stood there already
-	Refused error // the forge will never take it
-}
-
-// Write is one commit status to write.
-type Write struct {
-	Commit, Context string
-	Status          sources.Status
-	Unsure          bool // look at what stands first
-}
-
 // Actions are what to do about the world. Both are whole assignments: to do
 // them twice is harmless.
 type Actions struct {
 	// Publish is what the proxies shall have now; nil: what they have.
 	Publish *Publish
-	// Writes are all statuses that are outstanding, oldest commit first.
+	// Writes are all letters that are outstanding, in their order.
 	Writes []Write
+	// Jobs are the heads to look at.
+	Jobs []Job
+	// Trace is the branch's commit of which the pull request is to be found;
+	// empty: none.
+	Trace string
 	// Next is when to decide again though nothing happens; zero: never.
 	Next time.Time
 }
@@ -87,10 +90,14 @@ const (
 // rules are the settings that decisions depend on.
 type rules struct {
 	environment string
-	forge       bool // statuses are written
+	forge       bool // letters are written
+	limits      sources.Limits
+	deployments bool // are written, too
 	settle      time.Duration
-	path        string // folder of the specs in the repository
-	link        func(commit string) string
+	window      time.Duration // of traffic after a change
+	path        string        // folder of the specs in the repository
+	version     string        // of this program
+	link, files func(commit string) string
 }
 
 // decide is the core: what is known, what was seen and the time give what is
@@ -107,18 +114,14 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 			do.Publish, published = p, p.Revision.Commit
 		}
 	}
-	for _, l := range seen.Heads {
-		r.judge(s.front(l.Revision.Commit), l)
-	}
-	if seen.Pulls != nil {
-		for i := range s.Records {
-			s.Records[i].Pulls = seen.Pulls[s.Records[i].Commit]
-		}
-	}
+	r.asked(&s, seen, now)
+	do.Jobs, do.Next = r.pulls(&s, seen, published, now)
 	if do.Publish == nil && published == s.Good {
-		do.Next = r.progress(&s, seen, now)
+		do.Next = earlier(do.Next, r.progress(&s, seen, now))
+		do.Next = earlier(do.Next, r.watch(&s, seen, now))
 	}
-	s.trim()
+	do.Trace = r.merged(&s, seen)
+	s.trim(now)
 	do.Writes = r.writes(&s)
 	return s, do
 }
@@ -141,7 +144,7 @@ func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.
 			return nil // something newer came first
 		}
 		if l.Spec == nil { // an older, more lenient version had accepted it
-			r.judge(rec, l)
+			r.want(rec, report.KindCheck, r.judge(rec, l))
 			s.Good = ""
 			return nil
 		}
@@ -151,12 +154,15 @@ func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.
 	rec.Branch = true
 	s.Head = commit
 	l = r.emptied(l, s.find(s.Good))
-	r.judge(rec, l)
-	if l.Spec == nil {
+	r.want(rec, report.KindCheck, r.judge(rec, l))
+	if rec.Result != Good {
 		if s.Good == commit {
 			s.Good = ""
 		}
 		r.apply(rec, report.Refused(report.Context(r.environment, report.KindCheck), s.Good), nil, now)
+		if s.Good != "" {
+			r.want(rec, report.KindHealth, report.Diverged("serving "+report.Short(s.Good)))
+		}
 		return nil
 	}
 	if s.Good != commit {
@@ -165,11 +171,26 @@ func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.
 		}
 		s.Good = commit
 		rec.Applied = &Applied{Status: sources.Status{State: sources.Pending}, Changed: now}
+		if r.forge && r.deployments && r.limits.Deployments {
+			rec.Deployments = map[string]Slot{r.environmentOf(l.Spec): {}}
+		}
+		rec.Watch = &Watch{Nodes: touched(seen.Spec, l.Spec), Published: now}
 	}
 	if published == commit {
 		return nil
 	}
 	return &Publish{l.Revision, l.Spec}
+}
+
+// environmentOf names where a spec is deployed to: the environment of the
+// daemon, or the mesh.
+func (r rules) environmentOf(spec *schema.Spec) string {
+	for ref := range spec.All() {
+		if ref.Kind == schema.KindMesh && r.environment == "" {
+			return ref.Name
+		}
+	}
+	return cmp.Or(r.environment, "mesh")
 }
 
 // supersede ends a commit that a newer one follows. If all proxies have it by
@@ -186,10 +207,9 @@ func (r rules) supersede(old *Record, by string, seen Seen, now time.Time) {
 // emptied refuses a commit that takes the whole mesh away: moved files and
 // wrong folders look like that, and every proxy that restarts would get nothing.
 func (r rules) emptied(l Loaded, good *Record) Loaded {
-	if l.Spec == nil || l.Documents > 0 || good == nil || good.Documents == 0 {
+	if len(l.Diagnostics.Errors()) > 0 || l.Documents > 0 || good == nil || good.Documents == 0 {
 		return l
 	}
-	l.Spec = nil
 	l.Diagnostics = append(slices.Clone(l.Diagnostics), schema.Diagnostic{
 		Code: schema.CodeFile, Severity: schema.Error, Pos: schema.Pos{File: path.Clean(r.path)},
 		What: "this commit has no resource any more, of " + report.Resources(good.Documents) + " before", Fix: "bring them back, or give the daemon another --path",
@@ -197,20 +217,13 @@ func (r rules) emptied(l Loaded, good *Record) Loaded {
 	return l
 }
 
-// How many diagnostics a record keeps.
-const (
-	keepDiagnostics     = 50
-	keepPullDiagnostics = 5
-)
+// keepDiagnostics is how many of them a record keeps.
+const keepDiagnostics = 50
 
-// judge puts down what is to be said about a commit's files.
-func (r rules) judge(rec *Record, l Loaded) {
+// judge puts down what is to be said about a commit's files, and returns its
+// check.
+func (r rules) judge(rec *Record, l Loaded) sources.Status {
 	rec.Title, rec.Author, rec.When = l.Revision.Title, l.Revision.Author, l.Revision.When
-	if l.Err != nil {
-		rec.Result = Unread
-		r.want(rec, report.KindCheck, report.Unread(l.Err))
-		return
-	}
 	found := l.Diagnostics.Errors()
 	rec.Result = Good
 	if len(found) > 0 {
@@ -222,12 +235,8 @@ func (r rules) judge(rec *Record, l Loaded) {
 			found = append(found, d)
 		}
 	}
-	keep := keepPullDiagnostics
-	if rec.Branch {
-		keep = keepDiagnostics
-	}
-	rec.Diagnostics = slices.Clone(found[:min(len(found), keep)])
-	r.want(rec, report.KindCheck, report.Check(l.Documents, l.Diagnostics))
+	rec.Diagnostics = slices.Clone(found[:min(len(found), keepDiagnostics)])
+	return report.Check(l.Documents, l.Diagnostics)
 }
 
 // progress follows the served commit on the proxies and returns when to look
@@ -248,15 +257,16 @@ func (r rules) progress(s *State, seen Seen, now time.Time) time.Time {
 	if !news || now.Before(due) {
 		return due
 	}
-	p := bounded(seen.Progress)
+	p, was := bounded(seen.Progress), rec.Applied.Status.State
 	r.apply(rec, is, &p, now)
+	r.converge(rec, was, now)
 	return time.Time{}
 }
 
 // due is when a verdict may follow the one that stands; false: never.
 func (r rules) due(a *Applied, is sources.Status, p xds.Progress, started time.Time) (time.Time, bool) {
 	switch was := a.Status; {
-	case equal(is, was):
+	case same(is, was):
 		return time.Time{}, false
 	case was.State == sources.Success && is.State != sources.Failure:
 		return time.Time{}, false // it stands, also when proxies come and go
@@ -280,6 +290,9 @@ func (r rules) due(a *Applied, is sources.Status, p xds.Progress, started time.T
 func (r rules) apply(rec *Record, st sources.Status, p *xds.Progress, now time.Time) {
 	rec.Applied = &Applied{Status: st, Changed: now, Progress: p}
 	r.want(rec, report.KindApplied, st)
+	for environment := range rec.Deployments {
+		put(&rec.Deployments, environment, Content{Status: st})
+	}
 }
 
 // refuses reports whether a proxy refuses this very commit.
@@ -297,63 +310,4 @@ func bounded(p xds.Progress) xds.Progress {
 		n.Resources = n.Resources[:min(len(n.Resources), 20)]
 	}
 	return p
-}
-
-// want says what should stand beside a commit.
-func (r rules) want(rec *Record, kind string, st sources.Status) {
-	if !r.forge {
-		return
-	}
-	if r.link != nil {
-		st.URL = r.link(rec.Commit)
-	}
-	context := report.Context(r.environment, kind)
-	slot, ok := rec.Statuses[context]
-	if ok && equal(slot.Want, st) {
-		return
-	}
-	slot.Want, slot.Refused = st, ""
-	if rec.Statuses == nil {
-		rec.Statuses = map[string]Slot{}
-	}
-	rec.Statuses[context] = slot
-}
-
-// written takes in an answer of the forge.
-func (s *State) written(w Written) {
-	rec := s.find(w.Commit)
-	if rec == nil {
-		return
-	}
-	slot, ok := rec.Statuses[w.Context]
-	if !ok {
-		return
-	}
-	slot.Tried, slot.Unsure = false, false
-	switch {
-	case w.Refused == nil:
-		slot.Wrote = &w.Status
-	case equal(slot.Want, w.Status):
-		slot.Refused = w.Refused.Error()
-	}
-	rec.Statuses[w.Context] = slot
-}
-
-// writes returns all outstanding statuses, and marks them as tried.
-func (r rules) writes(s *State) []Write {
-	if !r.forge {
-		return nil
-	}
-	var out []Write
-	for _, rec := range slices.Backward(s.Records) {
-		for _, context := range slices.Backward(slices.Sorted(maps.Keys(rec.Statuses))) { // check before applied
-			if slot := rec.Statuses[context]; slot.open() {
-				slot.Tried = true
-				rec.Statuses[context] = slot
-				// What was confirmed is wanted again while another is on its way: look, too.
-				out = append(out, Write{rec.Commit, context, slot.Want, slot.Unsure || slot.stands()})
-			}
-		}
-	}
-	return out
 }

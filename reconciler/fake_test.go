@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/reconciler/store"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
@@ -35,6 +36,9 @@ type world struct {
 	forge   fakeForge
 	disk    fakeDisk
 
+	deployments bool                // are written
+	protect     []schema.Protection // in the specs' settings
+
 	mu    sync.Mutex // guards:
 	loads []string   // specs loaded, by any daemon
 	last  *daemon
@@ -43,10 +47,12 @@ type world struct {
 func newWorld() *world {
 	w := &world{}
 	w.branch.commits = map[string]*sources.Revision{}
-	w.branch.clone = map[string]bool{}
+	w.branch.clone, w.branch.parents = map[string]bool{}, map[string]string{}
 	w.proxies.changed = make(chan struct{}, 1)
 	w.proxies.envoys = 3
 	w.forge.standing = map[string]map[string]sources.Status{}
+	w.forge.comments, w.forge.reactions, w.forge.deployed = map[string]string{}, map[int64][]string{}, map[string]sources.Status{}
+	w.forge.merged = map[string]int{}
 	w.disk.Store = store.Memory()
 	return w
 }
@@ -65,8 +71,8 @@ func (w *world) config() (reconciler.Config, chan struct{}) {
 	wake := make(chan struct{}, 1)
 	w.proxies.restart()
 	return reconciler.Config{
-		Branch: &w.branch, Load: w.load, LoadPull: w.load, Translate: translate, Proxies: &w.proxies, Forge: &w.forge,
-		Store: &w.disk, Wake: wake, BaseBranch: "main", Metrics: prometheus.NewPedanticRegistry(),
+		Branch: &w.branch, Load: w.load, LoadPull: w.load, Translate: translate, Plan: plans, Proxies: &w.proxies, Forge: &w.forge,
+		Store: &w.disk, Wake: wake, BaseBranch: "main", Deployments: w.deployments, Metrics: prometheus.NewPedanticRegistry(),
 	}, wake
 }
 
@@ -120,44 +126,68 @@ func (d *daemon) end(t *testing.T) {
 	}
 }
 
-// load reads a spec in a language of one line: "good …", "bad …", "warn …".
+// load reads a spec in a language of one line a file: "good …", "bad …",
+// "warn …". mesh.txt is the node web, web.txt would be another.
 func (w *world) load(ctx context.Context, files fs.FS) (*schema.Result, error) {
-	b, err := fs.ReadFile(files, "mesh.txt")
-	if err != nil {
-		return nil, err
+	names, err := fs.Glob(files, "*.txt")
+	if err != nil || len(names) == 0 {
+		return nil, fmt.Errorf("no files: %w", err)
+	}
+	result := &schema.Result{Spec: schema.NewSpec()}
+	result.Spec.Settings = &schema.Settings{Protect: w.protect}
+	var texts []string
+	for _, name := range names {
+		b, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, string(b))
+		word, rest, _ := strings.Cut(string(b), " ")
+		found := schema.Diagnostic{Severity: schema.Error, Pos: schema.Pos{File: name, Line: 1}, What: rest}
+		switch word {
+		case "empty":
+			continue
+		case "bad":
+			result.Diagnostics = append(result.Diagnostics, found)
+		case "warn":
+			found.Severity = schema.Warning
+			result.Diagnostics = append(result.Diagnostics, found)
+		}
+		result.Documents++
+		node := specOf(strings.TrimSuffix(strings.Replace(name, "mesh", "web", 1), ".txt"), string(b))
+		result.Spec.VirtualNodes[node.Ref.Key] = node
 	}
 	w.mu.Lock()
-	w.loads = append(w.loads, string(b))
+	w.loads = append(w.loads, strings.Join(texts, "; "))
 	w.mu.Unlock()
-	word, rest, _ := strings.Cut(string(b), " ")
-	found := schema.Diagnostic{Severity: schema.Error, Pos: schema.Pos{File: "mesh.txt", Line: 1}, What: rest}
-	switch word {
-	case "bad":
-		return &schema.Result{Documents: 1, Diagnostics: schema.Diagnostics{found}}, nil
-	case "warn":
-		found.Severity = schema.Warning
-		return &schema.Result{Spec: specOf(string(b)), Documents: 1, Diagnostics: schema.Diagnostics{found}}, nil
+	if len(result.Diagnostics.Errors()) > 0 {
+		result.Spec = nil
 	}
-	if strings.HasPrefix(string(b), "empty") {
-		return &schema.Result{Spec: schema.NewSpec()}, nil
-	}
-	return &schema.Result{Spec: specOf(string(b)), Documents: 1}, nil
+	return result, nil
 }
 
-func specOf(text string) *schema.Spec {
-	s := schema.NewSpec()
-	key := schema.Key{Namespace: "shop", Name: "web"}
-	s.VirtualNodes[key] = &schema.VirtualNode{Meta: schema.Meta{
-		Ref: schema.Ref{Kind: schema.KindVirtualNode, Key: key}, AWSName: "web_shop", Mesh: "shop", Pos: schema.Pos{File: "mesh.txt", Line: 1}, Digest: text,
+func specOf(name, text string) *schema.VirtualNode {
+	key := schema.Key{Namespace: "shop", Name: name}
+	return &schema.VirtualNode{Meta: schema.Meta{
+		Ref: schema.Ref{Kind: schema.KindVirtualNode, Key: key}, AWSName: name + "_shop", Mesh: "shop", Pos: schema.Pos{File: "mesh.txt", Line: 1}, Digest: text,
 	}}
-	return s
 }
 
 func textOf(s *schema.Spec) string {
+	var texts []string
 	for _, r := range s.All() {
-		return schema.MetaOf(r).Digest
+		texts = append(texts, schema.MetaOf(r).Digest)
 	}
-	return ""
+	return strings.Join(texts, "; ")
+}
+
+// plans plans the resources, and nothing else.
+func plans(served, to reconciler.Side, _ plan.Observed) *plan.Plan {
+	p := &plan.Plan{From: served.Commit, To: to.Commit}
+	for _, c := range schema.Diff(served.Spec, to.Spec) {
+		p.Resources = append(p.Resources, plan.Resource{Change: c})
+	}
+	return p
 }
 
 // fakeState is a state that is the spec's text.
@@ -173,24 +203,105 @@ func (s fakeState) Resources(xds.Profile) (*xds.Resources, error) { return &xds.
 type fakeBranch struct {
 	mu      sync.Mutex
 	commits map[string]*sources.Revision
+	parents map[string]string
 	tip     string
 	clone   map[string]bool
 	down    error // of the host
 	broken  error // of the clone, until the next fetch
 	fetches int
+
+	unmergeable error // what Merge answers
+	merges      int
 }
 
-func (b *fakeBranch) commit(text string) string {
+func (b *fakeBranch) commit(text string) string { return b.files(map[string]string{"mesh.txt": text}) }
+
+// files makes a commit on the newest one.
+func (b *fakeBranch) files(files map[string]string) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	hash := fmt.Sprintf("%040x", 0xc0ffee0000+len(b.commits)+1)
 	hash = fmt.Sprintf("c%06d", len(b.commits)+1) + hash[7:]
-	tree := sha256.Sum256([]byte(text))
-	b.commits[hash] = &sources.Revision{
-		Commit: hash, Tree: hex.EncodeToString(tree[:8]), Author: "Ann", Title: text,
-		When: time.Date(2026, 9, 30, 0, len(b.commits), 0, 0, time.UTC), Files: fstest.MapFS{"mesh.txt": {Data: []byte(text)}},
-	}
+	b.parents[hash] = b.tip
+	b.commits[hash] = revisionOf(hash, files, len(b.commits))
 	return hash
+}
+
+func revisionOf(hash string, files map[string]string, minutes int) *sources.Revision {
+	fsys, tree, title := fstest.MapFS{}, sha256.New(), ""
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fsys[name] = &fstest.MapFile{Data: []byte(files[name])}
+		fmt.Fprintf(tree, "%s %s;", name, files[name])
+		title = files[name]
+	}
+	return &sources.Revision{
+		Commit: hash, Tree: hex.EncodeToString(tree.Sum(nil)[:8]), Author: "Ann", Title: title,
+		When: time.Date(2026, 9, 30, 0, minutes, 0, 0, time.UTC), Files: fsys,
+	}
+}
+
+// Merge merges whole files, as sources/git does.
+func (b *fakeBranch) Merge(_ context.Context, base, head string) (*sources.Merge, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.merges++; b.unmergeable != nil {
+		return nil, b.unmergeable
+	}
+	if b.commits[base] == nil || b.commits[head] == nil {
+		return nil, errors.New("no such commit")
+	}
+	ancestors := map[string]bool{}
+	for c := base; c != ""; c = b.parents[c] {
+		ancestors[c] = true
+	}
+	m := &sources.Merge{Base: head}
+	for m.Base != "" && !ancestors[m.Base] {
+		m.Base = b.parents[m.Base]
+	}
+	was, ours, theirs := b.texts(m.Base), b.texts(base), b.texts(head)
+	result, names := map[string]string{}, map[string]bool{}
+	for _, side := range []map[string]string{was, ours, theirs} {
+		for name := range side {
+			names[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		w, o, t := was[name], ours[name], theirs[name]
+		if t != w {
+			m.Changed = append(m.Changed, name)
+		}
+		if o != w {
+			m.BaseChanged = append(m.BaseChanged, name)
+		}
+		if t != w && o != w && t != o {
+			m.Conflicts = append(m.Conflicts, name)
+		}
+		if t == w {
+			t = o
+		}
+		if t != "" {
+			result[name] = t
+		}
+	}
+	if len(m.Conflicts) == 0 {
+		m.Revision = revisionOf(head, result, 0)
+		m.Revision.Title, m.Revision.When = b.commits[head].Title, b.commits[head].When
+		if len(result) == 0 {
+			m.Revision.Files = nil
+		}
+	}
+	return m, nil
+}
+
+// texts are a commit's files; b.mu is held.
+func (b *fakeBranch) texts(commit string) map[string]string {
+	texts := map[string]string{}
+	if rev := b.commits[commit]; rev != nil && rev.Files != nil {
+		for name, f := range rev.Files.(fstest.MapFS) {
+			texts[name] = string(f.Data)
+		}
+	}
+	return texts
 }
 
 // push makes a new newest commit.
@@ -254,7 +365,7 @@ func (b *fakeBranch) FetchCommit(_ context.Context, hash, ref string) (*sources.
 	if b.down != nil {
 		return nil, b.down
 	}
-	if b.commits[hash] == nil || !strings.HasPrefix(ref, "refs/pull/") {
+	if b.commits[hash] == nil || ref != "" && !strings.HasPrefix(ref, "refs/pull/") {
 		return nil, fmt.Errorf("no %s at %s", hash, ref)
 	}
 	return revision(b.commits[hash])
@@ -354,18 +465,30 @@ func (p *fakeProxies) Progress() xds.Progress {
 
 func (p *fakeProxies) Changed() <-chan struct{} { return p.changed }
 
-// fakeForge takes statuses and remembers the order.
+// fakeForge takes letters and remembers the order.
 type fakeForge struct {
 	mu       sync.Mutex
 	standing map[string]map[string]sources.Status
-	log      []string // "commit context state description"
+	log      []string // statuses: "commit context state description"
 	times    []time.Time
 	reads    int
 	open     []sources.PullRequest
+	groups   []string
 	lists    int
+	calls    int    // of any kind
 	down     error  // nothing is taken
 	lossy    error  // all is taken, and the answer is lost
-	after    func() // called after a status was taken
+	after    func() // called after a letter was taken
+
+	said      []sources.Comment // by people
+	writers   []string
+	merged    map[string]int    // pull request by commit
+	comments  map[string]string // of ours, by "pull/key"
+	edits     []string          // of them: "pull/key"
+	reactions map[int64][]string
+	deployed  map[string]sources.Status // by "commit environment"
+
+	annotations bool // are taken
 }
 
 func limit(at time.Time) error {
@@ -382,23 +505,25 @@ func (f *fakeForge) PullRequests(_ context.Context, base string) ([]sources.Pull
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lists++
+	f.calls++
 	if f.down != nil {
 		return nil, f.down
 	}
 	return slices.Clone(f.open), nil
 }
 
-func (f *fakeForge) SetStatus(_ context.Context, commit, name string, s sources.Status) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.down != nil {
-		return f.down
-	}
-	if f.standing[commit] == nil {
-		f.standing[commit] = map[string]sources.Status{}
-	}
-	f.standing[commit][name] = s
-	f.log = append(f.log, fmt.Sprintf("%.7s %s %s: %s", commit, name, s.State, s.Description))
+func (f *fakeForge) Limits() sources.Limits {
+	return sources.Limits{Description: 140, Comment: 65000, Annotations: f.annotations, Deployments: true}
+}
+
+// ask does what every reading call does; f.mu is held.
+func (f *fakeForge) ask() error {
+	f.calls++
+	return f.down
+}
+
+// taken does what every writing call does at its end; f.mu is held.
+func (f *fakeForge) taken() error {
 	f.times = append(f.times, time.Now())
 	if f.after != nil {
 		f.after()
@@ -406,12 +531,101 @@ func (f *fakeForge) SetStatus(_ context.Context, commit, name string, s sources.
 	return f.lossy
 }
 
+func (f *fakeForge) MergeGroups(context.Context, string) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.groups), f.ask()
+}
+
+func (f *fakeForge) SetComment(_ context.Context, pull int, key, body string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.ask(); err != nil {
+		return err
+	}
+	to := fmt.Sprintf("%d/%s", pull, key)
+	if f.comments[to] != body {
+		f.comments[to] = body
+		f.edits = append(f.edits, to)
+	}
+	return f.taken()
+}
+
+func (f *fakeForge) Comments(_ context.Context, since time.Time) ([]sources.Comment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []sources.Comment
+	for _, c := range f.said {
+		if !c.Created.Before(since) {
+			list = append(list, c)
+		}
+	}
+	return list, f.ask()
+}
+
+// say lets somebody comment now.
+func (f *fakeForge) say(pull int, who, body string) (id int64) {
+	f.set(func(f *fakeForge) {
+		id = int64(len(f.said) + 1)
+		f.said = append(f.said, sources.Comment{ID: id, Pull: pull, Author: who, Created: time.Now().UTC().Truncate(time.Second), Body: body})
+	})
+	return id
+}
+
+func (f *fakeForge) MayWrite(_ context.Context, login string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.writers, login), f.ask()
+}
+
+func (f *fakeForge) React(_ context.Context, comment int64, reaction string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.ask(); err != nil {
+		return err
+	}
+	if !slices.Contains(f.reactions[comment], reaction) {
+		f.reactions[comment] = append(f.reactions[comment], reaction)
+	}
+	return f.taken()
+}
+
+func (f *fakeForge) PullOf(_ context.Context, commit string) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.merged[commit], f.ask()
+}
+
+func (f *fakeForge) SetDeployment(_ context.Context, commit, environment string, s sources.Status) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.ask(); err != nil {
+		return err
+	}
+	f.deployed[commit+" "+environment] = s
+	return f.taken()
+}
+
+func (f *fakeForge) SetStatus(_ context.Context, commit, name string, s sources.Status) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.ask(); err != nil {
+		return err
+	}
+	if f.standing[commit] == nil {
+		f.standing[commit] = map[string]sources.Status{}
+	}
+	f.standing[commit][name] = s
+	f.log = append(f.log, fmt.Sprintf("%.7s %s %s: %s", commit, name, s.State, s.Description))
+	return f.taken()
+}
+
 func (f *fakeForge) Statuses(_ context.Context, commit string) (map[string]sources.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reads++
-	if f.down != nil {
-		return nil, f.down
+	if err := f.ask(); err != nil {
+		return nil, err
 	}
 	return maps.Clone(f.standing[commit]), nil
 }

@@ -18,6 +18,9 @@ type metrics struct {
 	publish     prometheus.Histogram
 	outbox      prometheus.Gauge
 	writes      *prometheus.CounterVec
+	pulls       *prometheus.CounterVec
+	expired     prometheus.Counter
+	orders      *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -51,22 +54,33 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "meshwright_reconciler_publish_seconds", Help: "Time to translate a spec and hand it to the proxies' streams.", Buckets: seconds,
 		}),
 		outbox: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "meshwright_reconciler_outbox_pending", Help: "Commit statuses that the forge has not taken yet.",
+			Name: "meshwright_reconciler_outbox_pending", Help: "Letters (statuses, comments, reactions, deployments) that the git host has not taken yet.",
 		}),
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "meshwright_reconciler_status_writes_total", Help: "Commit statuses by result: written, stood (already there), retried, refused (for good).",
+			Name: "meshwright_reconciler_status_writes_total", Help: "Letters (statuses, comments, reactions, deployments) by result: written, stood (already there), retried, refused (for good).",
+		}, []string{"result"}),
+		pulls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "meshwright_reconciler_pull_requests_total", Help: "Looks at heads of pull requests and merge groups, by result: planned, skipped (nothing that they depend on had moved).",
+		}, []string{"result"}),
+		expired: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "meshwright_reconciler_pending_expired_total", Help: "Heads whose verdict took so long that their pending statuses were ended as errors.",
+		}),
+		orders: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "meshwright_reconciler_commands_total", Help: "Commands in comments of people with write access, by result: taken, refused.",
 		}, []string{"result"}),
 	}
 	// What has not happened yet is 0, not missing: rates and alerts need it.
 	for vec, labels := range map[*prometheus.CounterVec][]string{
 		m.commits:  {Good, Bad},
 		m.verdicts: {string(sources.Success), string(sources.Failure), string(sources.Errored)},
+		m.pulls:    {"planned", "skipped"},
+		m.orders:   {"taken", "refused"},
 		m.writes:   {"written", "stood", "retried", "refused"},
 	} {
 		for _, label := range labels {
 			vec.WithLabelValues(label)
 		}
 	}
-	reg.MustRegister(m.commits, m.verdicts, m.serving, m.ready, m.sourceUp, m.fetched, m.fetchErrors, m.load, m.publish, m.outbox, m.writes)
+	reg.MustRegister(m.commits, m.verdicts, m.serving, m.ready, m.sourceUp, m.fetched, m.fetchErrors, m.load, m.publish, m.outbox, m.writes, m.pulls, m.expired, m.orders)
 	return m
 }

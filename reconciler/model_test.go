@@ -15,8 +15,12 @@ import (
 
 // TestModel plays random histories against a model of a few lines: the proxies
 // hold the last good commit; the final check of each commit is written exactly
-// once and right, and no status twice in a row; a restart publishes the same commit. Daemons are killed between
-// any save and what follows it, and between a write and its record.
+// once and right, and no status twice in a row; a pull request ends with the
+// check of its merge with the branch and one comment that speaks of its head,
+// and nothing stays pending; who may write and commands gets one reaction, others
+// get none; deployments end as their commits do; a restart publishes the same
+// commit. Daemons are killed between any save and what follows it, and between a
+// write and its record.
 func TestModel(t *testing.T) {
 	histories := 300
 	if testing.Short() {
@@ -25,7 +29,7 @@ func TestModel(t *testing.T) {
 	for seed := range histories {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := &history{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 1)), w: newWorld(), spec: map[string]string{}}
+				h := &history{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 1)), w: newWorld(), spec: map[string]string{}, pulls: map[string]bool{}}
 				h.play(80)
 			})
 		})
@@ -43,9 +47,12 @@ type history struct {
 	spec  map[string]string // commit → its text
 	good  string            // newest good commit that a daemon has lived to see
 	heads []string          // newest commits that one has
+	pulls map[string]bool   // commits that were a pull request's or a merge group's
 }
 
 func (h *history) play(steps int) {
+	h.w.forge.writers = []string{"ann"}
+	h.w.deployments = true
 	h.d = h.w.start(h.t)
 	h.see()
 	for range steps {
@@ -84,7 +91,12 @@ func (h *history) step() {
 	case roll < 40:
 		s := text()
 		c := w.branch.commit(s)
-		h.spec[c] = s
+		h.spec[c], h.pulls[c] = s, true
+		if h.rng.IntN(5) == 0 {
+			h.note("it is a merge group")
+			w.forge.set(func(f *fakeForge) { f.groups = []string{c} })
+			break
+		}
 		n := h.rng.IntN(4) + 1
 		h.note("push %.7s %s to pull request %d", c, s, n)
 		w.forge.set(func(f *fakeForge) {
@@ -95,9 +107,14 @@ func (h *history) step() {
 		w.forge.set(func(f *fakeForge) {
 			if len(f.open) > 0 {
 				w.branch.reset(f.open[0].Head)
+				f.merged[f.open[0].Head] = f.open[0].Number
 				f.open = f.open[1:]
 			}
 		})
+	case roll < 48:
+		who, what := []string{"ann", "mallory"}[h.rng.IntN(2)], []string{"/meshwright plan", "/meshwright help", "/meshwright nonsense", "nice"}[h.rng.IntN(4)]
+		h.note("%s says %s", who, what)
+		w.forge.say(h.rng.IntN(4)+1, who, what)
 	case roll < 60:
 		mode := h.rng.IntN(6)
 		h.note("forge %s", []string{"down", "loses answers", "limits", "up", "up", "up"}[mode])
@@ -215,7 +232,8 @@ func (h *history) check() {
 		if was == what {
 			h.t.Errorf("written twice: %s", line)
 		}
-		if strings.HasSuffix(to, "/check") && was != "" && !strings.HasPrefix(was, "error: could not be read") {
+		commit, _, _ := strings.Cut(to, " ")
+		if strings.HasSuffix(to, "/check") && was != "" && !h.pulled(commit) {
 			h.t.Errorf("a final check was replaced: %s %s, then %s", to, was, what)
 		}
 		last[to] = what
@@ -246,12 +264,75 @@ func (h *history) finish() {
 			h.t.Errorf("%.7s (%s) is served, and applied is %s", commit, h.spec[commit], applied.State)
 		}
 	}
+	for _, commit := range h.heads {
+		if st, ok := w.forge.deployed[commit+" mesh"]; ok && st.State != w.forge.standing[commit]["meshwright/applied"].State {
+			h.t.Errorf("%.7s: its deployment is %s", commit, st.State)
+		}
+	}
 	for _, pr := range w.forge.open {
-		h.standing(pr.Head)
+		h.pull(pr.Head)
+		if body := w.forge.comments[fmt.Sprintf("%d/pull", pr.Number)]; !slices.Contains(h.heads, pr.Head) && !strings.Contains(body, pr.Head[:7]) && h.touches(pr.Head) {
+			h.t.Errorf("the comment on pull request %d does not speak of %.7s: %s", pr.Number, pr.Head, body)
+		}
+	}
+	for _, group := range w.forge.groups {
+		h.pull(group)
+	}
+	for commit := range h.pulls {
+		for name, st := range w.forge.standing[commit] {
+			if st.State == sources.Pending {
+				h.t.Errorf("%.7s: %s is pending for ever", commit, name)
+			}
+		}
+	}
+	for _, c := range w.forge.said {
+		n := len(w.forge.reactions[c.ID])
+		if n > 1 || n == 1 && (c.Author != "ann" || c.Body == "nice") {
+			h.t.Errorf("%d reactions to %s of %s", n, c.Body, c.Author)
+		}
 	}
 }
 
-// standing holds the check of a commit to the model.
+// touches reports whether a head changes anything since it left the branch.
+func (h *history) touches(commit string) bool {
+	m, err := h.w.branch.Merge(h.t.Context(), h.w.branch.tip, commit)
+	return err == nil && len(m.Changed) > 0
+}
+
+// pulled reports whether a commit, of which 7 characters are given, was one to
+// be merged.
+func (h *history) pulled(short string) bool {
+	for commit := range h.pulls {
+		if strings.HasPrefix(commit, short) {
+			return true
+		}
+	}
+	return false
+}
+
+// pull holds the check of a head to the model: it is that of its merge.
+func (h *history) pull(commit string) {
+	if slices.Contains(h.heads, commit) {
+		h.standing(commit) // it was judged on the branch
+		return
+	}
+	m, err := h.w.branch.Merge(h.t.Context(), h.w.branch.tip, commit)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	want := sources.Success
+	if len(m.Conflicts) > 0 || len(m.Changed) > 0 && strings.HasPrefix(h.spec[commit], "bad") {
+		want = sources.Failure
+	}
+	if got := h.w.forge.standing[commit]["meshwright/check"]; got.State != want {
+		h.t.Errorf("%.7s (%s): check of the merge is %+v, want %s", commit, h.spec[commit], got, want)
+	}
+	if got := h.w.forge.standing[commit]["meshwright/plan"].State; got != want {
+		h.t.Errorf("%.7s (%s): plan of the merge is %q, want %s", commit, h.spec[commit], got, want)
+	}
+}
+
+// standing holds the check of a commit of the branch to the model.
 func (h *history) standing(commit string) {
 	want := sources.Success
 	if strings.HasPrefix(h.spec[commit], "bad") {

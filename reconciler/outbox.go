@@ -10,11 +10,12 @@ import (
 	"github.com/meshwright/meshwright/sources"
 )
 
-// outbox writes statuses to the forge, one at a time. The loop gives it all
+// outbox writes letters to the forge, one at a time. The loop gives it all
 // that is outstanding ([outbox.sync]) and takes the answers ([outbox.take]):
-// latest wins for each commit and context, nothing is dropped on an error, and
-// nothing is written twice: after an error that leaves it open whether the
-// status was taken, it reads what stands before it writes.
+// latest wins for each address, nothing is dropped on an error, and nothing is
+// written twice: after an error that leaves it open whether a status was taken,
+// it reads what stands before it writes; the other letters are the same when
+// they are written again.
 type outbox struct {
 	forge   Forge
 	spacing time.Duration
@@ -25,14 +26,11 @@ type outbox struct {
 	more    bell // to run: something to write
 
 	mu      sync.Mutex
-	queue   map[letter]*entry
+	queue   map[Address]*entry
 	count   uint64 // of entries, for their order
 	done    []Written
 	writing bool
 }
-
-// letter is where a status goes.
-type letter struct{ commit, context string }
 
 type entry struct {
 	write    Write
@@ -44,7 +42,7 @@ type entry struct {
 func newOutbox(cfg Config, m *metrics, ready bell) *outbox {
 	return &outbox{
 		forge: cfg.Forge, spacing: cfg.WriteSpacing, now: cfg.Now, log: cfg.Logger, metrics: m,
-		ready: ready, more: newBell(), queue: map[letter]*entry{},
+		ready: ready, more: newBell(), queue: map[Address]*entry{},
 	}
 }
 
@@ -52,28 +50,27 @@ func newOutbox(cfg Config, m *metrics, ready bell) *outbox {
 func (o *outbox) sync(writes []Write) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	answered := map[letter]Write{} // by a run that the loop has not heard of yet
+	answered := map[Address]Write{} // by a run that the loop has not heard of yet
 	for _, w := range o.done {
-		answered[letter{w.Commit, w.Context}] = w.Write
+		answered[w.Address] = w.Write
 	}
 	old := o.queue
-	o.queue = make(map[letter]*entry, len(writes))
+	o.queue = make(map[Address]*entry, len(writes))
 	for _, w := range writes {
-		to := letter{w.Commit, w.Context}
-		if a, ok := answered[to]; ok && equal(a.Status, w.Status) {
+		if a, ok := answered[w.Address]; ok && equal(a.Content, w.Content) {
 			continue
 		}
-		e := old[to]
+		e := old[w.Address]
 		switch {
 		case e == nil:
 			o.count++
 			e = &entry{write: w, order: o.count}
-		case !equal(e.write.Status, w.Status):
+		case !equal(e.write.Content, w.Content):
 			// A new text keeps its place, and what is known of the letter.
 			w.Unsure = w.Unsure || e.write.Unsure
 			e = &entry{write: w, order: e.order, attempts: e.attempts, due: e.due}
 		}
-		o.queue[to] = e
+		o.queue[w.Address] = e
 	}
 	o.metrics.outbox.Set(float64(len(o.queue)))
 	o.more.ring()
@@ -150,21 +147,29 @@ func (o *outbox) next(pause time.Time) (*entry, time.Duration) {
 	return first, 0
 }
 
-// deliver writes one status, unless it stands there already.
+// deliver writes one letter, unless it stands there already.
 func (o *outbox) deliver(ctx context.Context, e *entry) (stood bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	w := e.write
-	if w.Unsure {
-		standing, err := o.forge.Statuses(ctx, w.Commit)
-		if err != nil {
-			return false, err
+	switch w := e.write; w.Kind {
+	case CommentLetter:
+		return false, o.forge.SetComment(ctx, int(w.Number), w.Name, w.Body)
+	case ReactionLetter:
+		return false, o.forge.React(ctx, w.Number, w.Name)
+	case DeploymentLetter:
+		return false, o.forge.SetDeployment(ctx, w.Commit, w.Name, w.Status)
+	default:
+		if w.Unsure {
+			standing, err := o.forge.Statuses(ctx, w.Commit)
+			if err != nil {
+				return false, err
+			}
+			if st, ok := standing[w.Name]; ok && st.State == w.State && st.Description == w.Description {
+				return true, nil
+			}
 		}
-		if st, ok := standing[w.Context]; ok && equal(st, w.Status) {
-			return true, nil
-		}
+		return false, o.forge.SetStatus(ctx, w.Commit, w.Name, w.Status)
 	}
-	return false, o.forge.SetStatus(ctx, w.Commit, w.Context, w.Status)
 }
 
 // settle puts the answer to a write where the loop finds it, or the write back
@@ -174,12 +179,16 @@ func (o *outbox) settle(e *entry, stood bool, err error, now time.Time) {
 	defer o.mu.Unlock()
 	o.writing = false
 	w := e.write
-	log := o.log.With("commit", w.Commit, "type", w.Context)
-	to := letter{w.Commit, w.Context}
+	log := o.log.With("type", w.Kind, "resource", w.Name)
+	if w.Commit != "" {
+		log = log.With("commit", w.Commit)
+	} else {
+		log = log.With("ref", w.Number)
+	}
 	if err != nil && !permanent(err) {
 		o.metrics.writes.WithLabelValues("retried").Inc()
-		log.Warn("status write failed", "err", err)
-		if current := o.queue[to]; current != nil { // perhaps with a newer text
+		log.Warn("write to the git host failed", "err", err)
+		if current := o.queue[w.Address]; current != nil { // perhaps with a newer text
 			if _, limited := retryAt(err); limited {
 				return
 			}
@@ -193,16 +202,17 @@ func (o *outbox) settle(e *entry, stood bool, err error, now time.Time) {
 	switch {
 	case err != nil:
 		result = "refused"
-		log.Error("status refused", "err", err)
+		log.Error("write refused by the git host", "err", err)
 	case stood:
 		result = "stood"
 	default:
-		log.Debug("status written", "verdict", w.Status.State, "reason", w.Status.Description)
+		log.Debug("written to the git host", "verdict", w.State, "reason", w.Description)
 	}
 	o.metrics.writes.WithLabelValues(result).Inc()
+	w.Annotations, w.Body = nil, ""
 	o.done = append(o.done, Written{Write: w, Stood: stood, Refused: err})
-	if o.queue[to] == e {
-		delete(o.queue, to)
+	if o.queue[w.Address] == e {
+		delete(o.queue, w.Address)
 	}
 	o.metrics.outbox.Set(float64(len(o.queue)))
 	o.ready.ring()

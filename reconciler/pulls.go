@@ -2,59 +2,75 @@ package reconciler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/meshwright/meshwright/sources"
 )
 
-// pulls lists the open pull requests and loads the heads that are new, on each
-// ring, but not more often than spacing unless poked.
+// pulls asks the forge what is open, which commands there are and whose merge
+// the branch's newest commit is: on each ring, but not more often than spacing
+// unless poked.
 type pulls struct {
-	branch  Branch
-	load    Load
-	path    string
 	forge   Forge
 	base    string
 	spacing time.Duration
-	known   func(commit string) bool // judged before
 	now     func() time.Time
 	log     *slog.Logger
-	metrics *metrics
 	wake    bell // something may have moved
 	poke    bell // something has moved
 	ready   bell // to the loop: take
 
 	// Of run.
-	trouble string         // last error of the list, without its numbers
-	tries   map[string]int // failed loads by head
+	trouble string // last error, without its numbers
+	heard   Heard  // up to where comments were read
 
-	mu    sync.Mutex
-	heads []Loaded
-	open  map[string][]int // head → pull requests; nil before the first list
+	mu    sync.Mutex // guards:
+	trace string     // commit to find the pull request of; empty: none
+	news  news
 }
 
-func newPulls(cfg Config, known func(string) bool, m *metrics, ready bell) *pulls {
+// news is what has been found out.
+type news struct {
+	open    *Open // nil before the first list
+	orders  []Order
+	heard   Heard          // zero: nothing new
+	brought map[string]int // see [Seen]
+}
+
+func newPulls(cfg Config, ready bell) *pulls {
 	return &pulls{
-		branch: cfg.Branch, load: cfg.LoadPull, path: cfg.Path, forge: cfg.Forge, base: cfg.BaseBranch, spacing: cfg.PullSpacing,
-		known: known, now: cfg.Now, log: cfg.Logger, metrics: m,
-		wake: newBell(), poke: newBell(), ready: ready, tries: map[string]int{},
+		forge: cfg.Forge, base: cfg.BaseBranch, spacing: cfg.PullSpacing, now: cfg.Now, log: cfg.Logger,
+		wake: newBell(), poke: newBell(), ready: ready,
 	}
 }
 
-// take returns the heads loaded since the last take, and the open pull requests
-// by head.
-func (p *pulls) take() ([]Loaded, map[string][]int) {
+// take returns what was found out since the last take, and what is open.
+func (p *pulls) take() news {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	heads := p.heads
-	p.heads = nil
-	return heads, maps.Clone(p.open)
+	n := p.news
+	p.news = news{open: n.open}
+	return n
+}
+
+// sync says of which commit to find the pull request; empty: of none.
+func (p *pulls) sync(trace string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.trace != trace && trace != "" {
+		p.poke.ring()
+	}
+	p.trace = trace
+}
+
+// tell changes the news and wakes the loop.
+func (p *pulls) tell(change func(*news)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.news)
+	p.ready.ring()
 }
 
 // run looks until ctx ends.
@@ -74,7 +90,7 @@ func (p *pulls) run(ctx context.Context) {
 		if at, limited := retryAt(err); limited {
 			sleep(ctx, max(0, at.Sub(p.now())), nil) // not for a poke either
 		}
-		p.rest(ctx, pause, err != nil || len(p.tries) > 0)
+		p.rest(ctx, pause, err != nil)
 	}
 }
 
@@ -101,74 +117,94 @@ func (p *pulls) rest(ctx context.Context, pause time.Duration, retry bool) {
 	}
 }
 
-// look lists, and loads what is new.
+// look asks for everything once.
 func (p *pulls) look(ctx context.Context) error {
-	list, err := p.forge.PullRequests(ctx, p.base)
-	if err != nil {
+	if err := p.list(ctx); err != nil {
 		return fmt.Errorf("list pull requests: %w", err)
 	}
-	open := map[string][]int{}
-	for _, pr := range list {
-		open[pr.Head] = append(open[pr.Head], pr.Number)
+	if p.forge.Limits().Comment == 0 {
+		return nil
 	}
-	maps.DeleteFunc(p.tries, func(head string, _ int) bool { return open[head] == nil })
-	p.mu.Lock()
-	changed := !maps.EqualFunc(p.open, open, slices.Equal)
-	p.open = open
-	p.mu.Unlock()
-	if changed {
-		p.ready.ring()
+	if err := p.listen(ctx); err != nil {
+		return fmt.Errorf("read comments: %w", err)
 	}
-	for _, pr := range list {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if !p.known(pr.Head) {
-			p.head(ctx, pr)
-		}
+	if err := p.find(ctx); err != nil {
+		return fmt.Errorf("find the pull request of a commit: %w", err)
 	}
 	return nil
 }
 
-// unreadableAfter is how many failed loads of a head it takes until its check
-// says so; it is tried on.
-const unreadableAfter = 3
-
-// head loads a pull request's head.
-func (p *pulls) head(ctx context.Context, pr sources.PullRequest) {
-	rev, err := p.branch.FetchCommit(ctx, pr.Head, fmt.Sprintf("refs/pull/%d/head", pr.Number))
-	var l Loaded
-	if err == nil || errors.Is(err, sources.ErrNoPath) {
-		begin := p.now()
-		res, loadErr := load(ctx, p.load, rev)
-		if err = loadErr; err == nil {
-			p.metrics.load.Observe(p.now().Sub(begin).Seconds())
-			l = loaded(rev, res, p.path)
-			l.Spec = nil // only its check is wanted; a mesh is large
-		}
-	}
-	if ctx.Err() != nil {
-		return
-	}
+func (p *pulls) list(ctx context.Context) error {
+	open, err := p.forge.PullRequests(ctx, p.base)
 	if err != nil {
-		p.tries[pr.Head]++
-		if p.tries[pr.Head] != unreadableAfter {
-			p.log.Debug("pull request not readable", "pr", pr.Number, "commit", pr.Head, "err", err)
-			return
-		}
-		p.log.Warn("pull request not readable", "pr", pr.Number, "commit", pr.Head, "err", err)
-		l = Loaded{Revision: sources.Revision{Commit: pr.Head, Title: pr.Title}, Err: err}
+		return err
 	}
-	if err == nil {
-		delete(p.tries, pr.Head)
+	groups, err := p.forge.MergeGroups(ctx, p.base)
+	if err != nil {
+		return err
 	}
-	p.mu.Lock()
-	p.heads = append(p.heads, l)
-	p.mu.Unlock()
-	p.ready.ring()
+	p.tell(func(n *news) { n.open = &Open{Pulls: open, Groups: groups} })
+	return nil
 }
 
-// report logs when the list's condition changes.
+// listen reads the comments that are new: commands of people who may write to
+// the repository. Of others it says nothing.
+func (p *pulls) listen(ctx context.Context) error {
+	list, err := p.forge.Comments(ctx, p.heard.Since)
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if c.Created.Before(p.heard.Since) || slices.Contains(p.heard.Comments, c.ID) {
+			continue
+		}
+		o := Order{Comment: c}
+		var ours bool
+		if !c.Bot && !c.Edited {
+			o.Command, ours, o.Err = ParseCommand(c.Body)
+		}
+		if ours {
+			if ours, err = p.forge.MayWrite(ctx, c.Author); err != nil {
+				return err // it comes again
+			}
+			if !ours {
+				p.log.Debug("command of somebody without write access ignored", "pr", c.Pull)
+			}
+		}
+		if c.Created.After(p.heard.Since) {
+			p.heard = Heard{Since: c.Created}
+		}
+		p.heard.Comments = append(slices.Clone(p.heard.Comments), c.ID)
+		p.tell(func(n *news) {
+			n.heard = p.heard
+			if ours {
+				n.orders = append(n.orders, o)
+			}
+		})
+	}
+	return nil
+}
+
+// find asks which pull request brought the traced commit to the branch.
+func (p *pulls) find(ctx context.Context) error {
+	p.mu.Lock()
+	commit := p.trace
+	p.mu.Unlock()
+	if commit == "" {
+		return nil
+	}
+	number, err := p.forge.PullOf(ctx, commit)
+	if err != nil {
+		return err
+	}
+	if number == 0 {
+		number = -1
+	}
+	p.tell(func(n *news) { n.brought = map[string]int{commit: number} })
+	return nil
+}
+
+// report logs when the forge's condition changes.
 func (p *pulls) report(err error) {
 	trouble := ""
 	if err != nil {

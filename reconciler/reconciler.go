@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // Reconciler is the daemon's heart. Make it with [New], start it with
-// [Reconciler.Run]; View and Poke may be called from anywhere.
+// [Reconciler.Run]; View, Poke and Again may be called from anywhere.
 type Reconciler struct {
 	cfg     Config
 	rules   rules
@@ -19,8 +20,9 @@ type Reconciler struct {
 	wake    bell
 	poked   bell
 	watcher *watcher
-	pulls   *pulls  // nil: there are none
-	outbox  *outbox // nil: nothing is written back
+	pulls   *pulls   // nil: nothing is known of any
+	planner *planner // nil, too
+	outbox  *outbox  // nil: nothing is written back
 	shown   atomic.Pointer[View]
 	ready   chan struct{} // closed when something is served
 
@@ -30,6 +32,9 @@ type Reconciler struct {
 	spec      *schema.Spec // of that commit
 	current   xds.State    // of that commit; nil at first
 	resources []ResourceView
+
+	mu    sync.Mutex // guards:
+	again []string   // see [Reconciler.Again]
 }
 
 // New returns a reconciler that has not started anything. It fails when
@@ -40,8 +45,11 @@ func New(cfg Config) (*Reconciler, error) {
 		return nil, err
 	}
 	r := &Reconciler{
-		cfg:       cfg,
-		rules:     rules{environment: cfg.Environment, forge: cfg.Forge != nil, settle: cfg.Settle, path: cfg.Path, link: cfg.Link},
+		cfg: cfg,
+		rules: rules{
+			environment: cfg.Environment, deployments: cfg.Deployments, forge: cfg.Forge != nil, settle: cfg.Settle,
+			path: cfg.Path, version: cfg.Version, link: cfg.Link, files: cfg.Files,
+		},
 		journal:   &journal{store: cfg.Store},
 		metrics:   newMetrics(cfg.Metrics),
 		wake:      newBell(),
@@ -51,9 +59,14 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	r.shown.Store(view(cfg.Environment, State{}, Seen{}, r.resources))
 	r.watcher = newWatcher(cfg, r.metrics, r.wake)
+	if cfg.Traffic != nil {
+		r.rules.window = cfg.HealthWindow
+	}
 	if cfg.Forge != nil {
+		r.rules.limits = cfg.Forge.Limits()
 		r.outbox = newOutbox(cfg, r.metrics, r.wake)
-		r.pulls = newPulls(cfg, r.judged, r.metrics, r.wake)
+		r.pulls = newPulls(cfg, r.wake)
+		r.planner = newPlanner(cfg, r.metrics, r.wake)
 	}
 	return r, nil
 }
@@ -76,14 +89,13 @@ func (r *Reconciler) Ready() <-chan struct{} { return r.ready }
 // now. It returns at once.
 func (r *Reconciler) Poke() { r.poked.ring() }
 
-// judged reports whether a commit has its check already.
-func (r *Reconciler) judged(commit string) bool {
-	for _, c := range r.shown.Load().Commits {
-		if c.Commit == commit {
-			return c.Result != Unread
-		}
-	}
-	return false
+// Again says that somebody asks to have a commit checked again, and its
+// statuses written anew. It returns at once.
+func (r *Reconciler) Again(commit string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.again = append(r.again, commit)
+	r.wake.ring()
 }
 
 // loop looks, decides and acts until ctx ends. Nothing in it waits for a
@@ -96,6 +108,7 @@ func (r *Reconciler) loop(ctx context.Context) error {
 			return err
 		}
 		r.tell(r.state, next)
+		r.tellOrders(seen.Orders)
 		r.state = next
 		first := r.published == "" && do.Publish != nil
 		r.act(do)
@@ -122,17 +135,38 @@ func (r *Reconciler) loop(ctx context.Context) error {
 
 // look gathers what has happened.
 func (r *Reconciler) look() Seen {
-	seen := Seen{Loaded: r.watcher.take(), Published: r.published, Progress: r.cfg.Proxies.Progress()}
+	seen := Seen{Loaded: r.watcher.take(), Published: r.published, Spec: r.spec, Progress: r.cfg.Proxies.Progress(), Traffic: r.traffic()}
+	r.mu.Lock()
+	seen.Again, r.again = r.again, nil
+	r.mu.Unlock()
 	if seen.Progress.Touched == 0 { // only then it matters how many there are
 		seen.Connected = len(r.cfg.Proxies.Proxies())
 	}
 	if r.pulls != nil {
-		seen.Heads, seen.Pulls = r.pulls.take()
+		n := r.pulls.take()
+		seen.Open, seen.Orders, seen.Heard, seen.Brought = n.open, n.orders, n.heard, n.brought
+		seen.Planned = r.planner.take()
 	}
 	if r.outbox != nil {
 		seen.Written = r.outbox.take()
 	}
 	return seen
+}
+
+// before is how far back the traffic is looked at that a change is compared
+// with.
+const before = 5 * time.Minute
+
+// traffic is that of the watched nodes, when its time has come.
+func (r *Reconciler) traffic() *Traffic {
+	w, now := r.state.watching(), r.cfg.Now()
+	if w == nil || r.rules.window == 0 || now.Before(w.Applied.Add(r.rules.window)) || r.current == nil {
+		return nil
+	}
+	var t Traffic
+	t.Before, _, _ = r.cfg.Traffic(r.current, w.Published.Add(-before), w.Published)
+	t.After, t.Proxies, t.Reporting = r.cfg.Traffic(r.current, w.Applied, w.Applied.Add(r.rules.window))
+	return &t
 }
 
 // refresh publishes what is served anew, after something besides the spec has
@@ -162,5 +196,7 @@ func (r *Reconciler) act(do Actions) {
 	}
 	if r.outbox != nil {
 		r.outbox.sync(do.Writes)
+		r.pulls.sync(do.Trace)
+		r.planner.sync(do.Jobs, Side{Commit: r.published, Spec: r.spec, State: r.current})
 	}
 }

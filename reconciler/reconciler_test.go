@@ -54,7 +54,8 @@ func TestGoodThenBadThenFixed(t *testing.T) {
 		serving(t, w, first)
 		expect(t, "statuses", w.forge.take(),
 			"c000002 meshwright/check failure: mesh.txt:1: error: weight is 101",
-			"c000002 meshwright/applied failure: refused: see meshwright/check; serving c000001")
+			"c000002 meshwright/applied failure: refused: see meshwright/check; serving c000001",
+			"c000002 meshwright/health failure: diverged: serving c000001")
 		v := d.View()
 		if v.Serving != first || v.Head != bad || !v.Ready || v.Commits[0].Result != reconciler.Bad || v.Commits[0].Errors != 1 || v.Commits[0].Diagnostics[0].What != "weight is 101" {
 			t.Errorf("the view does not tell: %+v", v)
@@ -117,7 +118,8 @@ func TestEmptied(t *testing.T) {
 		serving(t, w, good)
 		expect(t, "statuses", w.forge.take(),
 			"c000003 meshwright/check failure: .: error: this commit has no resource any more, of 1 resource before; bring them back, or give the daemon another --path",
-			"c000003 meshwright/applied failure: refused: see meshwright/check; serving c000002")
+			"c000003 meshwright/applied failure: refused: see meshwright/check; serving c000002",
+			"c000003 meshwright/health failure: diverged: serving c000002")
 	})
 }
 
@@ -254,10 +256,11 @@ func TestFolderOfTheSpecs(t *testing.T) {
 		cfg, wake := w.config()
 		cfg.Path = "specs"
 		good := w.branch.push("warn one")
-		gone, pull := w.branch.push("good two"), w.branch.commit("good three")
+		gone := w.branch.push("good two")
+		w.branch.reset(good)
+		pull := w.branch.commit("good three")
 		w.branch.commits[gone].Files, w.branch.commits[gone].Tree = nil, ""
 		w.branch.commits[pull].Files, w.branch.commits[pull].Tree = nil, ""
-		w.branch.reset(good)
 		d := run(t, cfg, wake)
 		defer d.end(t)
 		after(time.Minute)
@@ -278,7 +281,9 @@ func TestFolderOfTheSpecs(t *testing.T) {
 		expect(t, "statuses", sorted(w.forge.take()),
 			"c000002 meshwright/applied failure: refused: see meshwright/check; serving c000001",
 			"c000002 meshwright/check failure: specs: error: this commit has no such folder; bring it back, or give the daemon another --path",
-			"c000003 meshwright/check failure: specs: error: this commit has no such folder; bring it back, or give the daemon another --path")
+			"c000002 meshwright/health failure: diverged: serving c000001",
+			"c000003 meshwright/check failure: specs: error: this commit has no such folder; bring it back, or give the daemon another --path",
+			"c000003 meshwright/plan failure: no plan: the check failed")
 		if !d.View().Source.OK {
 			t.Errorf("source: %+v", d.View().Source)
 		}
@@ -367,7 +372,8 @@ func TestSlowProxiesAndSupersededCommits(t *testing.T) {
 			"c000002 meshwright/check success: 1 resource",
 			"c000002 meshwright/applied success: 3/3 proxies in 140 ms",
 			"c000003 meshwright/check failure: mesh.txt:1: error: three",
-			"c000003 meshwright/applied failure: refused: see meshwright/check; serving c000002")
+			"c000003 meshwright/applied failure: refused: see meshwright/check; serving c000002",
+			"c000003 meshwright/health failure: diverged: serving c000002")
 	})
 }
 
@@ -403,7 +409,9 @@ func TestPullRequests(t *testing.T) {
 			"c000001 meshwright/applied success: 3/3 proxies in 140 ms",
 			"c000001 meshwright/check success: 1 resource",
 			"c000002 meshwright/check failure: mesh.txt:1: error: pull",
-			"c000003 meshwright/check success: 1 resource")
+			"c000002 meshwright/plan failure: no plan: the check failed",
+			"c000003 meshwright/check success: 1 resource",
+			"c000003 meshwright/plan success: 1 resource, 0 proxy identities")
 		for _, c := range d.View().Commits {
 			if c.Commit == bad && (c.Branch || !slices.Equal(c.Pulls, []int{7}) || c.Result != reconciler.Bad) {
 				t.Errorf("the view does not tell: %+v", c)
@@ -437,7 +445,10 @@ func TestPullRequests(t *testing.T) {
 		loads := len(w.loads)
 		d = w.start(t)
 		after(time.Minute)
-		expect(t, "statuses", w.forge.take(), "c000003 meshwright/applied success: 3/3 proxies in 140 ms")
+		expect(t, "statuses", w.forge.take(),
+			"c000002 meshwright/check failure: needs a rebase: mesh.txt changed on both sides",
+			"c000002 meshwright/plan failure: needs a rebase: mesh.txt changed on both sides",
+			"c000003 meshwright/applied success: 3/3 proxies in 140 ms")
 		expect(t, "loads", w.loads[loads:], "good one", "good pull")
 		d.end(t)
 	})
@@ -451,8 +462,13 @@ func TestUnreadablePullRequest(t *testing.T) {
 		d := w.start(t)
 		defer d.end(t)
 		after(5 * time.Minute)
-		expect(t, "statuses", sorted(w.forge.take())[2:],
-			"c999999 meshwright/check error: could not be read, will be tried again: no c999999 at refs/pull/7/head")
+		expect(t, "statuses", w.forge.take(),
+			"c000001 meshwright/check success: 1 resource",
+			"c999999 meshwright/check pending: merging with the branch, checking, planning",
+			"c999999 meshwright/plan pending: merging with the branch, checking, planning",
+			"c000001 meshwright/applied success: 3/3 proxies in 140 ms",
+			"c999999 meshwright/check error: could not be read, will be tried again: no c999999 at refs/pull/7/head",
+			"c999999 meshwright/plan error: could not be read, will be tried again: no c999999 at refs/pull/7/head")
 	})
 }
 
@@ -550,10 +566,11 @@ func TestWritesAreSpaced(t *testing.T) {
 		}
 		w.branch.push("good one")
 		d := w.start(t)
-		after(time.Minute)
+		after(2 * time.Minute)
 		d.end(t)
-		if len(w.forge.times) != 22 {
-			t.Errorf("%d writes, want 22", len(w.forge.times))
+		// Check and applied of the branch; check, plan and comment of each pull request.
+		if len(w.forge.times) != 2+20*3 {
+			t.Errorf("%d writes, want %d", len(w.forge.times), 2+20*3)
 		}
 		for i := 1; i < len(w.forge.times); i++ {
 			if gap := w.forge.times[i].Sub(w.forge.times[i-1]); gap < time.Second {

@@ -17,7 +17,14 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	r.state = state
 	r.state.Started = r.cfg.Now()
 	r.watcher.restore = state.completed()
-	r.shown.Store(view(r.cfg.Environment, state, Seen{}, r.resources)) // pulls asks it what was judged
+	if r.pulls != nil {
+		if r.state.Heard.Since.IsZero() { // what was said before we came is not for us
+			r.state.Heard.Since = r.state.Started.Truncate(time.Second)
+		}
+		r.pulls.heard = r.state.Heard
+	}
+	r.rules.restore(&r.state)
+	r.shown.Store(view(r.cfg.Environment, r.state, Seen{}, r.resources))
 
 	looking, stopLooking := context.WithCancel(ctx)
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
@@ -29,6 +36,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	group.Go(func() { r.watcher.run(looking) })
 	if r.pulls != nil {
 		group.Go(func() { r.pulls.run(looking) })
+		group.Go(func() { r.planner.run(looking) })
 	}
 	if r.outbox != nil {
 		group.Go(func() { r.outbox.run(writing) })

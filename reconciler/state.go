@@ -1,22 +1,19 @@
 package reconciler
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/meshwright/meshwright/reconciler/store"
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
 )
 
 // State is the progress that must survive a crash. It is stored as JSON under
-// the key "state"; Format is raised when an old daemon could not read it.
+// the key "state", but for its pull requests, which have a key each ("pull/7");
+// Format is raised when an old daemon could not read it.
 type State struct {
 	Format int `json:"format"`
 	// Head is the newest commit of the branch that was judged.
@@ -25,33 +22,64 @@ type State struct {
 	Good string `json:"good"`
 	// Records are what is known of commits, newest first; see [State.trim].
 	Records []Record `json:"records"`
+	// Heard is up to where comments were read.
+	Heard Heard `json:"heard,omitzero"`
+	// Reactions are those to comments that the forge has not confirmed.
+	Reactions []Reaction `json:"reactions,omitempty"`
 
+	// Pulls are the pull requests that have a comment of ours, or are about to,
+	// by number. Who changes one puts a changed copy in its place.
+	Pulls map[int]*Pull `json:"-"`
 	// Started is when this process began to look; proxies come back after it.
 	Started time.Time `json:"-"`
 }
 
 const format = 1
 
-// Record is what is known of one commit: the branch's, or a pull request's head.
+// Record is what is known of one commit: the branch's, or the head of a pull
+// request or of a merge queue's group. Of such a head it tells what became of
+// its merge with the branch.
 type Record struct {
 	Commit string    `json:"commit"`
 	Title  string    `json:"title"`
 	Author string    `json:"author"`
 	When   time.Time `json:"when"`
 	Branch bool      `json:"branch"`
-	Pulls  []int     `json:"pulls,omitempty"`
+	Pulls  []int     `json:"pulls,omitempty"` // that are open and have this head
+	Group  bool      `json:"group,omitempty"` // a merge queue waits for it
+	// Brought is the merged pull request that brought the commit to the branch: 0
+	// while it is not known, -1 when there is none.
+	Brought int `json:"brought,omitempty"`
 
-	Result      string             `json:"result"` // Good, Bad or Unread
+	Result      string             `json:"result"` // Good, Bad or Unread; empty before there is one
 	Documents   int                `json:"documents"`
 	Errors      int                `json:"errors"`
 	Warnings    int                `json:"warnings"`
 	Diagnostics schema.Diagnostics `json:"diagnostics,omitempty"` // the first
 
+	// Basis is what a head's verdict rests on; nil while there is none.
+	Basis *Basis `json:"basis,omitempty"`
+	// Since is when it turned out that a head has no verdict; zero: it has one.
+	Since time.Time `json:"since,omitzero"`
 	// Applied is how far the commit has come on the proxies; nil when it never
 	// was the branch's.
 	Applied *Applied `json:"applied,omitempty"`
+	// Watch is how the commit's traffic is looked at; nil when it is not.
+	Watch *Watch `json:"watch,omitempty"`
 	// Statuses by context.
 	Statuses map[string]Slot `json:"statuses,omitempty"`
+	// Deployments by environment.
+	Deployments map[string]Slot `json:"deployments,omitempty"`
+}
+
+// Basis is what a verdict about a head rests on besides the head: when it moves,
+// the verdict may be another.
+type Basis struct {
+	Base    string `json:"base"`    // tip of the branch
+	Serving string `json:"serving"` // commit that proxies should have
+	Labels  string `json:"labels"`  // of its pull requests, by commas
+	// Files are what the head changes below the specs' folder.
+	Files []string `json:"files,omitempty"`
 }
 
 // Applied is the last verdict about a commit on the proxies.
@@ -69,35 +97,26 @@ func (a *Applied) rejected() []xds.Rejection {
 	return a.Progress.Rejected
 }
 
-// Slot is one commit status. Want is what should stand; it is outstanding
-// until the forge has confirmed it.
-type Slot struct {
-	Want sources.Status `json:"want"`
-	// Tried is an intent, saved before it is carried out: what may stand there
-	// unconfirmed.
-	Tried bool            `json:"tried,omitempty"`
-	Wrote *sources.Status `json:"wrote,omitempty"`
-	// Unsure: an earlier process tried and did not live to tell; look at what
-	// stands before writing.
-	Unsure bool `json:"-"`
-	// Refused is why the forge will never take Want.
-	Refused string `json:"refused,omitempty"`
+// Watch is what is needed to compare the traffic of the nodes that a commit
+// touches.
+type Watch struct {
+	Nodes     []schema.Ref `json:"nodes"`
+	Published time.Time    `json:"published"`
+	Applied   time.Time    `json:"applied,omitzero"` // on all proxies
+	Done      bool         `json:"done,omitempty"`   // the verdict is there
 }
 
-// open reports whether the slot still has something to write.
-func (s Slot) open() bool {
-	return s.Refused == "" && (s.Tried || !s.stands())
-}
+// Pull is what is known of one pull request, open or merged.
+type Pull struct {
+	Report report.Pull `json:"report"`
+	// Comment is our one comment on it; its digest is that of the body.
+	Comment Slot `json:"comment,omitzero"`
+	// Questions are commands that wait for the next look at its head.
+	Questions []Question `json:"questions,omitempty"`
+	// Closed is since when it is not open any more; zero: it is.
+	Closed time.Time `json:"closed,omitzero"`
 
-// stands reports whether what was last confirmed is what is wanted.
-func (s Slot) stands() bool {
-	return s.Wrote != nil && equal(*s.Wrote, s.Want)
-}
-
-// equal ignores the link: it depends on how this daemon is reached, and nobody
-// wants old statuses written anew for that.
-func equal(a, b sources.Status) bool {
-	return a.State == b.State && a.Description == b.Description
+	body string // of Comment.Want; made again from Report after a restart
 }
 
 // clone copies what decide may change.
@@ -105,18 +124,26 @@ func (s State) clone() State {
 	s.Records = slices.Clone(s.Records)
 	for i := range s.Records {
 		r := &s.Records[i]
-		r.Statuses = maps.Clone(r.Statuses)
+		r.Statuses, r.Deployments = maps.Clone(r.Statuses), maps.Clone(r.Deployments)
 		if r.Applied != nil {
 			applied := *r.Applied
 			r.Applied = &applied
 		}
+		if r.Watch != nil {
+			watch := *r.Watch
+			r.Watch = &watch
+		}
+	}
+	s.Reactions, s.Pulls = slices.Clone(s.Reactions), maps.Clone(s.Pulls)
+	if s.Pulls == nil {
+		s.Pulls = map[int]*Pull{}
 	}
 	return s
 }
 
 // find returns the record of a commit, nil if there is none. The pointer is
-// good until records are added or moved.
-func (s *State) find(commit string) *Record {
+// good until records are added or removed.
+func (s State) find(commit string) *Record {
 	for i := range s.Records {
 		if s.Records[i].Commit == commit {
 			return &s.Records[i]
@@ -143,9 +170,13 @@ const (
 	keepAtMost  = 500
 )
 
-// trim forgets old records. What is served, the head, open pull requests and
-// what has statuses outstanding stay.
-func (s *State) trim() {
+// keepClosed is how long a pull request is remembered after its end, and with
+// it the place of our comment.
+const keepClosed = 30 * 24 * time.Hour
+
+// trim forgets old records and pull requests. What is served, the head, heads
+// that are open and what has letters outstanding stay.
+func (s *State) trim(now time.Time) {
 	branch, pulls, total := 0, 0, 0
 	s.Records = slices.DeleteFunc(s.Records, func(r Record) bool {
 		kind := &pulls
@@ -154,89 +185,25 @@ func (s *State) trim() {
 		}
 		*kind, total = *kind+1, total+1
 		switch {
-		case r.Commit == s.Good || r.Commit == s.Head || len(r.Pulls) > 0:
+		case r.Commit == s.Good || r.Commit == s.Head || len(r.Pulls) > 0 || r.Group:
 			return false
 		case *kind <= keepRecords:
 			return false
 		}
 		return total > keepAtMost || !r.outstanding()
 	})
+	maps.DeleteFunc(s.Pulls, func(_ int, p *Pull) bool {
+		return !p.Closed.IsZero() && now.Sub(p.Closed) > keepClosed
+	})
 }
 
 func (r Record) outstanding() bool {
-	for _, slot := range r.Statuses {
-		if slot.open() {
-			return true
+	for _, slots := range []map[string]Slot{r.Statuses, r.Deployments} {
+		for _, slot := range slots {
+			if slot.open() {
+				return true
+			}
 		}
 	}
 	return false
-}
-
-// journal keeps the state in a store. It is the loop's.
-type journal struct {
-	store   store.Store
-	version uint64
-	saved   []byte
-}
-
-const stateKey = "state"
-
-func (j *journal) load(ctx context.Context) (State, error) {
-	value, version, err := j.store.Get(ctx, stateKey)
-	if err != nil {
-		return State{}, fmt.Errorf("load state: %w", err)
-	}
-	j.version, j.saved = version, value
-	if version == 0 {
-		return State{Format: format}, nil
-	}
-	s, err := readState(value)
-	if err != nil {
-		return State{}, fmt.Errorf("load state: %w", err)
-	}
-	return s, nil
-}
-
-// readState reads what save has written.
-func readState(value []byte) (State, error) {
-	var s State
-	if err := json.Unmarshal(value, &s); err != nil {
-		return State{}, fmt.Errorf("it is damaged: %w; remove the state directory to start from the newest commit", err)
-	}
-	if s.Format != format {
-		return State{}, fmt.Errorf("its format is %d and this meshwright knows %d; start the version that wrote it, or remove the state directory", s.Format, format)
-	}
-	if good := s.find(s.Good); s.Good != "" && (good == nil || good.Applied == nil) {
-		return State{}, fmt.Errorf("it is damaged: nothing is known of the good commit %s; remove the state directory to start from the newest commit", s.Good)
-	}
-	for _, r := range s.Records {
-		if r.Commit == "" {
-			return State{}, errors.New("it is damaged: a commit has no hash; remove the state directory to start from the newest commit")
-		}
-		for context, slot := range r.Statuses {
-			slot.Unsure = slot.Tried
-			r.Statuses[context] = slot
-		}
-	}
-	return s, nil
-}
-
-// save writes the state when it differs from what is stored.
-func (j *journal) save(ctx context.Context, s State) error {
-	value, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("save state: %w", err)
-	}
-	if string(value) == string(j.saved) {
-		return nil
-	}
-	version, err := j.store.CompareAndSet(ctx, stateKey, value, j.version)
-	if errors.Is(err, store.ErrConflict) {
-		err = fmt.Errorf("%w; is another meshwright running on this state?", err)
-	}
-	if err != nil {
-		return fmt.Errorf("save state: %w", err)
-	}
-	j.version, j.saved = version, value
-	return nil
 }

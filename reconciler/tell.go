@@ -1,6 +1,9 @@
 package reconciler
 
-import "github.com/meshwright/meshwright/sources"
+import (
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/sources"
+)
 
 // tell logs and counts what a decision has changed.
 func (r *Reconciler) tell(was, is State) {
@@ -20,8 +23,12 @@ func (r *Reconciler) tell(was, is State) {
 			} else {
 				log.Info("commit accepted", "commit", rec.Commit)
 			}
-		case judged:
-			log.Info("pull request checked", "commit", rec.Commit, "verdict", rec.Result, "reason", firstError(rec.Diagnostics))
+		case judged && rec.Result != "":
+			log.Info("pull request checked", "pr", rec.Pulls, "commit", rec.Commit, "verdict", rec.Result, "reason", r.rules.wanted(rec, report.KindCheck).Description)
+		}
+		if late := report.Late(deadline); same(r.rules.wanted(rec, report.KindCheck), late) && !same(r.rules.wanted(old, report.KindCheck), late) {
+			r.metrics.expired.Inc()
+			log.Warn("pull request not checked in time", "pr", rec.Pulls, "commit", rec.Commit)
 		}
 		if a, b := old.Applied, rec.Applied; b != nil && rec.Result == Good && (a == nil || a.Status.State != b.Status.State) {
 			r.tellVerdict(rec)
@@ -45,4 +52,17 @@ func (r *Reconciler) tellVerdict(rec *Record) {
 		log.Info("commit superseded", "reason", a.Status.Description)
 	}
 	r.metrics.verdicts.WithLabelValues(string(a.Status.State)).Inc()
+}
+
+func (r *Reconciler) tellOrders(orders []Order) {
+	for _, o := range orders {
+		log := r.cfg.Logger.With("pr", o.Pull, "type", o.Verb)
+		if o.Err != nil {
+			r.metrics.orders.WithLabelValues("refused").Inc()
+			log.Info("command refused", "err", o.Err)
+			continue
+		}
+		r.metrics.orders.WithLabelValues("taken").Inc()
+		log.Info("command taken")
+	}
 }

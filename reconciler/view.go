@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -14,8 +15,8 @@ import (
 
 // View is what the reconciler knows at one moment, for pages and the API. It
 // is a copy that nobody changes. Its JSON is public: /api/v1/proxies is
-// Proxies, /api/v1/commits is Commits, /api/v1/resources is Resources; fields
-// are added, never renamed.
+// Proxies, /api/v1/commits is Commits, /api/v1/pulls is Pulls,
+// /api/v1/resources is Resources; fields are added, never renamed.
 type View struct {
 	Environment string `json:"environment,omitempty"`
 	// Ready: a good spec is published.
@@ -29,6 +30,7 @@ type View struct {
 	Source    SourceView     `json:"source"`
 	Proxies   []xds.Proxy    `json:"proxies"`   // by identity, then id
 	Commits   []CommitView   `json:"commits"`   // newest first
+	Pulls     []PullView     `json:"pulls"`     // newest first, those that are open before others
 	Resources []ResourceView `json:"resources"` // of the served spec, by ref
 }
 
@@ -47,9 +49,12 @@ const (
 	Good   = "good"   // its spec is valid
 	Bad    = "bad"    // its spec is refused
 	Unread = "unread" // its files could not be read; it is tried again
+	// Awaited is what a view says of a head before there is a result.
+	Awaited = "pending"
 )
 
-// CommitView is one commit: a newest one of the branch, or a pull request's head.
+// CommitView is one commit: a newest one of the branch, or the head of a pull
+// request or a merge group, of which it tells what became of its merge.
 type CommitView struct {
 	Commit string    `json:"commit"`
 	Title  string    `json:"title"`
@@ -60,13 +65,14 @@ type CommitView struct {
 	// Pulls are the open pull requests whose head it is.
 	Pulls   []int `json:"pulls,omitempty"`
 	Serving bool  `json:"serving"`
-	// Result is "good", "bad" or "unread".
+	// Group: a merge queue waits for it.
+	Group bool `json:"group,omitempty"`
+	// Result is "good", "bad", "unread" or, of a head, "pending".
 	Result    string `json:"result"`
 	Errors    int    `json:"errors"`
 	Warnings  int    `json:"warnings"`
 	Documents int    `json:"documents"` // resources in its files
-	// Diagnostics are the first of them, errors before warnings; at most 50,
-	// for a pull request's head 5.
+	// Diagnostics are the first of them, errors before warnings; at most 50.
 	Diagnostics schema.Diagnostics `json:"diagnostics,omitempty"`
 	// Applied is missing for what was never on the branch.
 	Applied *AppliedView `json:"applied,omitempty"`
@@ -107,12 +113,12 @@ type ResourceView struct {
 func view(environment string, s State, seen Seen, resources []ResourceView) *View {
 	v := &View{
 		Environment: environment, Ready: seen.Published != "", Serving: seen.Published, Head: s.Head,
-		Commits: make([]CommitView, 0, len(s.Records)), Resources: resources,
+		Commits: make([]CommitView, 0, len(s.Records)), Pulls: pullViews(s, seen.Open), Resources: resources,
 	}
 	for _, r := range s.Records {
 		c := CommitView{
-			Commit: r.Commit, Title: r.Title, Author: r.Author, When: r.When, Branch: r.Branch, Pulls: r.Pulls,
-			Serving: r.Commit == seen.Published, Result: r.Result, Errors: r.Errors, Warnings: r.Warnings,
+			Commit: r.Commit, Title: r.Title, Author: r.Author, When: r.When, Branch: r.Branch, Pulls: r.Pulls, Group: r.Group,
+			Serving: r.Commit == seen.Published, Result: cmp.Or(r.Result, Awaited), Errors: r.Errors, Warnings: r.Warnings,
 			Documents: r.Documents, Diagnostics: r.Diagnostics,
 		}
 		if a := r.Applied; a != nil {
@@ -127,7 +133,7 @@ func view(environment string, s State, seen Seen, resources []ResourceView) *Vie
 		}
 		for _, context := range slices.Sorted(maps.Keys(r.Statuses)) {
 			slot := r.Statuses[context]
-			c.Statuses = append(c.Statuses, StatusView{Context: context, Status: slot.Want, Written: !slot.open() && slot.Refused == "", Error: slot.Refused})
+			c.Statuses = append(c.Statuses, StatusView{Context: context, Status: slot.Want.Status, Written: !slot.open() && slot.Refused == "", Error: slot.Refused})
 		}
 		v.Commits = append(v.Commits, c)
 	}

@@ -48,8 +48,9 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 		return err
 	}
 	var forge reconciler.Forge
+	var files func(commit string) string // prefix of the pages of its files
 	if host != nil {
-		forge = host
+		forge, files = host, host.Files
 	}
 
 	// Where progress and the clone are: the state's lock says that both are ours.
@@ -97,14 +98,19 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 
 	// What decides: the reconciler's loop.
 	r, err := reconciler.New(reconciler.Config{
-		Branch: repo, Load: facts.awaited(newLoad(mapping)), LoadPull: newLoad(mapping), Translate: facts.desired, Moved: moved, Proxies: proxies, Forge: forge,
-		Store: state, Wake: wake.C(), Path: cmd.folder(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Link: cmd.link(), Logger: log, Metrics: metrics,
+		Branch: repo, Load: facts.awaited(newLoad(mapping)), LoadPull: newLoad(mapping), Translate: facts.desired, Moved: moved,
+		Proxies: proxies, Traffic: reported(proxies), Plan: planned, Explain: explained, Forge: forge, Store: state, Wake: wake.C(),
+		Path: cmd.folder(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Deployments: cmd.GithubDeployments, HealthWindow: cmd.HealthWindow,
+		Link: cmd.link(), Files: files, Version: version(), Logger: log, Metrics: metrics,
 	})
 	if err != nil {
 		return err
 	}
 	hook, err := openWebhook(cmd, func(e github.Event) {
 		log.Debug("webhook received", "type", strings.TrimSpace(e.Name+" "+e.Action), "commit", e.Commit)
+		if e.Commit != "" {
+			r.Again(e.Commit)
+		}
 		r.Poke()
 	}, log)
 	if err != nil {

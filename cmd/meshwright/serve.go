@@ -42,8 +42,11 @@ type serveCmd struct {
 	GithubAppID           int64  `name:"github-app-id" placeholder:"ID" help:"GitHub App that writes back in the place of a token; its statuses are check runs."`
 	GithubAppKey          string `name:"github-app-key-file" type:"path" placeholder:"FILE" help:"Private key of the App, PEM (or $$MESHWRIGHT_GITHUB_APP_KEY)."`
 	GithubAppInstallation int64  `name:"github-app-installation" placeholder:"ID" help:"Its installation (default: the one that has the repository)."`
+	GithubDeployments     bool   `help:"Write a deployment for each commit that is served, to the environment --environment, or that of the mesh's name."`
 	WebhookSecret         string `name:"webhook-secret-file" type:"path" placeholder:"FILE" help:"Secret of /webhooks/github (or $$MESHWRIGHT_WEBHOOK_SECRET); without one webhooks are refused."`
 	PublicURL             string `name:"public-url" placeholder:"URL" help:"Where people reach this daemon; statuses link to it."`
+
+	HealthWindow time.Duration `default:"1m" help:"How long the traffic after a change is looked at, to compare it with before."`
 
 	XdsAddress  string `default:"127.0.0.1:18000" help:"Where xDS is served (gRPC)."`
 	XdsCert     string `type:"path" placeholder:"FILE" help:"Server certificate; needed off loopback."`

@@ -16,7 +16,9 @@ import (
 // The kinds of status, last part of a context.
 const (
 	KindCheck   = "check"   // is the spec valid
+	KindPlan    = "plan"    // what would it do
 	KindApplied = "applied" // do the proxies have it
+	KindHealth  = "health"  // how is the traffic since, and is it what is served
 )
 
 // Context is the name under which a status stands beside a commit:
@@ -94,7 +96,7 @@ func Applied(p xds.Progress, connected int) sources.Status {
 	case !p.Done():
 		return sources.Status{State: sources.Pending, Description: fmt.Sprintf("%d/%d proxies", p.Applied, p.Touched)}
 	case p.Touched > 0:
-		return sources.Status{State: sources.Success, Description: fmt.Sprintf("%d/%d proxies in %s", p.Applied, p.Touched, took(p.Took)) + held}
+		return sources.Status{State: sources.Success, Description: fmt.Sprintf("%d/%d proxies in %s", p.Applied, p.Touched, Took(p.Took)) + held}
 	case connected > 0:
 		return sources.Status{State: sources.Success, Description: "no proxy touched, of " + count(connected, "proxy") + held}
 	}
@@ -161,8 +163,8 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// took is a duration to as many digits as people care for.
-func took(d time.Duration) string {
+// Took is a duration to as many digits as people care for.
+func Took(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Milliseconds())

@@ -1,0 +1,144 @@
+package reconciler
+
+import (
+	"errors"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// Order is a command of somebody who may give it.
+type Order struct {
+	sources.Comment
+	Command
+	Err error // it is ours, and wrong
+}
+
+// Heard is up to where comments were read: all that were created before Since,
+// and those of that second which it names.
+type Heard struct {
+	Since    time.Time `json:"since"`
+	Comments []int64   `json:"comments,omitempty"`
+}
+
+// Question is a command that is answered with the next look at a head.
+type Question struct {
+	Comment int64    `json:"comment"`
+	Who     string   `json:"who"`
+	Text    string   `json:"text"` // of the command
+	Args    []string `json:"args"`
+}
+
+// Reaction is one of ours to somebody's comment.
+type Reaction struct {
+	Comment int64  `json:"comment"`
+	Name    string `json:"name"`
+}
+
+// The reactions to a command.
+const (
+	done      = "+1"
+	working   = "eyes"
+	confusing = "confused"
+)
+
+// asked carries out what people ask for: in comments, and by having a check run
+// again. An abort goes before everything.
+func (r rules) asked(s *State, seen Seen, now time.Time) {
+	for _, commit := range seen.Again {
+		if rec := s.find(commit); rec != nil {
+			r.rerun(rec, now)
+		}
+	}
+	if !seen.Heard.Since.IsZero() {
+		s.Heard = seen.Heard
+	}
+	orders := slices.Clone(seen.Orders)
+	slices.SortStableFunc(orders, func(a, b Order) int { return urgency(b) - urgency(a) })
+	for _, o := range orders {
+		overruled := slices.ContainsFunc(orders, func(other Order) bool { return o.OverruledBy(other.Command) })
+		if overruled && o.Err == nil {
+			o.Err = errors.New("overruled by an abort that was asked for at the same time")
+		}
+		r.order(s, o, seen.Open, now)
+	}
+}
+
+func urgency(o Order) int {
+	if o.Verb == "abort" {
+		return 1
+	}
+	return 0
+}
+
+// order carries out one command. Pull requests against other branches are
+// somebody else's.
+func (r rules) order(s *State, o Order, open *Open, now time.Time) {
+	var head string
+	if open != nil {
+		if i := slices.IndexFunc(open.Pulls, func(p sources.PullRequest) bool { return p.Number == o.Pull }); i >= 0 {
+			head = open.Pulls[i].Head
+		}
+	}
+	if s.Pulls[o.Pull] == nil {
+		if head == "" {
+			return
+		}
+		s.Pulls[o.Pull] = &Pull{Report: report.Pull{Environment: r.environment, Number: o.Pull, Version: r.version}}
+	}
+	s.change(o.Pull, func(p *Pull) {
+		reaction, text := r.carryOut(s, o, p, s.find(head), now)
+		s.Reactions = append(s.Reactions, Reaction{o.ID, reaction})
+		if text != "" {
+			p.answer(report.Answer{Who: o.Author, Command: o.text(), Text: text})
+			r.comment(p)
+		}
+	})
+}
+
+// carryOut does what a command says and returns the reaction and, unless the
+// comment will tell, the answer. rec is the pull request's head; nil: it is not
+// open.
+func (r rules) carryOut(s *State, o Order, p *Pull, rec *Record, now time.Time) (reaction, answer string) {
+	if o.Err != nil {
+		return confusing, o.Err.Error()
+	}
+	switch o.Verb {
+	case "plan", "explain":
+		if rec == nil || rec.Branch {
+			return confusing, "this pull request is not open: there is nothing to " + o.Verb
+		}
+		if o.Verb == "plan" {
+			r.again(rec, now)
+			return working, ""
+		}
+		p.Questions = append(slices.Clone(p.Questions), Question{Comment: o.ID, Who: o.Author, Text: o.text(), Args: o.Args})
+		return working, ""
+	case "help":
+		return done, CommandHelp()
+	case "retry":
+		if kind := path.Base(o.Args[0]); rec != nil && (kind == report.KindCheck || kind == report.KindPlan) {
+			r.again(rec, now)
+			return working, ""
+		}
+	}
+	return confusing, r.rollout(o)
+}
+
+// rollout is where commands about rollouts go.
+func (rules) rollout(o Order) string {
+	return "there is no rollout" + strings.TrimSuffix(" "+strings.Join(o.Args, " "), " ")
+}
+
+// text is the command as people are shown it.
+func (o Order) text() string {
+	if o.Verb != "" {
+		return o.Command.String()
+	}
+	line := firstLine(o.Body)
+	return line[:min(len(line), maxCommand)]
+}

@@ -1,0 +1,117 @@
+package reconciler
+
+import (
+	"path"
+	"slices"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// How much of a pull request's past its comment tells.
+const (
+	keepPlans   = 10
+	keepAnswers = 10
+)
+
+// commentKey tells our comment from those of daemons of other environments.
+func (r rules) commentKey() string { return path.Join(r.environment, "pull") }
+
+// report renews what is told of the pull requests that have a head. One that
+// touches nothing of the mesh gets no comment, unless it has one.
+func (r rules) report(s *State, rec *Record, p Planned, now time.Time) {
+	for _, n := range rec.Pulls {
+		if s.Pulls[n] == nil {
+			if len(p.Basis.Files) == 0 {
+				continue
+			}
+			s.Pulls[n] = &Pull{}
+		}
+		s.change(n, func(pull *Pull) {
+			was := pull.Report
+			is := report.Pull{
+				Environment: r.environment, Number: n, Head: rec.Commit, Base: p.Basis.Base, Serving: p.Basis.Serving, Version: r.version,
+				Check: r.wanted(rec, report.KindCheck), PlanStatus: r.wanted(rec, report.KindPlan),
+				Diagnostics: rec.Diagnostics, Errors: rec.Errors, Warnings: rec.Warnings,
+				Conflicts: p.Conflicts, Protected: p.Protected, Plan: p.Plan, Past: was.Past, Answers: was.Answers,
+			}
+			if was.Head != "" && was.Head != is.Head {
+				past := report.PastPlan{Head: was.Head, When: now.UTC().Truncate(time.Second), Verdict: report.Verdict(was)}
+				is.Past = first(keepPlans, append([]report.PastPlan{past}, was.Past...))
+			}
+			pull.Report = is
+			for _, q := range pull.Questions {
+				text, ok := p.Answers[q.Comment]
+				if !ok {
+					text = "no answer: " + is.Check.Description
+				}
+				pull.answer(report.Answer{Who: q.Who, Command: q.Text, Text: text})
+			}
+			pull.Questions = nil
+			r.comment(pull)
+		})
+	}
+}
+
+// answer puts down what became of a command.
+func (p *Pull) answer(a report.Answer) {
+	p.Report.Answers = first(keepAnswers, append([]report.Answer{a}, p.Report.Answers...))
+}
+
+// comment wants the comment that a pull request should have.
+func (r rules) comment(p *Pull) {
+	if r.files != nil && p.Report.Head != "" {
+		p.Report.Files = r.files(p.Report.Head)
+	}
+	if !r.forge || r.limits.Comment == 0 {
+		return
+	}
+	p.body = report.Comment(p.Report, r.limits.Comment)
+	p.Comment = p.Comment.wanting(Content{Digest: digest(p.body)})
+}
+
+// restore makes anew what a state does not keep.
+func (r rules) restore(s *State) {
+	for n, p := range s.Pulls {
+		if p.Comment.open() {
+			s.change(n, r.comment)
+		}
+	}
+}
+
+// merged takes in which pull requests brought commits to the branch, gives them
+// the last word, and returns the commit of which that is to be found.
+func (r rules) merged(s *State, seen Seen) (trace string) {
+	for commit, n := range seen.Brought {
+		if rec := s.find(commit); rec != nil {
+			rec.Brought = n
+		}
+	}
+	for i := range s.Records {
+		rec := &s.Records[i]
+		if rec.Applied == nil || rec.Applied.Status.State == sources.Pending {
+			continue // more is to come in a moment
+		}
+		p := s.Pulls[rec.Brought]
+		if p == nil {
+			continue
+		}
+		after := report.After{Commit: rec.Commit, Applied: rec.Applied.Status, Health: r.wanted(rec, report.KindHealth)}
+		if was := p.Report.After; was == nil || was.Commit != after.Commit || !same(was.Applied, after.Applied) || !same(was.Health, after.Health) {
+			s.change(rec.Brought, func(p *Pull) {
+				p.Report.After = &after
+				r.comment(p)
+			})
+		}
+	}
+	if rec := s.find(s.Head); rec != nil && rec.Brought == 0 && r.forge && r.limits.Comment > 0 {
+		return rec.Commit
+	}
+	return ""
+}
+
+func same(a, b sources.Status) bool { return equal(Content{Status: a}, Content{Status: b}) }
+
+// first returns the first n of a list, or all.
+func first[T any](n int, list []T) []T { return slices.Clip(list[:min(n, len(list))]) }

@@ -1,0 +1,164 @@
+package reconciler
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// want says what should stand beside a commit.
+func (r rules) want(rec *Record, kind string, st sources.Status) {
+	if !r.forge {
+		return
+	}
+	if r.link != nil {
+		st.URL = r.link(rec.Commit)
+	}
+	c := Content{Status: st}
+	if kind == report.KindCheck && r.limits.Annotations {
+		c.Digest = digest(rec.Diagnostics.String())
+	}
+	put(&rec.Statuses, report.Context(r.environment, kind), c)
+}
+
+// put wants a content in the slot of a name.
+func put(slots *map[string]Slot, name string, c Content) {
+	if *slots == nil {
+		*slots = map[string]Slot{}
+	}
+	(*slots)[name] = (*slots)[name].wanting(c)
+}
+
+// wanted is the status that should stand beside a commit; the zero status where
+// none was wanted yet.
+func (r rules) wanted(rec *Record, kind string) sources.Status {
+	return rec.Statuses[report.Context(r.environment, kind)].Want.Status
+}
+
+// digest stands for a text that is too long to keep, or for none.
+func digest(text string) string {
+	if text == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}
+
+// written takes in an answer of the forge.
+func (s *State) written(w Written) {
+	in := func(slots map[string]Slot) {
+		if slot, ok := slots[w.Name]; ok {
+			slots[w.Name] = slot.answered(w)
+		}
+	}
+	switch rec := s.find(w.Commit); {
+	case w.Kind == StatusLetter && rec != nil:
+		in(rec.Statuses)
+	case w.Kind == DeploymentLetter && rec != nil:
+		in(rec.Deployments)
+	case w.Kind == CommentLetter:
+		s.change(int(w.Number), func(p *Pull) { p.Comment = p.Comment.answered(w) })
+	case w.Kind == ReactionLetter: // written or refused: it is over
+		s.Reactions = slices.DeleteFunc(s.Reactions, func(x Reaction) bool { return x.Comment == w.Number && x.Name == w.Name })
+	}
+}
+
+// change puts a changed copy of a pull request in its place.
+func (s *State) change(number int, do func(*Pull)) {
+	if p := s.Pulls[number]; p != nil {
+		next := *p
+		do(&next)
+		s.Pulls[number] = &next
+	}
+}
+
+// writes returns all outstanding letters, and marks them as tried: reactions,
+// for whom somebody waits, then the statuses and deployments of the oldest
+// commit first, then comments.
+func (r rules) writes(s *State) []Write {
+	if !r.forge {
+		return nil
+	}
+	var out []Write
+	for _, x := range s.Reactions {
+		out = append(out, Write{Address: Address{Kind: ReactionLetter, Number: x.Comment, Name: x.Name}})
+	}
+	for i := range slices.Backward(s.Records) {
+		rec := &s.Records[i]
+		for _, name := range slices.SortedFunc(maps.Keys(rec.Statuses), byRank) {
+			if slot := rec.Statuses[name]; slot.open() {
+				w := slot.letter(Address{Kind: StatusLetter, Commit: rec.Commit, Name: name})
+				if w.Digest != "" {
+					w.Annotations = annotations(rec.Diagnostics)
+				}
+				out = append(out, w)
+				slot.Tried = true
+				rec.Statuses[name] = slot
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(rec.Deployments)) {
+			if slot := rec.Deployments[name]; slot.open() {
+				out = append(out, slot.letter(Address{Kind: DeploymentLetter, Commit: rec.Commit, Name: name}))
+				slot.Tried = true
+				rec.Deployments[name] = slot
+			}
+		}
+	}
+	for _, number := range slices.Sorted(maps.Keys(s.Pulls)) {
+		if p := s.Pulls[number]; p.Comment.open() {
+			w := p.Comment.letter(Address{Kind: CommentLetter, Number: int64(number), Name: r.commentKey()})
+			w.Body = p.body
+			out = append(out, w)
+			if !p.Comment.Tried {
+				s.change(number, func(p *Pull) { p.Comment.Tried = true })
+			}
+		}
+	}
+	return out
+}
+
+// letter is what the slot has to write. What was confirmed and is wanted again
+// while another is on its way has to be looked at, too.
+func (s Slot) letter(to Address) Write {
+	return Write{Address: to, Content: s.Want, Unsure: s.Unsure || s.stands()}
+}
+
+// byRank orders contexts as people read them.
+func byRank(a, b string) int {
+	rank := func(context string) int {
+		return slices.Index([]string{report.KindCheck, report.KindPlan, report.KindApplied, report.KindHealth}, path.Base(context))
+	}
+	if d := rank(a) - rank(b); d != 0 {
+		return d
+	}
+	return strings.Compare(a, b)
+}
+
+// annotations are diagnostics as git hosts show them on lines.
+func annotations(found schema.Diagnostics) []sources.Annotation {
+	out := make([]sources.Annotation, 0, len(found))
+	for _, d := range found {
+		title := string(d.Code)
+		if d.Resource != (schema.Ref{}) {
+			title = strings.TrimSpace(title + " " + d.Resource.String())
+		}
+		message := d.What
+		if d.Path != "" {
+			message = d.Path + ": " + message
+		}
+		if d.Fix != "" {
+			message += "; " + d.Fix
+		}
+		out = append(out, sources.Annotation{
+			File: d.Pos.File, Line: max(d.Pos.Line, 1), Column: d.Pos.Col, Failure: d.Severity == schema.Error, Title: title, Message: message,
+		})
+	}
+	return out
+}

@@ -1,0 +1,275 @@
+package reconciler
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler/plan"
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// Open is what waits to be merged.
+type Open struct {
+	Pulls  []sources.PullRequest
+	Groups []string // heads of a merge queue's groups
+}
+
+// Job is a head to merge with the branch, to check and to plan. It is a whole
+// assignment: to do it twice is harmless.
+type Job struct {
+	Head  string
+	Pull  int // one that has this head; 0: it is a merge group's
+	Basis Basis
+	// Was is what the verdict that stands rests on, and Last its plan: it stays
+	// when nothing that it depends on has moved since. nil: there is no such verdict.
+	Was    *Basis
+	Last   *plan.Plan
+	Labels []string // of the pull request
+	// Questions to answer with the head as it would be after the merge.
+	Questions []Question
+}
+
+// same reports whether two jobs are the same work.
+func (j Job) same(other Job) bool {
+	return j.Head == other.Head && j.Basis.equal(other.Basis) && (j.Was == nil) == (other.Was == nil) &&
+		slices.EqualFunc(j.Questions, other.Questions, func(a, b Question) bool { return a.Comment == b.Comment })
+}
+
+// equal leaves the files out: they follow from the rest.
+func (b Basis) equal(other Basis) bool {
+	return b.Base == other.Base && b.Serving == other.Serving && b.Labels == other.Labels
+}
+
+// Planned is what became of a [Job].
+type Planned struct {
+	Job
+	// Stands: nothing that the verdict depends on has moved.
+	Stands bool
+	// Loaded is the merge result, when there is something to load; Err says why
+	// there is none.
+	Loaded
+	Conflicts []string // files that both sides changed
+	Protected []string // what the change lacks, a line each
+	Plan      *plan.Plan
+	Answers   map[int64]string // to the questions, by comment
+}
+
+// How patient the checks of pull requests are.
+const (
+	// patience is how long a pending status waits for the verdict: most are there
+	// before, and forges count every write.
+	patience = 500 * time.Millisecond
+	// deadline is when a pending status ends as an error, so that nobody waits
+	// for it for ever. The work goes on.
+	deadline = 10 * time.Minute
+)
+
+// pulls takes in what is known of pull requests and merge groups, and returns
+// what is to be looked at, and when to decide again.
+func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs []Job, next time.Time) {
+	for _, p := range seen.Planned {
+		r.planned(s, p, now)
+	}
+	if seen.Open == nil {
+		return nil, time.Time{}
+	}
+	heads := seen.Open.heads()
+	r.gone(s, seen.Open, now)
+	for _, h := range heads {
+		rec := s.find(h.commit)
+		if rec == nil {
+			rec = s.front(h.commit)
+			rec.Title, rec.Author = h.title, h.author
+		}
+		rec.Pulls, rec.Group = h.pulls, h.group
+		if rec.Branch {
+			continue // what is on the branch was judged as it is
+		}
+		if rec.Basis == nil {
+			next = earlier(next, r.waiting(rec, now))
+		}
+		if s.Head == "" || published != s.Good {
+			continue // there is nothing to merge with or to compare with yet
+		}
+		j := Job{Head: h.commit, Labels: h.labels, Basis: Basis{Base: s.Head, Serving: published, Labels: strings.Join(h.labels, ",")}}
+		for _, n := range h.pulls {
+			j.Pull = n
+			if p := s.Pulls[n]; p != nil {
+				j.Questions = append(j.Questions, p.Questions...)
+				j.Last = p.Report.Plan
+			}
+		}
+		switch {
+		case rec.Basis == nil || len(j.Questions) > 0:
+		case rec.Basis.equal(j.Basis):
+			continue
+		case rec.Basis.Labels == j.Basis.Labels:
+			j.Was = rec.Basis
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, next
+}
+
+// head is a commit that waits to be merged.
+type head struct {
+	commit, title, author string
+	pulls                 []int
+	group                 bool
+	labels                []string // that all its pull requests have
+}
+
+// heads returns what is open by commit, in the order of the list.
+func (o *Open) heads() []head {
+	var out []head
+	for _, p := range o.Pulls {
+		i := slices.IndexFunc(out, func(h head) bool { return h.commit == p.Head })
+		if i < 0 {
+			out = append(out, head{commit: p.Head, title: p.Title, author: p.Author, pulls: []int{p.Number}, labels: p.Labels})
+			continue
+		}
+		h := &out[i]
+		h.pulls = append(h.pulls, p.Number)
+		h.labels = slices.DeleteFunc(slices.Clone(h.labels), func(label string) bool { return !slices.Contains(p.Labels, label) })
+	}
+	for _, commit := range o.Groups {
+		if !slices.ContainsFunc(out, func(h head) bool { return h.commit == commit }) {
+			out = append(out, head{commit: commit, title: "merge group", group: true})
+		}
+	}
+	return out
+}
+
+// gone ends what was open and is not any more: a pending status that nobody
+// would end, and the life of pull requests.
+func (r rules) gone(s *State, open *Open, now time.Time) {
+	heads := map[int]string{}
+	for _, p := range open.Pulls {
+		heads[p.Number] = p.Head
+	}
+	for i := range s.Records {
+		rec := &s.Records[i]
+		if len(rec.Pulls) == 0 && !rec.Group {
+			continue
+		}
+		end := report.Closed()
+		for _, n := range rec.Pulls {
+			if head := heads[n]; head != "" {
+				end = report.Superseded(head)
+			}
+			if heads[n] == rec.Commit {
+				end = sources.Status{}
+				break
+			}
+		}
+		if rec.Group && slices.Contains(open.Groups, rec.Commit) {
+			end = sources.Status{}
+		}
+		if end.State == "" {
+			continue
+		}
+		rec.Pulls, rec.Group, rec.Since = nil, false, time.Time{}
+		for _, kind := range []string{report.KindCheck, report.KindPlan} {
+			if r.wanted(rec, kind).State == sources.Pending {
+				r.want(rec, kind, end)
+			}
+		}
+	}
+	for n, p := range s.Pulls {
+		switch _, is := heads[n]; {
+		case is && !p.Closed.IsZero():
+			s.change(n, func(p *Pull) { p.Closed = time.Time{} })
+		case !is && p.Closed.IsZero():
+			s.change(n, func(p *Pull) { p.Closed, p.Questions = now, nil })
+		}
+	}
+}
+
+// waiting says pending, or that it takes too long, of a head without a verdict.
+func (r rules) waiting(rec *Record, now time.Time) (next time.Time) {
+	if rec.Since.IsZero() {
+		rec.Since = now
+	}
+	begun, late := rec.Since.Add(patience), rec.Since.Add(deadline)
+	switch {
+	case now.Before(begun):
+		return begun
+	case rec.Result == Unread:
+		return time.Time{} // it says so already
+	case now.Before(late):
+		r.want(rec, report.KindCheck, report.Checking())
+		r.want(rec, report.KindPlan, report.Checking())
+		return late
+	}
+	r.want(rec, report.KindCheck, report.Late(deadline))
+	r.want(rec, report.KindPlan, report.Late(deadline))
+	return time.Time{}
+}
+
+// again lets a head be looked at as if it were new.
+func (r rules) again(rec *Record, now time.Time) {
+	rec.Basis, rec.Since = nil, now.Add(-patience)
+	r.waiting(rec, now)
+}
+
+// rerun lets a commit be looked at again and its statuses be written anew, also
+// when they come out as they were: the forge has taken them back.
+func (r rules) rerun(rec *Record, now time.Time) {
+	for context, slot := range rec.Statuses {
+		slot.Wrote, slot.Refused = nil, ""
+		rec.Statuses[context] = slot
+	}
+	if !rec.Branch {
+		r.again(rec, now)
+	}
+}
+
+// planned takes in a verdict about a head.
+func (r rules) planned(s *State, p Planned, now time.Time) {
+	rec := s.find(p.Head)
+	if rec == nil || rec.Branch {
+		return
+	}
+	if p.Stands {
+		rec.Basis = &p.Basis
+		return
+	}
+	rec.Title, rec.Author, rec.When = p.Revision.Title, p.Revision.Author, p.Revision.When
+	check, planned := report.Rebase(p.Conflicts), report.Rebase(p.Conflicts)
+	switch {
+	case permanent(p.Err): // its author has to do something
+		rec.Result, rec.Diagnostics, rec.Errors, rec.Warnings = Bad, nil, 0, 0
+		check, planned = report.Unmergeable(p.Err), report.Unmergeable(p.Err)
+	case p.Err != nil:
+		rec.Result = Unread
+		check, planned = report.Unread(p.Err), report.Unread(p.Err)
+	case len(p.Conflicts) > 0:
+		rec.Result, rec.Diagnostics, rec.Errors, rec.Warnings = Bad, nil, 0, 0
+	case len(p.Basis.Files) == 0:
+		rec.Result, rec.Diagnostics, rec.Errors, rec.Warnings = Good, nil, 0, 0
+		check, planned = report.Untouched(), report.Untouched()
+	default:
+		check = r.judge(rec, r.emptied(p.Loaded, s.find(s.Good)))
+		if rec.Result != Good {
+			p.Plan = nil
+		} else if len(p.Protected) > 0 {
+			check = report.Protected(p.Protected)
+		}
+		planned = report.Plan(p.Plan)
+	}
+	if p.Err == nil || permanent(p.Err) {
+		rec.Basis, rec.Since = &p.Basis, time.Time{}
+	}
+	r.want(rec, report.KindCheck, check)
+	r.want(rec, report.KindPlan, planned)
+	r.report(s, rec, p, now)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,168 @@
+package reconciler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/meshwright/meshwright/reconciler/store"
+)
+
+// journal keeps the state in a store: all but the pull requests under one key,
+// and each of them, which have plans and are large, under its own. It is the
+// loop's.
+type journal struct {
+	store   store.Store
+	version uint64
+	saved   []byte
+	pulls   map[int]kept
+}
+
+// kept is a pull request as it is stored.
+type kept struct {
+	version uint64
+	pull    *Pull // nil: forgotten
+}
+
+const (
+	stateKey  = "state"
+	pullsKeys = "pull/" // with the number
+)
+
+func (j *journal) load(ctx context.Context) (State, error) {
+	value, version, err := j.store.Get(ctx, stateKey)
+	if err != nil {
+		return State{}, fmt.Errorf("load state: %w", err)
+	}
+	j.version, j.saved, j.pulls = version, value, map[int]kept{}
+	s := State{Format: format}
+	if version > 0 {
+		if s, err = readState(value); err != nil {
+			return State{}, fmt.Errorf("load state: %w", err)
+		}
+	}
+	keys, err := j.store.List(ctx, pullsKeys)
+	if err != nil {
+		return State{}, fmt.Errorf("load state: %w", err)
+	}
+	s.Pulls = map[int]*Pull{}
+	for key := range keys {
+		value, version, err := j.store.Get(ctx, key)
+		if err != nil {
+			return State{}, fmt.Errorf("load state: %w", err)
+		}
+		number, err := strconv.Atoi(strings.TrimPrefix(key, pullsKeys))
+		if err != nil {
+			continue // nobody's
+		}
+		k := kept{version: version}
+		if k.pull = readPull(value); k.pull != nil {
+			s.Pulls[number] = k.pull
+		}
+		j.pulls[number] = k
+	}
+	return s, nil
+}
+
+// readState reads what save has written.
+func readState(value []byte) (State, error) {
+	var s State
+	if err := json.Unmarshal(value, &s); err != nil {
+		return State{}, fmt.Errorf("it is damaged: %w; remove the state directory to start from the newest commit", err)
+	}
+	if s.Format != format {
+		return State{}, fmt.Errorf("its format is %d and this meshwright knows %d; start the version that wrote it, or remove the state directory", s.Format, format)
+	}
+	if good := s.find(s.Good); s.Good != "" && (good == nil || good.Applied == nil) {
+		return State{}, fmt.Errorf("it is damaged: nothing is known of the good commit %s; remove the state directory to start from the newest commit", s.Good)
+	}
+	for _, r := range s.Records {
+		if r.Commit == "" {
+			return State{}, errors.New("it is damaged: a commit has no hash; remove the state directory to start from the newest commit")
+		}
+		for context, slot := range r.Statuses {
+			slot.Unsure = slot.Tried
+			r.Statuses[context] = slot
+		}
+	}
+	return s, nil
+}
+
+// readPull reads a pull request; nil for one that is forgotten, and for one that
+// cannot be read: it is checked anew when it is open, and its comment is found.
+func readPull(value []byte) *Pull {
+	var p Pull
+	if len(value) == 0 || json.Unmarshal(value, &p) != nil {
+		return nil
+	}
+	return &p
+}
+
+// save writes what differs from what is stored. Pull requests come first: what
+// the state says of them may rest on what they say.
+func (j *journal) save(ctx context.Context, s State) error {
+	if err := j.savePulls(ctx, s.Pulls); err != nil {
+		return err
+	}
+	value, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("save state: %w", err)
+	}
+	if string(value) == string(j.saved) {
+		return nil
+	}
+	version, err := j.set(ctx, stateKey, value, j.version)
+	if err != nil {
+		return err
+	}
+	j.version, j.saved = version, value
+	return nil
+}
+
+// savePulls writes those that are others than before: decide never changes one,
+// it puts another in its place.
+func (j *journal) savePulls(ctx context.Context, pulls map[int]*Pull) error {
+	put := func(number int, p *Pull) error {
+		var value []byte
+		if p != nil {
+			var err error
+			if value, err = json.Marshal(p); err != nil {
+				return fmt.Errorf("save pull request %d: %w", number, err)
+			}
+		}
+		version, err := j.set(ctx, pullsKeys+strconv.Itoa(number), value, j.pulls[number].version)
+		if err == nil {
+			j.pulls[number] = kept{version, p}
+		}
+		return err
+	}
+	for number, p := range pulls {
+		if j.pulls[number].pull != p {
+			if err := put(number, p); err != nil {
+				return err
+			}
+		}
+	}
+	for number, k := range j.pulls {
+		if pulls[number] == nil && k.pull != nil {
+			if err := put(number, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (j *journal) set(ctx context.Context, key string, value []byte, version uint64) (uint64, error) {
+	next, err := j.store.CompareAndSet(ctx, key, value, version)
+	if errors.Is(err, store.ErrConflict) {
+		err = fmt.Errorf("%w; is another meshwright running on this state?", err)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("save state: %w", err)
+	}
+	return next, nil
+}

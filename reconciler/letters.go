@@ -1,0 +1,102 @@
+package reconciler
+
+import "github.com/meshwright/meshwright/sources"
+
+// Kind says what a letter to the forge is.
+type Kind string
+
+// The kinds of letters.
+const (
+	StatusLetter     Kind = "status"     // of a commit
+	CommentLetter    Kind = "comment"    // on a pull request, edited in place
+	ReactionLetter   Kind = "reaction"   // to a comment
+	DeploymentLetter Kind = "deployment" // of a commit
+)
+
+// Address is where a letter goes. Of the letters to one address only the newest
+// counts.
+type Address struct {
+	Kind   Kind
+	Commit string // of a status or a deployment
+	Number int64  // a comment's pull request; the comment that a reaction is to
+	Name   string // the status's context, the comment's key, the reaction, the deployment's environment
+}
+
+// Content is what a letter says, as far as the state keeps it.
+type Content struct {
+	sources.Status
+	// Digest stands for what is too long to keep: a comment's body, the
+	// annotations of a status.
+	Digest string `json:"digest,omitempty"`
+}
+
+// equal ignores the link: it depends on how this daemon is reached, and nobody
+// wants old statuses written anew for that.
+func equal(a, b Content) bool {
+	return a.State == b.State && a.Description == b.Description && a.Digest == b.Digest
+}
+
+// some reports whether there is anything to say.
+func (c Content) some() bool { return c.State != "" || c.Digest != "" }
+
+// Write is one letter to write.
+type Write struct {
+	Address
+	Content
+	Body   string // of a comment
+	Unsure bool   // look at what stands first
+}
+
+// Written is what the forge answered to a [Write].
+type Written struct {
+	Write
+	Stood   bool  // it stood there already
+	Refused error // the forge will never take it
+}
+
+// Slot is one letter. Want is what should stand; it is outstanding until the
+// forge has confirmed it.
+type Slot struct {
+	Want Content `json:"want"`
+	// Tried is an intent, saved before it is carried out: what may stand there
+	// unconfirmed.
+	Tried bool     `json:"tried,omitempty"`
+	Wrote *Content `json:"wrote,omitempty"`
+	// Unsure: an earlier process tried and did not live to tell; look at what
+	// stands before writing.
+	Unsure bool `json:"-"`
+	// Refused is why the forge will never take Want.
+	Refused string `json:"refused,omitempty"`
+}
+
+// open reports whether the slot still has something to write.
+func (s Slot) open() bool {
+	return s.Want.some() && s.Refused == "" && (s.Tried || !s.stands())
+}
+
+// stands reports whether what was last confirmed is what is wanted.
+func (s Slot) stands() bool {
+	return s.Wrote != nil && equal(*s.Wrote, s.Want)
+}
+
+// wanting is the slot with another content; what is wanted already stays as it
+// is.
+func (s Slot) wanting(c Content) Slot {
+	if s.Want.some() && equal(s.Want, c) {
+		return s
+	}
+	s.Want, s.Refused = c, ""
+	return s
+}
+
+// answered is the slot after the forge's answer to a letter from it.
+func (s Slot) answered(w Written) Slot {
+	s.Tried, s.Unsure = false, false
+	switch {
+	case w.Refused == nil:
+		s.Wrote = &w.Content
+	case equal(s.Want, w.Content):
+		s.Refused = w.Refused.Error()
+	}
+	return s
+}

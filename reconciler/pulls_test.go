@@ -1,0 +1,441 @@
+package reconciler_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// open makes a commit on the branch's newest the head of a pull request.
+func (w *world) open(number int, files map[string]string) string {
+	head := w.branch.files(files)
+	w.pull(sources.PullRequest{Number: number, Head: head, Base: "main", Title: fmt.Sprint("change ", number)})
+	return head
+}
+
+// pull opens a pull request, or puts it in the place of what it was.
+func (w *world) pull(p sources.PullRequest) {
+	w.forge.set(func(f *fakeForge) {
+		f.open = slices.DeleteFunc(slices.Clone(f.open), func(old sources.PullRequest) bool { return old.Number == p.Number })
+		f.open = append(f.open, p)
+	})
+}
+
+func (w *world) closed(number int) {
+	w.forge.set(func(f *fakeForge) {
+		f.open = slices.DeleteFunc(slices.Clone(f.open), func(p sources.PullRequest) bool { return p.Number == number })
+	})
+}
+
+// merge makes a merge commit of a pull request the branch's newest.
+func (w *world) merge(t *testing.T, number int) string {
+	t.Helper()
+	i := slices.IndexFunc(w.forge.open, func(p sources.PullRequest) bool { return p.Number == number })
+	tip := w.branch.tip
+	m, err := w.branch.Merge(t.Context(), tip, w.forge.open[i].Head)
+	if err != nil || m.Revision == nil {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	commit := w.branch.files(textsOf(t, m.Revision.Files))
+	w.forge.set(func(f *fakeForge) { f.merged[commit] = number })
+	w.closed(number)
+	w.branch.reset(commit)
+	return commit
+}
+
+func textsOf(t *testing.T, files fs.FS) map[string]string {
+	t.Helper()
+	texts := map[string]string{}
+	names, err := fs.Glob(files, "*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		b, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(b)
+	}
+	return texts
+}
+
+// status is what stands beside a commit.
+func (w *world) status(commit, kind string) string {
+	w.forge.mu.Lock()
+	defer w.forge.mu.Unlock()
+	st := w.forge.standing[commit]["meshwright/"+kind]
+	return string(st.State) + ": " + st.Description
+}
+
+// verdict is the first line of our comment on a pull request.
+func (w *world) verdict(number int) string {
+	w.forge.mu.Lock()
+	defer w.forge.mu.Unlock()
+	line, _, _ := strings.Cut(w.forge.comments[fmt.Sprintf("%d/pull", number)], "\n")
+	return line
+}
+
+// stands holds what stands beside a commit to what should.
+func (w *world) stands(t *testing.T, commit, kind, want string) {
+	t.Helper()
+	if got := w.status(commit, kind); got != want {
+		t.Errorf("%s of %.7s is %q, want %q", kind, commit, got, want)
+	}
+}
+
+// TestPullRequestStory: a mistake is red with its line, its fix green in the
+// same comment; the merge is applied, and the comment has the last word.
+func TestPullRequestStory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.push("good one")
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		w.forge.take()
+
+		bad := w.open(7, map[string]string{"mesh.txt": "bad weight is 101"})
+		d.Poke()
+		after(10 * time.Second)
+		w.stands(t, bad, "check", "failure: mesh.txt:1: error: weight is 101")
+		w.stands(t, bad, "plan", "failure: no plan: the check failed")
+		if got := w.verdict(7); !strings.Contains(got, "1 error") {
+			t.Errorf("the comment begins with %q", got)
+		}
+
+		fixed := w.open(7, map[string]string{"mesh.txt": "good two"})
+		d.Poke()
+		after(10 * time.Second)
+		w.stands(t, fixed, "check", "success: 1 resource")
+		expect(t, "comments", w.forge.edits, "7/pull", "7/pull")
+		if got := w.forge.comments["7/pull"]; !strings.Contains(got, bad[:7]) || strings.Contains(w.verdict(7), "error") {
+			t.Errorf("the comment does not tell of the fix and what was before: %s", got)
+		}
+
+		merged := w.merge(t, 7)
+		d.Poke()
+		after(2 * time.Minute)
+		w.stands(t, merged, "applied", "success: 3/3 proxies in 140 ms")
+		if got := w.verdict(7); !strings.Contains(got, "Merged as "+merged[:7]) {
+			t.Errorf("the last word is %q", got)
+		}
+		// Nothing was pending, for all was there at once: two finals for each head,
+		// check and applied of the merge; the comment made, and edited twice.
+		if lines := w.forge.take(); len(lines) != 6 || len(w.forge.edits) != 3 {
+			t.Errorf("written: %q, comments %q", lines, w.forge.edits)
+		}
+		if v := d.View().Pulls; len(v) != 1 || v[0].Open || v[0].Report.After == nil || len(v[0].Report.Past) != 1 {
+			t.Errorf("the view does not tell: %+v", v)
+		}
+	})
+}
+
+func TestConflictThenRebase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.push("good one")
+		head := w.open(7, map[string]string{"mesh.txt": "good two"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		w.stands(t, head, "check", "success: 1 resource")
+		w.branch.push("good three")
+		d.Poke()
+		after(time.Minute)
+		w.stands(t, head, "check", "failure: needs a rebase: mesh.txt changed on both sides")
+		w.stands(t, head, "plan", "failure: needs a rebase: mesh.txt changed on both sides")
+		rebased := w.open(7, map[string]string{"mesh.txt": "good four"})
+		d.Poke()
+		after(time.Minute)
+		w.stands(t, rebased, "check", "success: 1 resource")
+	})
+}
+
+// TestUntouched: a pull request about something else is green at once and gets
+// no comment, also as a draft, from a fork, or in a merge queue.
+func TestUntouched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.push("good one")
+		other := w.branch.commit("good one")
+		w.pull(sources.PullRequest{Number: 7, Head: other, Draft: true, Fork: true})
+		group := w.branch.commit("good one")
+		w.forge.groups = []string{group}
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		for _, head := range []string{other, group} {
+			w.stands(t, head, "check", "success: no mesh changes")
+			w.stands(t, head, "plan", "success: no mesh changes")
+		}
+		if len(w.forge.edits) > 0 {
+			t.Errorf("comments on %q", w.forge.edits)
+		}
+		expect(t, "loads", w.loads, "good one")
+		if v := d.View().Pulls; len(v) != 1 || !v[0].Draft || v[0].Report != nil {
+			t.Errorf("the view does not tell: %+v", v)
+		}
+	})
+}
+
+// TestOnlyWhatMovedIsPlannedAgain: when the branch and what is served move, only
+// the pull requests that depend on it are loaded again.
+func TestOnlyWhatMovedIsPlannedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		all := map[string]string{"a.txt": "good a", "b.txt": "good b", "mesh.txt": "good one"}
+		with := func(name, text string) map[string]string {
+			files := maps.Clone(all)
+			files[name] = text
+			return files
+		}
+		w.branch.reset(w.branch.files(all))
+		a, b := w.open(1, with("a.txt", "good a2")), w.open(2, with("b.txt", "good b2"))
+		bad := w.open(3, with("b.txt", "bad b3"))
+		group := w.branch.files(with("a.txt", "good a2"))
+		w.forge.groups = []string{group}
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		loads := len(w.loads)
+		w.forge.take()
+
+		w.branch.reset(w.branch.files(with("mesh.txt", "good two")))
+		d.Poke()
+		after(time.Minute)
+		// Beside the branch: the one whose check failed, for it may be mended now,
+		// and the group, of which no plan is kept.
+		expect(t, "loads", sorted(w.loads[loads:]), "good a2; good b; good two", "good a; bad b3; good two", "good a; good b; good two")
+		for _, line := range w.forge.take() {
+			if strings.HasPrefix(line, a[:7]) || strings.HasPrefix(line, b[:7]) || strings.HasPrefix(line, bad[:7]) {
+				t.Errorf("written again: %s", line)
+			}
+		}
+		for _, p := range d.View().Pulls {
+			if again := p.Report.Serving == w.branch.tip; again != (p.Number == 3) {
+				t.Errorf("pull request %d was planned again: %t", p.Number, again)
+			}
+		}
+
+		loads = len(w.loads)
+		all["mesh.txt"] = "good two"
+		w.branch.reset(w.branch.files(with("a.txt", "good a4")))
+		d.Poke()
+		after(time.Minute)
+		w.stands(t, a, "check", "failure: needs a rebase: a.txt changed on both sides")
+		w.stands(t, b, "check", "success: 3 resources")
+		expect(t, "loads", sorted(w.loads[loads:]), "good a4; bad b3; good two", "good a4; good b; good two")
+	})
+}
+
+// slowLoad holds up what it is told to.
+type slowLoad struct {
+	load reconciler.Load
+	gate chan struct{} // closed: nothing is held up
+}
+
+func (s slowLoad) Load(ctx context.Context, files fs.FS) (*schema.Result, error) {
+	select {
+	case <-s.gate:
+		return s.load(ctx, files)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// slow makes pull requests slow to load until the gate is closed.
+func (w *world) slow(t *testing.T) (*daemon, chan struct{}) {
+	t.Helper()
+	cfg, wake := w.config()
+	gate := make(chan struct{})
+	cfg.LoadPull = slowLoad{w.load, gate}.Load
+	return run(t, cfg, wake), gate
+}
+
+// TestPendingEnds: pending at once, an error when it takes too long, and the
+// verdict when it is there.
+func TestPendingEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.push("good one")
+		d, gate := w.slow(t)
+		defer d.end(t)
+		after(time.Minute)
+		head := w.open(7, map[string]string{"mesh.txt": "good two"})
+		d.Poke()
+		after(2 * time.Second)
+		w.stands(t, head, "check", "pending: merging with the branch, checking, planning")
+		w.stands(t, head, "plan", "pending: merging with the branch, checking, planning")
+		if c := d.View().Commits[0]; c.Commit != head || c.Result != reconciler.Awaited {
+			t.Errorf("the view does not tell: %+v", c)
+		}
+		after(10 * time.Minute)
+		w.stands(t, head, "check", "error: no verdict within 10 min 0 s: see the daemon's log; it is tried on")
+		w.stands(t, head, "plan", "error: no verdict within 10 min 0 s: see the daemon's log; it is tried on")
+		close(gate)
+		after(time.Minute)
+		w.stands(t, head, "check", "success: 1 resource")
+		if n := len(w.forge.take()); n != 2+6 {
+			t.Errorf("%d statuses written", n)
+		}
+	})
+}
+
+// TestPendingOfWhatIsGone: a head that is closed or replaced while it is pending
+// ends, and one that comes back is checked.
+func TestPendingOfWhatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.push("good one")
+		closed, forced := w.open(7, map[string]string{"mesh.txt": "good two"}), w.open(8, map[string]string{"mesh.txt": "good three"})
+		d, gate := w.slow(t)
+		defer d.end(t)
+		after(10 * time.Second)
+		w.closed(7)
+		next := w.open(8, map[string]string{"mesh.txt": "good four"})
+		d.Poke()
+		after(10 * time.Second)
+		w.stands(t, closed, "check", "error: closed before it was checked")
+		w.stands(t, closed, "plan", "error: closed before it was checked")
+		w.stands(t, forced, "check", "error: superseded by "+next[:7])
+		w.stands(t, next, "check", "pending: merging with the branch, checking, planning")
+		w.pull(sources.PullRequest{Number: 7, Head: closed})
+		d.Poke()
+		after(10 * time.Second)
+		w.stands(t, closed, "check", "pending: merging with the branch, checking, planning")
+		close(gate)
+		after(time.Minute)
+		w.stands(t, closed, "check", "success: 1 resource")
+		w.stands(t, next, "check", "success: 1 resource")
+		w.stands(t, forced, "plan", "error: superseded by "+next[:7])
+	})
+}
+
+// TestProtected: a change that lacks a label is red though it is valid, with a
+// plan, and turns green when the label comes; the branch's rules hold.
+func TestProtected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.protect = []schema.Protection{{Paths: []string{"mesh.txt"}, Label: "mesh-owners", Why: "it is everybody's"}}
+		w.branch.push("good one")
+		head := w.open(7, map[string]string{"mesh.txt": "good two"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		w.stands(t, head, "check", "failure: needs label mesh-owners: mesh.txt: it is everybody's")
+		if got := w.status(head, "plan"); !strings.HasPrefix(got, "success: 1 resource") {
+			t.Errorf("plan: %s", got)
+		}
+		if got := w.verdict(7); !strings.Contains(got, "Needs a label") {
+			t.Errorf("the comment begins with %q", got)
+		}
+		w.pull(sources.PullRequest{Number: 7, Head: head, Labels: []string{"mesh-owners", "nice"}})
+		d.Poke()
+		after(time.Minute)
+		w.stands(t, head, "check", "success: 1 resource")
+		if got := w.verdict(7); strings.Contains(got, "label") {
+			t.Errorf("the comment begins with %q", got)
+		}
+	})
+}
+
+// TestAnUnmergeableHead is its author's to mend: it is told at once, and not
+// tried for ever.
+func TestAnUnmergeableHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.push("good one")
+		w.branch.unmergeable = &sources.Permanent{Err: errors.New("they have no common history; rebase it onto the branch")}
+		head := w.open(7, map[string]string{"mesh.txt": "good two"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Hour)
+		w.stands(t, head, "check", "failure: they have no common history; rebase it onto the branch")
+		if w.branch.merges != 1 {
+			t.Errorf("merged %d times", w.branch.merges)
+		}
+	})
+}
+
+// TestManyHeads: of a pull request's past its comment keeps ten.
+func TestManyHeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.push("good one")
+		d := w.start(t)
+		defer d.end(t)
+		for i := range 15 {
+			w.open(7, map[string]string{"mesh.txt": fmt.Sprint("good ", i)})
+			d.Poke()
+			after(10 * time.Second)
+		}
+		if past := d.View().Pulls[0].Report.Past; len(past) != 10 || past[0].Verdict == "" {
+			t.Errorf("the past: %+v", past)
+		}
+	})
+}
+
+// TestRerun: a check that somebody asks for again is written anew, though it
+// comes out as it was; of a head and of a commit of the branch.
+func TestRerun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		base := w.branch.push("good one")
+		head := w.open(7, map[string]string{"mesh.txt": "bad two"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		w.forge.take()
+		loads := len(w.loads)
+		d.Again(head)
+		after(10 * time.Second)
+		lines := w.forge.take()
+		if len(w.loads) != loads+1 || !slices.Contains(lines, "c000002 meshwright/check failure: mesh.txt:1: error: two") {
+			t.Errorf("%d loads, written: %q", len(w.loads)-loads, lines)
+		}
+		d.Again(base)
+		d.Again("nobody knows it")
+		after(10 * time.Second)
+		expect(t, "statuses", w.forge.take(),
+			"c000001 meshwright/check success: 1 resource",
+			"c000001 meshwright/applied success: 3/3 proxies in 140 ms")
+	})
+}
+
+func TestAnnotations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.forge.annotations = true
+		w.branch.push("good one")
+		bad := map[string]string{"mesh.txt": "warn one"}
+		for i := range 60 {
+			bad[fmt.Sprintf("f%02d.txt", i)] = "bad weight"
+		}
+		head := w.open(7, bad)
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		got := w.forge.standing[head]["meshwright/check"].Annotations
+		if len(got) != 50 || !got[0].Failure || got[0].File != "f00.txt" || got[0].Line != 1 || got[0].Message != "weight" {
+			t.Fatalf("%d annotations: %+v", len(got), got[:min(1, len(got))])
+		}
+		if plan := w.forge.standing[head]["meshwright/plan"].Annotations; len(plan) > 0 {
+			t.Errorf("the plan has annotations: %+v", plan)
+		}
+		if c := d.View().Commits[0]; c.Errors != 60 || c.Warnings != 1 || len(c.Diagnostics) != 50 {
+			t.Errorf("%d errors, %d warnings, %d kept", c.Errors, c.Warnings, len(c.Diagnostics))
+		}
+	})
+}
