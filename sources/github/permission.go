@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/meshwright/meshwright/sources"
 )
 
 // writerFor is how long an answer to [Client.MayWrite] counts.
@@ -18,8 +20,10 @@ type writer struct {
 }
 
 // MayWrite reports whether an account may write to the repository, by whatever
-// way it has come to that. An answer counts for a minute. Gitea answers
-// administrators of the repository only.
+// way it has come to that. An answer counts for a minute.
+//
+// [sources.Permanent]: Gitea tells administrators of the repository only, and we
+// are none.
 func (c *Client) MayWrite(ctx context.Context, login string) (bool, error) {
 	if !namePattern.MatchString(strings.TrimSuffix(login, "[bot]")) {
 		return false, nil
@@ -37,7 +41,7 @@ func (c *Client) MayWrite(ctx context.Context, login string) (bool, error) {
 	}
 	_, err := c.call(ctx, http.MethodGet, c.at("/collaborators/%s/permission", login), nil, &answer, "")
 	if r, _ := errors.AsType[*refusal](err); c.gitea && is(err, http.StatusForbidden) {
-		return false, fmt.Errorf("%s; make the daemon's account an administrator of %s, or it cannot know whose commands count", r.text, c.name)
+		return false, &sources.Permanent{Err: fmt.Errorf("%s; make the daemon's account an administrator of %s, or it cannot know whose commands count", r.text, c.name)}
 	}
 	if err != nil && !is(err, http.StatusNotFound) { // not found: no such account
 		return false, err

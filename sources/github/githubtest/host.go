@@ -86,6 +86,25 @@ func userOf(login string) User {
 	return User{Login: login, ID: int64(sum[0])<<8 | int64(sum[1]), Type: kind}
 }
 
+// Meet sets Front while requests may be under way; nil lets all through.
+func (h *Host) Meet(front func(*http.Request) (*http.Response, error)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.Front = front
+}
+
+// Lose sets Back while requests may be under way; nil loses nothing.
+func (h *Host) Lose(back func(*http.Request, *http.Response) (*http.Response, error)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.Back = back
+}
+
+// Down is a Front that answers nothing well.
+func Down(*http.Request) (*http.Response, error) {
+	return Answer(http.StatusBadGateway, "<html><h1>Unicorn!</h1></html>"), nil
+}
+
 // Grant gives an account a token. That of an app, NAME[bot], may not ask whose it
 // is.
 func (h *Host) Grant(token, login string) {
@@ -250,17 +269,18 @@ func cmpOr(n, otherwise int) int {
 func (h *Host) RoundTrip(r *http.Request) (*http.Response, error) {
 	h.mu.Lock()
 	h.calls = append(h.calls, r.Method+" "+strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/api/v3"), "/repos/"+h.repo))
+	front, back := h.Front, h.Back
 	h.mu.Unlock()
 	var resp *http.Response
 	var err error
-	if h.Front != nil {
-		resp, err = h.Front(r)
+	if front != nil {
+		resp, err = front(r)
 	}
 	if resp == nil && err == nil {
 		resp = h.answer(r)
 	}
-	if err == nil && h.Back != nil {
-		resp, err = h.Back(r, resp)
+	if err == nil && back != nil {
+		resp, err = back(r, resp)
 	}
 	if resp != nil {
 		resp.Request = r
