@@ -84,7 +84,8 @@ func set(n *node) *node {
 
 // pairs says which items of two lists are the same: the index on each side, -1
 // where it has none; in the order of the new list, then what is gone. Items that
-// nothing names are the same where they are equal, or else stand in one place.
+// nothing names are the same where they are equal, or else stand in one place; a
+// single one that has another name is still the same.
 func pairs(was, is []*node) [][2]int {
 	named, name := true, label
 	if !distinct(was) || !distinct(is) {
@@ -108,8 +109,9 @@ func pairs(was, is []*node) [][2]int {
 			gone = append(gone, i)
 		}
 	}
+	come := len(is) - len(was) + len(gone)
 	for i := range out {
-		if out[i][0] < 0 && !named && len(gone) > 0 {
+		if out[i][0] < 0 && len(gone) > 0 && (!named || come == 1 && len(gone) == 1) {
 			out[i][0], gone = gone[0], gone[1:]
 		}
 	}

@@ -23,6 +23,7 @@ type commands struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Check     checkCmd     `cmd:"" help:"Load and validate a tree of specs."`
+	Plan      planCmd      `cmd:"" help:"Say what a change of the specs would do to live traffic: routes, proxies, risks."`
 	Xds       xdsCmd       `cmd:"" help:"Print the xDS resources that a proxy would get, as JSON."`
 	Route     routeCmd     `cmd:"" help:"Explain which route a request takes and which virtual nodes get which share."`
 	Bootstrap bootstrapCmd `cmd:"" help:"Print the bootstrap of an Envoy or of a proxyless gRPC client."`

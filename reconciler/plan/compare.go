@@ -86,7 +86,8 @@ func renamed[T any](gone, come []*T, key func(*T) string) iter.Seq2[*T, *T] {
 		for _, was := range gone {
 			var is *T
 			if i := slices.IndexFunc(left, func(o *T) bool { return key(o) == key(was) }); i >= 0 {
-				is, left = left[i], slices.Delete(left, i, i+1)
+				is = left[i]
+				left = slices.Delete(left, i, i+1)
 			}
 			if !yield(was, is) {
 				return

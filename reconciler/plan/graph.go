@@ -197,7 +197,7 @@ func lastRoute(r *schema.VirtualRouter) (last *schema.Route) {
 		}
 		a := asksOf(route)
 		switch {
-		case len(a.paths) == 0 && a.method == "" && len(a.header) == 0 && a.query == "":
+		case len(a.paths) == 0 && a.method == "" && len(a.header) == 0 && len(a.query) == 0:
 			length = 0
 		case len(a.paths) > 0 && a.paths[0].open:
 			length = len(a.paths[0].text)

@@ -23,7 +23,7 @@ const trials = 20_000
 // together with each other route of its table, and the proxies of both sides
 // are asked.
 func (c *change) moves() (_ []Move, all bool) {
-	m := &mover{change: c, left: trials, found: map[[3]string]int{}}
+	m := &mover{change: c, left: trials, found: map[[3]string]bool{}}
 	for _, key := range c.reached(schema.KindVirtualService) {
 		m.service(schema.Ref{Kind: schema.KindVirtualService, Key: key})
 	}
@@ -44,7 +44,7 @@ type mover struct {
 	*change
 	left  int
 	moves []Move
-	found map[[3]string]int // by identity and routes: the index in moves
+	found map[[3]string]bool // by identity and routes
 }
 
 // asked is a proxy on both sides.
@@ -82,10 +82,24 @@ func (m *mover) try(a *asked, r request) {
 	}
 	move := Move{From: a.id, Request: r.String(), Before: winner(was), After: winner(is)}
 	key := [3]string{a.id.String(), move.Before, move.After}
-	if _, known := m.found[key]; !known {
-		m.found[key] = len(m.moves)
+	if !m.found[key] {
+		m.found[key] = true
 		m.moves = append(m.moves, move)
+		if move.After == "" {
+			m.lost[move] = m.named(cmp.Or(was.GatewayRoute, was.Router, was.Service))
+		}
 	}
+}
+
+// named is the resource of a ref as an explanation writes it; of the new side,
+// if it is there.
+func (m *mover) named(ref string) schema.Resource {
+	for r := range m.near() {
+		if r.String() == ref {
+			return cmp.Or(m.to.Spec.Find(r), m.from.Spec.Find(r))
+		}
+	}
+	return nil
 }
 
 // matched reports whether a route takes the request.
@@ -132,6 +146,8 @@ func (m *mover) same(was, is *translate.Explanation) bool {
 	switch {
 	case was.Service != is.Service && was.GatewayRoute != "":
 		return true // the gateway route leads elsewhere: its traffic says so
+	case was.Service == is.Service && was.Route == "" && is.Route == "":
+		return true // none behind it takes it, on either side
 	case v == nil || now == nil || v.AWSName != now.AWSName && v.Ref != now.Ref:
 		return false
 	}
@@ -237,6 +253,7 @@ func (m *mover) backends(key schema.Key) {
 		return
 	}
 	before, after := m.from.Spec.BackendsOf(was), m.to.Spec.BackendsOf(is)
+	known := len(m.moves)
 	var a *asked
 	try := func(s *schema.Spec, all, others []schema.BackendLink) {
 		for _, b := range all {
@@ -255,6 +272,9 @@ func (m *mover) backends(key schema.Key) {
 		}
 	}
 	try(m.from.Spec, before, after)
+	for _, move := range m.moves[known:] {
+		delete(m.lost, move) // it is told of the backend
+	}
 	try(m.to.Spec, after, before)
 }
 
@@ -274,7 +294,7 @@ func (m *mover) gateway(key schema.Key) {
 		return
 	}
 	both(before, after, func(r request) {
-		r.host = cmp.Or(r.host, "other.example")
+		r.host = cmp.Or(r.host, "elsewhere")
 		m.try(a, r)
 	})
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"maps"
+	"path"
 	"slices"
 
 	"github.com/meshwright/meshwright/schema"
@@ -33,7 +34,7 @@ func (s Side) whole(prev *translate.Snapshot) Side {
 func New(from, to Side, seen Observed) *Plan {
 	from = from.whole(nil)
 	to = to.whole(from.State)
-	c := &change{from: from, to: to, seen: seen, ops: map[schema.Ref]schema.Op{}}
+	c := &change{from: from, to: to, seen: seen, ops: map[schema.Ref]schema.Op{}, lost: map[Move]schema.Resource{}}
 	var refs []schema.Ref
 	for _, d := range schema.Diff(from.Spec, to.Spec) {
 		c.diff = append(c.diff, d)
@@ -71,6 +72,8 @@ type change struct {
 	ops      map[schema.Ref]schema.Op // of diff
 	// reach are the resources, of either side, that may mean something else.
 	reach map[schema.Ref]bool
+	// lost are the requests that no route takes any more, with what took them.
+	lost map[Move]schema.Resource
 }
 
 // sides are both, in their order.
@@ -170,4 +173,22 @@ func (c *change) around() []schema.Ref {
 	}
 	slices.SortFunc(around, schema.Ref.Compare)
 	return around
+}
+
+// Within names the plan's files from outside of the folder that they are in.
+func (p *Plan) Within(folder string) {
+	outside := func(at *schema.Pos) {
+		if at.File != "" {
+			at.File = path.Join(folder, at.File)
+		}
+	}
+	for i := range p.Resources {
+		outside(&p.Resources[i].Pos)
+		for j := range p.Resources[i].Fields {
+			outside(&p.Resources[i].Fields[j].Pos)
+		}
+	}
+	for i := range p.Risks {
+		outside(&p.Risks[i].Pos)
+	}
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -58,23 +59,23 @@ type asks struct {
 	key     string // equal for routes that ask for the same, of one name
 	kind    schema.Protocol
 	host    string // an example; empty: any
-	paths   []path
-	method  string // empty: any
-	query   string
-	header  map[string]string // that a request has to have
+	paths   []pathway
+	method  string            // empty: any
+	query   map[string]string // parameters that a request has to have
+	header  map[string]string // that it has to have
 	without map[string]string // that it must not have, or not so
 }
 
-// path is an example of one: whether more may follow it, or quite another may be
+// pathway is an example of one: whether more may follow it, or quite another may be
 // in its place.
-type path struct {
+type pathway struct {
 	text  string
 	open  bool
 	loose bool
 }
 
 // meets reports whether one path may be among those that the other stands for.
-func (p path) meets(o path) bool {
+func (p pathway) meets(o pathway) bool {
 	return p.loose || o.loose || p.text == o.text || p.open && strings.HasPrefix(o.text, p.text) || o.open && strings.HasPrefix(p.text, o.text)
 }
 
@@ -116,24 +117,25 @@ func (a *asks) http(m *schema.HTTPMatch) {
 	a.method = m.Method
 	switch {
 	case m.Path != nil && m.Path.Exact != "":
-		a.paths = []path{{text: m.Path.Exact}}
+		a.paths = []pathway{{text: m.Path.Exact}}
 	case m.Path != nil && m.Path.Regex != "":
 		if text, ok := example(m.Path.Regex); ok && strings.HasPrefix(text, "/") {
-			a.paths = []path{{text: text, loose: true}}
+			a.paths = []pathway{{text: text, loose: true}}
 		}
 	case m.Prefix != "" && m.Prefix != "/":
-		a.paths = []path{{text: m.Prefix, open: true}}
+		a.paths = []pathway{{text: m.Prefix, open: true}}
 	}
 	a.headers(m.Headers)
-	var query []string
 	for _, q := range m.QueryParameters {
-		value := "1"
+		value := unusual
 		if q.Match != nil {
 			value = q.Match.Exact
 		}
-		query = append(query, q.Name+"="+value)
+		if a.query == nil {
+			a.query = map[string]string{}
+		}
+		a.query[q.Name] = value
 	}
-	a.query = strings.Join(query, "&")
 }
 
 func (a *asks) grpc(m *schema.GRPCMatch) {
@@ -141,9 +143,9 @@ func (a *asks) grpc(m *schema.GRPCMatch) {
 	a.header = map[string]string{"content-type": "application/grpc"}
 	switch {
 	case m.ServiceName != "" && m.MethodName != "":
-		a.paths = []path{{text: "/" + m.ServiceName + "/" + m.MethodName}}
+		a.paths = []pathway{{text: "/" + m.ServiceName + "/" + m.MethodName}}
 	case m.ServiceName != "":
-		a.paths = []path{{text: "/" + m.ServiceName + "/", open: true}}
+		a.paths = []pathway{{text: "/" + m.ServiceName + "/", open: true}}
 	}
 	a.headers(m.Metadata)
 }
@@ -152,7 +154,7 @@ func (a *asks) grpc(m *schema.GRPCMatch) {
 // another one.
 func (a *asks) headers(matches []schema.HeaderMatch) {
 	for _, h := range matches {
-		name, value := strings.ToLower(h.Name), "1"
+		name, value := strings.ToLower(h.Name), unusual
 		if v := h.Match; v != nil {
 			switch {
 			case v.Exact != "":
@@ -193,8 +195,12 @@ func (a asks) meets(o asks) bool {
 	if a.host != o.host && a.host != "" && o.host != "" && !suffix(a.host, o.host) && !suffix(o.host, a.host) {
 		return false
 	}
-	return len(a.paths) == 0 || len(o.paths) == 0 || slices.ContainsFunc(a.paths, func(p path) bool { return slices.ContainsFunc(o.paths, p.meets) })
+	return len(a.paths) == 0 || len(o.paths) == 0 || slices.ContainsFunc(a.paths, func(p pathway) bool { return slices.ContainsFunc(o.paths, p.meets) })
 }
+
+// unusual is a value that no condition asks for by chance: where a thing has only
+// to be there, another route that asks for a value of it must not get in between.
+const unusual = "any"
 
 // then is what a gateway route and a route behind it ask for together. The path
 // is rewritten in between: both ways to write it are tried.
@@ -207,16 +213,14 @@ func (a asks) then(inner asks) asks {
 	if out.method == "" {
 		out.method = inner.method
 	}
-	if out.query == "" {
-		out.query = inner.query
-	}
+	out.query = merged(inner.query, a.query)
 	out.header, out.without = merged(inner.header, a.header), merged(inner.without, a.without)
 	out.paths = slices.Clone(a.paths)
 	for _, p := range inner.paths {
 		out.paths = append(out.paths, p)
 		for _, o := range a.paths {
 			if o.open {
-				out.paths = append(out.paths, path{strings.TrimSuffix(o.text, "/") + p.text, p.open, p.loose})
+				out.paths = append(out.paths, pathway{strings.TrimSuffix(o.text, "/") + p.text, p.open, p.loose})
 			}
 		}
 	}
@@ -236,17 +240,8 @@ func merged(a, b map[string]string) map[string]string {
 // requests makes examples of the routes that are not on both sides: of each
 // alone, and together with each other, the plainest first.
 func requests(before, after []asks, try func(request)) {
-	methods := map[string]bool{}
-	for _, r := range slices.Concat(before, after) {
-		methods[r.method] = true
-	}
-	unusual := "" // a method that no route asks for
-	for _, m := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
-		if !methods[m] {
-			unusual = m
-			break
-		}
-	}
+	all := slices.Concat(before, after)
+	w := wordsOf(all)
 	has := func(all []asks, a asks) bool {
 		return slices.ContainsFunc(all, func(o asks) bool { return o.key == a.key })
 	}
@@ -262,8 +257,8 @@ func requests(before, after []asks, try func(request)) {
 		}
 	}
 	tried := map[string]bool{}
-	each := func(a asks, others ...asks) {
-		a.examples(others, unusual, func(r request) {
+	each := func(a, o asks) {
+		a.examples(o, w, func(r request) {
 			if key := fmt.Sprint(r); !tried[key] {
 				tried[key] = true
 				try(r)
@@ -271,10 +266,10 @@ func requests(before, after []asks, try func(request)) {
 		})
 	}
 	for _, a := range differ {
-		each(a)
+		each(a, asks{})
 	}
 	for _, a := range differ {
-		for _, o := range slices.Concat(before, after) {
+		for _, o := range all {
 			if a.meets(o) {
 				each(a, o)
 			}
@@ -282,66 +277,105 @@ func requests(before, after []asks, try func(request)) {
 	}
 }
 
-// examples makes requests that match, as far as they can also what others ask
-// for.
-func (a asks) examples(others []asks, unusual string, try func(request)) {
-	paths := slices.Clone(a.paths)
-	if len(paths) == 0 {
-		paths = []path{{text: "/", open: true}}
-	}
-	r := request{host: a.host, method: a.method, kind: a.kind, header: a.header}
-	queries := []string{a.query}
-	var present map[string]string // that inverted conditions want absent
-	for _, o := range others {
-		if r.host == "" || strings.HasPrefix(r.host, "x") && o.host != "" && strings.HasSuffix(o.host, r.host[1:]) {
-			r.host = o.host
-		}
-		if r.method == "" {
-			r.method = o.method
-		}
-		r.header = merged(o.header, r.header)
-		for _, p := range o.paths {
-			if !slices.Contains(paths, p) {
-				paths = append(paths, p)
+// words are what the routes of a table speak of: where two of them meet, a third
+// may get in between unless a thing it speaks of is otherwise.
+type words struct {
+	method        string // that none of them asks for
+	header, query []word
+}
+
+// word is a value of a header or parameter; empty: it is not there.
+type word struct{ name, value string }
+
+func wordsOf(all []asks) (w words) {
+	methods, header, query := map[string]bool{}, map[word]bool{}, map[word]bool{}
+	note := func(words map[word]bool, of map[string]string) {
+		for name, value := range of {
+			if name != "content-type" {
+				words[word{name, value}], words[word{name, unusual}], words[word{name, ""}] = true, true, true
 			}
 		}
-		if o.query != "" {
-			queries = append(queries, strings.TrimPrefix(a.query+"&"+o.query, "&"))
-		}
-		present = merged(present, o.without)
 	}
-	present = maps.Clone(present)
-	for name := range a.without {
-		if _, wanted := a.header[name]; !wanted {
-			delete(present, name)
+	for _, a := range all {
+		methods[a.method] = true
+		note(header, a.header)
+		note(header, a.without)
+		note(query, a.query)
+	}
+	for _, m := range []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS"} {
+		if w.method == "" && !methods[m] {
+			w.method = m
+		}
+	}
+	order := func(a, b word) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.value, b.value)) }
+	w.header, w.query = slices.SortedFunc(maps.Keys(header), order), slices.SortedFunc(maps.Keys(query), order)
+	return w
+}
+
+// variants are what two routes want of headers, or of parameters, either first
+// where they want one thing, and these with one word otherwise.
+func variants(a, o map[string]string, others []word) []map[string]string {
+	out := []map[string]string{merged(o, a), merged(a, o)}
+	for _, w := range others {
+		v := maps.Clone(out[0])
+		if v == nil {
+			v = map[string]string{}
+		}
+		if v[w.name] = w.value; w.value == "" {
+			delete(v, w.name)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// examples makes requests that match and, as far as they can, match another route
+// too (or an empty one).
+func (a asks) examples(o asks, w words, try func(request)) {
+	r := request{host: a.host, method: cmp.Or(a.method, o.method), kind: a.kind}
+	if r.host == "" || strings.HasPrefix(r.host, "x") && o.host != "" && strings.HasSuffix(o.host, r.host[1:]) {
+		r.host = o.host
+	}
+	paths := slices.Clone(a.paths)
+	if len(paths) == 0 {
+		paths = []pathway{{text: "/", open: true}}
+	}
+	for _, p := range o.paths {
+		if !slices.Contains(paths, p) {
+			paths = append(paths, p)
 		}
 	}
 	methods := []string{r.method}
 	if r.method == "" {
-		methods = []string{"GET", unusual}
+		methods = []string{"GET", w.method}
 	}
-	for _, method := range methods {
-		for _, query := range queries {
-			for _, p := range paths {
-				texts := []string{p.text}
-				if p.open {
-					texts = append(texts, strings.TrimSuffix(p.text, "/")+"/x", p.text+"x")
-				}
-				for _, text := range texts {
-					q := r
-					q.method, q.path = method, text
-					if query != "" {
-						q.path += "?" + query
-					}
-					try(q)
-					if len(present) > 0 {
-						q.header = merged(q.header, present)
-						try(q)
+	headers, queries := variants(a.header, o.header, w.header), variants(a.query, o.query, w.query)
+	for _, r.method = range methods {
+		for _, p := range paths {
+			texts := []string{p.text}
+			if p.open {
+				texts = append(texts, strings.TrimSuffix(p.text, "/")+"/x", p.text+"x")
+			}
+			for _, text := range texts {
+				for i, header := range headers {
+					for j, query := range queries {
+						if i < 2 || j < 2 {
+							r.header, r.path = header, text+spellQuery(query)
+							try(r)
+						}
 					}
 				}
 			}
 		}
 	}
+}
+
+func spellQuery(parameters map[string]string) string {
+	s := ""
+	for i, name := range slices.Sorted(maps.Keys(parameters)) {
+		s += "?&"[min(i, 1):min(i, 1)+1] + name + "=" + parameters[name]
+	}
+	return s
 }
 
 // example is a short text that a regular expression takes wholly; false if none

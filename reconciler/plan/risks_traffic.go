@@ -141,12 +141,9 @@ func (c *change) backendRemoved(_ *Plan, tell teller) {
 	}
 }
 
-func (c *change) unmatched(p *Plan, tell teller) {
-	for _, m := range p.Moves {
-		if m.After != "" {
-			continue
-		}
-		if at := c.standsFor(m.From); at != nil {
+func (c *change) unmatched(_ *Plan, tell teller) {
+	for m, at := range c.lost {
+		if at != nil {
 			tell(High, at, "spec", fmt.Sprintf("no route takes %s any more, which %s took; keep a route for it until nobody asks", m.Request, m.Before))
 		}
 	}
@@ -340,7 +337,7 @@ func (c *change) proxiesLeft(_ *Plan, tell teller) {
 		if n == 0 || c.standsFor(identity(schema.MetaOf(was))) != was {
 			continue
 		}
-		tell(High, was, "", fmt.Sprintf("%s goes, and %s of it: they keep what they have and hear of no change any more; stop them first", d.Ref, connectedWords(n)))
+		tell(High, was, "", fmt.Sprintf("%s goes, and %s: what stands for it keeps what it has and hears of no change any more; stop it first", d.Ref, connectedWords(n)))
 	}
 }
 

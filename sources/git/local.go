@@ -227,6 +227,32 @@ func OpenLocal(path, rev string) (_ *sources.Revision, dir string, err error) {
 	return r, filepath.ToSlash(filepath.Clean(path)), nil
 }
 
+// DefaultBranch names the branch that changes of the repository around path go
+// to: the one that it was cloned from or, without a remote, main.
+func DefaultBranch(path string) (string, error) {
+	root, _, err := enclosing(path)
+	if err != nil {
+		return "", err
+	}
+	dot, err := gitDir(root)
+	if err != nil {
+		return "", err
+	}
+	repo, err := gogit.Open(openStorage(dot), nil)
+	if err != nil {
+		return "", fmt.Errorf("open repository %s: %w", root, err)
+	}
+	if ref, err := repo.Reference("refs/remotes/origin/HEAD", false); err == nil {
+		return ref.Target().Short(), nil
+	}
+	for _, name := range []plumbing.ReferenceName{"refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master"} {
+		if _, err := repo.Reference(name, true); err == nil {
+			return name.Short(), nil
+		}
+	}
+	return "", fmt.Errorf("the repository %s has no branch origin/main or main; name the revision to compare with", root)
+}
+
 // enclosing finds the repository around path, and where path is inside it.
 func enclosing(path string) (root, inside string, err error) {
 	abs, err := filepath.Abs(path)
