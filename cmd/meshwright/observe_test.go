@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,7 @@ import (
 )
 
 // TestE2EObservability: what five real Envoys tell of Yelb's traffic, by access
-// log, by trace and by metric.
+// log, by trace and by metric, and of its endpoints' health.
 func TestE2EObservability(t *testing.T) {
 	l := newLab(t)
 	ctx := t.Context()
@@ -41,7 +42,11 @@ func TestE2EObservability(t *testing.T) {
 		if strings.Contains(name, "appserver") {
 			format = `text: "%REQ(:PATH)% %RESPONSE_CODE%"`
 		}
-		log := fmt.Sprintf("  logging: {accessLog: {file: {path: %s/%s.log, format: {%s}}}}\n", logs, filepath.Base(name), format)
+		check := ""
+		if strings.Contains(name, "appserver") {
+			check = "      healthCheck: {protocol: tcp, port: 4567, intervalMillis: 5000, timeoutMillis: 2000, healthyThreshold: 2, unhealthyThreshold: 2}\n"
+		}
+		log := check + fmt.Sprintf("  logging: {accessLog: {file: {path: %s/%s.log, format: {%s}}}}\n", logs, filepath.Base(name), format)
 		files[name] = strings.Replace(text, "  serviceDiscovery:\n", log+"  serviceDiscovery:\n", 1)
 	}
 	must(t, clone.Write(files))
@@ -153,6 +158,29 @@ func TestE2EObservability(t *testing.T) {
 		if n := ask(20); n != 0 {
 			t.Errorf("%d traces of 20 requests at 0 %%", n)
 		}
+	})
+	t.Run("health", func(t *testing.T) {
+		table := func(want string) func() error {
+			return func() error {
+				var out, errs bytes.Buffer
+				if code := run([]string{"get", "proxies", "yelb-ui", "--server", d.HTTP}, console{out: &out, err: &errs}); code != 0 {
+					return fmt.Errorf("exit code %d: %s", code, &errs)
+				}
+				if !regexp.MustCompile(want).MatchString(out.String()) {
+					return fmt.Errorf("%s", &out)
+				}
+				return nil
+			}
+		}
+		must(t, lab.Eventually(ctx, 30*time.Second, "the appserver is healthy", table(`(?m) 1/1 *$`)))
+		must(t, lab.Eventually(ctx, 30*time.Second, "all proxies report", func() error {
+			if m := scraped(t, d.HTTP+"/metrics"); !strings.Contains(m, "\nmeshwright_ads_reporting 5\n") {
+				return fmt.Errorf("%s", regexp.MustCompile(`(?m)^meshwright_ads_reporting .*`).FindString(m))
+			}
+			return nil
+		}))
+		yelb.Envoys[1].Kill()
+		must(t, lab.Eventually(ctx, time.Minute, "the appserver is dead", table(` 0/1 +0 of 1 endpoints of cds_egress_yelb_yelb-appserver-virtual-node_http_4567 healthy`)))
 	})
 }
 

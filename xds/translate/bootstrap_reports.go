@@ -44,9 +44,11 @@ func addReports(b *bootstrapv3.Bootstrap, c BootstrapConfig) {
 }
 
 // reported drops every metric but those that the daemon reads, of requests to
-// nodes: a hundredth of them. Other sinks and the admin interface keep all.
+// nodes: a tenth of them. Other sinks and the admin interface keep all. That the
+// server lives is a sign of life of a proxy without backends, of which there
+// would be no report at all.
 func reported() *xdsmatcherv3.Matcher {
-	const stats = `cluster\.cds_egress_[^.]+\.(?:upstream_rq_(?:time|[1-5]xx|retry)|retry\.upstream_rq_4xx|grpc\.(?:2|4|12|13|14|15)|membership_(?:healthy|total))`
+	const stats = `server\.live|cluster\.cds_egress_[^.]+\.(?:upstream_rq_(?:time|[1-5]xx|retry)|retry\.upstream_rq_4xx|grpc\.(?:2|4|12|13|14|15)|membership_(?:healthy|total))`
 	drop := &xdscorev3.TypedExtensionConfig{Name: "drop", TypedConfig: packed(&otelsinkv3.SinkConfig_DropAction{})}
 	return &xdsmatcherv3.Matcher{MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
 		Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
