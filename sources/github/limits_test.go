@@ -200,7 +200,7 @@ func TestWritingTooFast(t *testing.T) {
 		for i := 0; err == nil; i++ {
 			err = c.SetStatus(t.Context(), commit, "x", sources.Status{State: sources.Pending, Description: fmt.Sprint(i)})
 		}
-		if got := limited(err).Sub(time.Now()); got != 30*time.Second || len(h.Statuses(commit)) != 80 {
+		if got := time.Until(limited(err)); got != 30*time.Second || len(h.Statuses(commit)) != 80 {
 			t.Errorf("%v after %d statuses; want 30s after 80", err, len(h.Statuses(commit)))
 		}
 	})
