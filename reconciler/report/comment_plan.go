@@ -106,13 +106,21 @@ func naming(refs []schema.Ref) func(schema.Ref) string {
 
 func risks(p *plan.Plan, files string) section {
 	s := section{title: "Risks", where: seePlan, most: mostErrors}
+	gone := map[schema.Ref]bool{}
+	for _, r := range p.Resources {
+		gone[r.Ref] = r.Op == schema.Removed
+	}
 	for _, level := range []plan.Level{plan.High, plan.Low} {
 		for _, r := range p.Risks {
 			if r.Level != level {
 				continue
 			}
 			at := code(r.Ref.String())
-			if r.Pos.File != "" {
+			switch {
+			case r.Pos.File == "":
+			case gone[r.Ref]:
+				at = place(r.Pos, "") // the head has no such place
+			default:
 				at = place(r.Pos, files)
 			}
 			// Another mark than that of the list before it, or they would be one.
@@ -132,7 +140,7 @@ func graph(p *plan.Plan) section {
 
 func moves(p *plan.Plan) section {
 	route := func(name string) string { return cmp.Or(prose(name), "no route") }
-	s := section{title: "Requests that another route would take", where: seePlan, fold: true, most: mostRows}
+	s := section{title: "Requests that another route would take, or none", where: seePlan, fold: true, most: mostRows}
 	for _, m := range p.Moves {
 		s.rows = append(s.rows, fmt.Sprintf("- %s from %s: %s → %s\n", code(m.Request), code(m.From.Name), route(m.Before), route(m.After)))
 	}
@@ -172,25 +180,36 @@ func resources(p *plan.Plan, files string) section {
 func proxies(p *plan.Plan) section {
 	var cells [][]string
 	for _, t := range p.Proxies.Identities {
-		var gets []string
-		for i, r := range t.Resources {
-			if i == mostFields {
-				gets = append(gets, fmt.Sprintf("…and %d more", len(t.Resources)-i))
-				break
-			}
-			gets = append(gets, code(r))
-		}
 		connected := ""
 		if p.Proxies.Connected > 0 {
 			connected = strconv.Itoa(t.Connected)
 		}
-		cells = append(cells, []string{code(t.Identity.Name), connected, strings.Join(gets, ", ")})
+		cells = append(cells, []string{code(t.Identity.Name), connected, gets(t.Resources)})
 	}
 	s := section{title: "Proxies that get something new", where: seePlan, fold: true, most: mostRows}
 	if p.Proxies.Connected > 0 {
 		s.count = fmt.Sprintf("%d of %d", p.Proxies.Touched, p.Proxies.Connected)
 	}
 	return s.table([]string{"Proxies of", "Connected", "Get"}, cells)
+}
+
+// gets lists xDS resources, the type of neighbours once.
+func gets(resources []string) string {
+	var out []string
+	last := ""
+	for i, r := range resources {
+		if i == mostFields {
+			out = append(out, fmt.Sprintf("…and %d more", len(resources)-i))
+			break
+		}
+		kind, name, _ := strings.Cut(r, " ")
+		text := code(name)
+		if kind != last {
+			text = prose(kind) + " " + text
+		}
+		out, last = append(out, text), kind
+	}
+	return strings.Join(out, ", ")
 }
 
 // percent is a share to as many digits as people care for; it does not break.
