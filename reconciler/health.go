@@ -42,7 +42,7 @@ func health(nodes []schema.Ref, t Traffic, window time.Duration) sources.Status 
 		silent = fmt.Sprintf("; no reports from %d of %d proxies", missing, t.Proxies)
 	}
 	if least := min(before.Requests, after.Requests); least < enough {
-		where := "in " + report.Took(window)
+		where := fmt.Sprintf("in %.0f s", window.Seconds())
 		if before.Requests < after.Requests {
 			where = "before"
 		}

@@ -1,0 +1,139 @@
+package reconciler_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// TestOrders: people with write access are answered with a reaction and in the
+// one comment; nobody else is, and nothing is answered twice.
+func TestOrders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.forge.writers = []string{"ann", "robot"}
+		w.branch.push("good one")
+		head := w.open(7, map[string]string{"mesh.txt": "good two"})
+		early := w.forge.say(7, "ann", "/meshwright help")
+		time.Sleep(10 * time.Second)
+		cfg, wake := w.config()
+		cfg.Explain = func(served, to reconciler.Side, args []string) string {
+			if served.Commit != w.branch.tip || served.State == nil || to.Commit != head {
+				t.Errorf("explain compares %+v with %+v", served, to)
+			}
+			return "from " + strings.Join(args, " ")
+		}
+		d := run(t, cfg, wake)
+		after(time.Minute)
+		loads := len(w.loads)
+		said := func(who, what string) int64 {
+			id := w.forge.say(7, who, what)
+			d.Poke()
+			after(10 * time.Second)
+			return id
+		}
+		want := map[int64][]string{}
+		want[said("ann", "/meshwright plan")] = []string{"eyes"}
+		if n := len(w.loads) - loads; n != 1 {
+			t.Errorf("plan loaded %d times", n)
+		}
+		want[said("ann", "/meshwright explain web api /x\nplease")] = []string{"eyes"}
+		want[said("ann", "/meshwright pause web")] = []string{"confused"}
+		want[said("ann", "/meshwright paus web")] = []string{"confused"}
+		want[said("ann", "/meshwright retry check")] = []string{"eyes"}
+		said("mallory", "/meshwright plan")
+		said("ann", "what does /meshwright plan do?")
+		for _, quiet := range []sources.Comment{{Bot: true, Author: "robot"}, {Edited: true, Author: "ann"}} {
+			id := w.forge.say(7, quiet.Author, "/meshwright plan")
+			w.forge.set(func(f *fakeForge) { f.said[id-1].Bot, f.said[id-1].Edited = quiet.Bot, quiet.Edited })
+			d.Poke()
+			after(10 * time.Second)
+		}
+		w.forge.say(99, "ann", "/meshwright plan") // of another branch
+		d.end(t)
+		d = w.start(t)
+		after(time.Minute)
+		d.end(t)
+
+		if diff := cmp.Diff(want, w.forge.reactions); diff != "" || w.forge.reactions[early] != nil {
+			t.Errorf("reactions (-want +got):\n%s", diff)
+		}
+		answers := d.View().Pulls[0].Report.Answers
+		expected := []report.Answer{
+			{Who: "ann", Command: "/meshwright paus web", Text: "no such command; write /meshwright and one of plan, explain, canary, pause, resume, promote, abort, retry, help"},
+			{Who: "ann", Command: "/meshwright pause web", Text: "there is no rollout web"},
+			{Who: "ann", Command: "/meshwright explain web api /x", Text: "from web api /x"},
+		}
+		if diff := cmp.Diff(expected, answers); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+		if body := w.forge.comments["7/pull"]; !strings.Contains(body, "there is no rollout") {
+			t.Errorf("the comment does not answer: %s", body)
+		}
+	})
+}
+
+// TestAbortFirst: of what is asked at one look an abort goes first, and what it
+// overrules is told so.
+func TestAbortFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.forge.writers = []string{"ann"}
+		w.branch.push("good one")
+		w.open(7, map[string]string{"mesh.txt": "good two"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		for _, what := range []string{"/meshwright promote web", "/meshwright abort web", "/meshwright resume api"} {
+			w.forge.say(7, "ann", what)
+		}
+		d.Poke()
+		after(time.Minute)
+		var got []string
+		for _, a := range d.View().Pulls[0].Report.Answers {
+			got = append([]string{a.Command + ": " + a.Text}, got...)
+		}
+		expect(t, "answers", got,
+			"/meshwright abort web: there is no rollout web",
+			"/meshwright promote web: overruled by an abort that was asked for at the same time",
+			"/meshwright resume api: there is no rollout api")
+	})
+}
+
+// TestOrdersToWhatIsNotOpen: a merged pull request is remembered and answers;
+// one that touched nothing gets its comment by being asked.
+func TestOrdersToWhatIsNotOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.forge.writers = []string{"ann"}
+		w.branch.push("good one")
+		w.open(7, map[string]string{"mesh.txt": "good two"})
+		w.open(8, map[string]string{"mesh.txt": "good one"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		w.merge(t, 7)
+		d.Poke()
+		after(time.Minute)
+		late := w.forge.say(7, "ann", "/meshwright plan")
+		w.forge.say(8, "ann", "/meshwright help")
+		d.Poke()
+		after(time.Minute)
+		if got := w.forge.reactions[late]; len(got) != 1 || got[0] != "confused" {
+			t.Errorf("reactions to a plan of what is merged: %q", got)
+		}
+		if body := w.forge.comments["7/pull"]; !strings.Contains(body, "nothing to plan") {
+			t.Errorf("no answer: %s", body)
+		}
+		if body := w.forge.comments["8/pull"]; !strings.Contains(body, "plans the pull request anew") {
+			t.Errorf("no help: %s", body)
+		}
+	})
+}
