@@ -19,6 +19,8 @@ type Seen struct {
 	Loaded []Loaded
 	// Open are the open pull requests and merge groups; nil when they are unknown.
 	Open *Open
+	// Lists is how many of them this process has asked for.
+	Lists int
 	// Planned are the heads of them that were looked at since the last look.
 	Planned []Planned
 	// Orders are commands in comments, and Heard is up to where they were read;
@@ -152,7 +154,9 @@ func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.
 	}
 	rec := s.front(commit)
 	rec.Branch = true
-	s.Head = commit
+	if s.Head != commit {
+		s.Head, s.Moved = commit, seen.Lists
+	}
 	l = r.emptied(l, s.find(s.Good))
 	r.want(rec, report.KindCheck, r.judge(rec, l))
 	if rec.Result != Good {

@@ -12,6 +12,7 @@ import (
 
 // Open is what waits to be merged.
 type Open struct {
+	List   int // its number among those that this process has asked for
 	Pulls  []sources.PullRequest
 	Groups []string // heads of a merge queue's groups
 }
@@ -105,6 +106,8 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 		case rec.Basis == nil || len(j.Questions) > 0:
 		case rec.Basis.equal(j.Basis):
 			continue
+		case seen.Open.List <= s.Moved:
+			continue // perhaps this one has just been merged: the next list tells
 		case rec.Basis.Labels == j.Basis.Labels:
 			j.Was = rec.Basis
 		}

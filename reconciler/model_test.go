@@ -22,7 +22,7 @@ import (
 // commit. Daemons are killed between any save and what follows it, and between a
 // write and its record.
 func TestModel(t *testing.T) {
-	histories := 300
+	histories := 200
 	if testing.Short() {
 		histories = 30
 	}

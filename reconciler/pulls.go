@@ -33,6 +33,7 @@ type pulls struct {
 
 // news is what has been found out.
 type news struct {
+	lists   int   // asked for so far
 	open    *Open // nil before the first list
 	orders  []Order
 	heard   Heard          // zero: nothing new
@@ -51,7 +52,7 @@ func (p *pulls) take() news {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := p.news
-	p.news = news{open: n.open}
+	p.news = news{lists: n.lists, open: n.open}
 	return n
 }
 
@@ -135,6 +136,10 @@ func (p *pulls) look(ctx context.Context) error {
 }
 
 func (p *pulls) list(ctx context.Context) error {
+	p.mu.Lock()
+	p.news.lists++
+	number := p.news.lists
+	p.mu.Unlock()
 	open, err := p.forge.PullRequests(ctx, p.base)
 	if err != nil {
 		return err
@@ -143,7 +148,7 @@ func (p *pulls) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.tell(func(n *news) { n.open = &Open{Pulls: open, Groups: groups} })
+	p.tell(func(n *news) { n.open = &Open{List: number, Pulls: open, Groups: groups} })
 	return nil
 }
 

@@ -144,7 +144,7 @@ func (r *Reconciler) look() Seen {
 	}
 	if r.pulls != nil {
 		n := r.pulls.take()
-		seen.Open, seen.Orders, seen.Heard, seen.Brought = n.open, n.orders, n.heard, n.brought
+		seen.Lists, seen.Open, seen.Orders, seen.Heard, seen.Brought = n.lists, n.open, n.orders, n.heard, n.brought
 		seen.Planned = r.planner.take()
 	}
 	if r.outbox != nil {

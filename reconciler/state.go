@@ -30,6 +30,9 @@ type State struct {
 	// Pulls are the pull requests that have a comment of ours, or are about to,
 	// by number. Who changes one puts a changed copy in its place.
 	Pulls map[int]*Pull `json:"-"`
+	// Moved is the last list of what is open that was asked for before Head became
+	// what it is.
+	Moved int `json:"-"`
 	// Started is when this process began to look; proxies come back after it.
 	Started time.Time `json:"-"`
 }
