@@ -84,6 +84,15 @@ func TestE2EProxyless(t *testing.T) {
 					t.Errorf("%v after %d tries; INTERNAL is not to be retried", err, tries)
 				}
 			})
+			t.Run("load reports", func(t *testing.T) {
+				must(t, lab.Eventually(t.Context(), 30*time.Second, client.name+" reports", func() error {
+					body := scraped(t, p.daemon.HTTP+"/api/v1/proxies?name="+client.name)
+					if !strings.Contains(body, `"reported"`) {
+						return fmt.Errorf("%s", body)
+					}
+					return nil
+				}))
+			})
 			t.Run("what it may not have", func(t *testing.T) {
 				if _, err := call(request{target: "xds:///vault.example.com", method: "/shop.Vault/Get"}); err == nil || strings.Contains(err.Error(), "deadline") {
 					t.Errorf("a backend that wants TLS: %v; it should be unavailable at once", err)

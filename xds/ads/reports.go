@@ -174,7 +174,8 @@ func (r *reports) fill(p *xds.Proxy, now time.Time) {
 func (s *Server) Traffic(from, to time.Time) map[string]xds.Traffic { return s.traffic.sum(from, to) }
 
 // Reporting returns how many proxies with an Envoy are connected, and how many of
-// them have reported lately. gRPC clients do not report.
+// them have reported lately. gRPC clients count as neither: they tell of
+// traffic, but nothing of its latency.
 func (s *Server) Reporting() (connected, reporting int) {
 	now := s.now()
 	for _, c := range s.connections() {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -218,7 +219,7 @@ func (b *builder) grpcCluster(link schema.BackendLink, t target) string {
 	}
 	b.targets[name] = t.node.Ref
 	b.addDerived(xds.Cluster, name, fmt.Sprint("grpc ", t.node.Digest, " ", u.eds), func() proto.Message {
-		c := &clusterv3.Cluster{Name: name, CircuitBreakers: circuitBreakers(limits{})}
+		c := &clusterv3.Cluster{Name: name, CircuitBreakers: circuitBreakers(limits{}), LrsServer: fromSelf()}
 		if u.eds || dns == nil {
 			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
 			c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: fromADS()}
@@ -235,4 +236,9 @@ func (b *builder) grpcCluster(link schema.BackendLink, t target) string {
 		b.addDerived(xds.Endpoint, name, "none", func() proto.Message { return &endpointv3.ClusterLoadAssignment{ClusterName: name} })
 	}
 	return name
+}
+
+// fromSelf makes a client report its load to whom it has its configuration from.
+func fromSelf() *corev3.ConfigSource {
+	return &corev3.ConfigSource{ResourceApiVersion: corev3.ApiVersion_V3, ConfigSourceSpecifier: &corev3.ConfigSource_Self{Self: &corev3.SelfConfigSource{}}}
 }

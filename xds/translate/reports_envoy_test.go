@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	grpcxds "google.golang.org/grpc/xds"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/meshwright/meshwright/fixtures"
@@ -330,4 +331,51 @@ func eventually(t *testing.T, what string, try func() error) {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}
+}
+
+// TestGRPCClientReports: a gRPC client without a proxy tells of each of its
+// attempts by load reports, which have no latency.
+func TestGRPCClientReports(t *testing.T) {
+	port := freePort(t)
+	rpcServer(t, fmt.Sprintf("127.0.0.5:%d", port))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ads.New(ads.Config{Listener: l, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runServer(t, s)
+	began := time.Now().Add(-2 * xds.ReportInterval)
+	snapshot := translate.New(translate.Inputs{Commit: "c1", Spec: load(t, fstest.MapFS{"mesh.yaml": {Data: []byte(strings.ReplaceAll(reportMesh+rpcMesh, "PORT", fmt.Sprint(port)))}})}, nil)
+	s.Publish(snapshot)
+	b, err := translate.GRPCBootstrap(translate.BootstrapConfig{
+		Identity: xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "client.shop"}, NodeID: "caller", XDSAddress: l.Addr().String(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolver, err := grpcxds.NewXDSResolverWithConfigForTesting(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := grpc.NewClient("xds:///rpc.example", grpc.WithResolvers(resolver), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for method, times := range map[string]int{"0": 10, "5": 1, "13": 2, "14": 1} { // 14 is tried again once
+		for range times {
+			_ = conn.Invoke(t.Context(), "/shop.Rpc/"+method, &emptypb.Empty{}, &emptypb.Empty{})
+		}
+	}
+	eventually(t, "load reports", func() error {
+		for cluster, traffic := range s.Traffic(began, time.Now()) {
+			if snapshot.Targets()[cluster].Name == "rpc" && traffic.Requests == 15 && traffic.Errors == 5 && traffic.Latency.Counts == nil {
+				return nil
+			}
+		}
+		return fmt.Errorf("%+v", s.Traffic(began, time.Now()))
+	})
 }
