@@ -113,7 +113,7 @@ type ResourceView struct {
 func view(environment string, s State, seen Seen, resources []ResourceView) *View {
 	v := &View{
 		Environment: environment, Ready: seen.Published != "", Serving: seen.Published, Head: s.Head,
-		Commits: make([]CommitView, 0, len(s.Records)), Pulls: pullViews(s, seen.Open), Resources: resources,
+		Commits: make([]CommitView, 0, len(s.Records)), Pulls: pullViews(environment, s, seen.Open), Resources: resources,
 	}
 	for _, r := range s.Records {
 		c := CommitView{

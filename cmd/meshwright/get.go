@@ -17,7 +17,7 @@ import (
 )
 
 type getCmd struct {
-	What   string `arg:"" enum:"proxies,commits,resources" help:"${enum}."`
+	What   string `arg:"" enum:"proxies,commits,pulls,resources" help:"${enum}."`
 	Name   string `arg:"" optional:"" help:"Only those whose name holds this text."`
 	Server string `default:"http://127.0.0.1:8080" env:"MESHWRIGHT_SERVER" help:"The daemon's HTTP address."`
 	Output string `short:"o" enum:"table,json" default:"table" help:"${enum}."`
@@ -90,6 +90,7 @@ func (cmd getCmd) fetch(ctx context.Context, what, name string) ([]byte, error) 
 var tables = map[string]func(io.Writer, []byte) error{
 	"proxies":   proxiesTable,
 	"commits":   commitsTable,
+	"pulls":     pullsTable,
 	"resources": resourcesTable,
 }
 
@@ -164,5 +165,21 @@ func commitsTable(w io.Writer, body []byte) error {
 			first = errs[0].String()
 		}
 		return []any{name, v.Title, v.Result, applied, first}
+	})
+}
+
+func pullsTable(w io.Writer, body []byte) error {
+	return rows(w, body, "PULL REQUEST\tHEAD\tTITLE\tVERDICT\tRISKS", func(p reconciler.PullView) []any {
+		name, risks := fmt.Sprint(p.Number), ""
+		if !p.Open {
+			name += " (closed)"
+		}
+		if p.Report != nil && p.Report.Plan != nil && len(p.Report.Plan.Risks) > 0 {
+			risks = p.Report.Plan.Risks[0].Text
+			if more := len(p.Report.Plan.Risks) - 1; more > 0 {
+				risks += fmt.Sprintf(" (+%d more)", more)
+			}
+		}
+		return []any{name, short(p.Head), p.Title, p.Verdict, risks}
 	})
 }

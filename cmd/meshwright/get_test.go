@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/plan"
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
@@ -33,6 +35,10 @@ func TestGetTables(t *testing.T) {
 				Diagnostics: schema.Diagnostics{{Severity: schema.Error, Pos: schema.Pos{File: "a.yaml", Line: 3, Col: 4}, What: "101 is out of range"}}},
 			{Commit: good, Title: "half to v2", Result: reconciler.Good, Serving: true, Applied: &reconciler.AppliedView{State: sources.Success, Description: "5/5 proxies in 31 ms"}},
 		},
+		"pulls": []reconciler.PullView{
+			{Number: 8, Title: "half\tto v2", Head: bad, Open: true, Verdict: "1 route, 5 of 5 proxies; 2 high risks", Report: &report.Pull{Plan: &plan.Plan{Risks: []plan.Risk{{Text: "all at once"}, {Text: "and blindly"}}}}},
+			{Number: 7, Title: "all on v1", Head: good, Verdict: "Merged as 4be1c0d"},
+		},
 		"resources": []reconciler.ResourceView{{
 			Ref:  schema.Ref{Kind: schema.KindVirtualNode, Key: schema.Key{Namespace: "yelb", Name: "ui"}},
 			Mesh: "yelb", AWSName: "ui_yelb", Pos: schema.Pos{File: "ui.yaml", Line: 1, Col: 1}}},
@@ -48,6 +54,11 @@ ui-3    mesh/yelb/virtualNode/ui   transparent   delta                          
 COMMIT              TITLE              CHECK   APPLIED                FIRST MISTAKE
 9a31f02             101 % [31m to v2   bad     refused                a.yaml:3:4: error: 101 is out of range
 4be1c0d (serving)   half to v2         good    5/5 proxies in 31 ms
+`,
+		"pulls": `
+PULL REQUEST   HEAD      TITLE        VERDICT                                 RISKS
+8              9a31f02   half to v2   1 route, 5 of 5 proxies; 2 high risks   all at once (+1 more)
+7 (closed)     4be1c0d   all on v1    Merged as 4be1c0d
 `,
 		"resources": `
 RESOURCE              MESH   APP MESH NAME   DEFINED AT

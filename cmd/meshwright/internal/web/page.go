@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler"
@@ -21,6 +22,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"short":    func(commit string) string { return commit[:min(len(commit), 7)] },
 	"count":    count,
 	"notes":    notes,
+	"pulls":    pulls,
+	"commits":  commits,
 	"first":    first,
 	"rest":     func(n int, shown any, all int) int { return all - min(n, reflect.ValueOf(shown).Len()) },
 	"ago":      ago,
@@ -68,6 +71,32 @@ func notes(c reconciler.CommitView) []note {
 		}
 	}
 	return out
+}
+
+// pull is a row of the page: a pull request, with what there is to note of its
+// head.
+type pull struct {
+	reconciler.PullView
+	Notes []note
+}
+
+func pulls(v *reconciler.View) []pull {
+	rows := make([]pull, 0, len(v.Pulls))
+	for _, p := range v.Pulls {
+		row := pull{PullView: p}
+		if i := slices.IndexFunc(v.Commits, func(c reconciler.CommitView) bool { return c.Commit == p.Head && !c.Branch }); i >= 0 {
+			row.Notes = notes(v.Commits[i])
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// commits are those that are not shown as the head of a pull request.
+func commits(v *reconciler.View) []reconciler.CommitView {
+	return slices.DeleteFunc(slices.Clone(v.Commits), func(c reconciler.CommitView) bool {
+		return !c.Branch && slices.ContainsFunc(v.Pulls, func(p reconciler.PullView) bool { return p.Head == c.Commit })
+	})
 }
 
 // first returns the first n of a list: the page is for people.

@@ -33,6 +33,9 @@ func Handler(viewer Viewer, metrics prometheus.Gatherer, hook http.Handler) http
 	mux.HandleFunc("GET /api/v1/commits", list(func(name string) any {
 		return named(viewer.View().Commits, name, func(c reconciler.CommitView) string { return c.Commit + " " + c.Title })
 	}))
+	mux.HandleFunc("GET /api/v1/pulls", list(func(name string) any {
+		return named(viewer.View().Pulls, name, func(p reconciler.PullView) string { return fmt.Sprint(p.Number, " ", p.Head, " ", p.Title) })
+	}))
 	mux.HandleFunc("GET /api/v1/resources", list(func(name string) any {
 		return named(viewer.View().Resources, name, func(r reconciler.ResourceView) string { return r.Ref.String() + " " + r.AWSName })
 	}))

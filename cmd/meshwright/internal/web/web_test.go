@@ -16,6 +16,8 @@ import (
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/web"
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/plan"
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
@@ -81,6 +83,15 @@ func busy() *reconciler.View {
 				Applied: &reconciler.AppliedView{State: sources.Success, Description: "5/5 proxies in 31 ms"}},
 		},
 	}
+	risk := plan.Risk{Code: "all-at-once", Level: plan.High, Text: "yelb-appserver moves at once"}
+	v.Pulls = []reconciler.PullView{
+		{Number: 41, Title: "ui: longer timeouts", Author: "chidi", Head: pulled, Open: true, Fork: true, Verdict: "1 route, 5 of 5 proxies; 1 high risk",
+			Check: sources.Status{State: sources.Success, Description: "15 resources, 1 warning"}, Plan: sources.Status{State: sources.Success, Description: "1 route, 5 of 5 proxies, 1 high risk"},
+			Report: &report.Pull{Number: 41, Head: pulled, Plan: &plan.Plan{Risks: []plan.Risk{risk}, Resources: []plan.Resource{{Change: schema.Change{
+				Ref: schema.Ref{Kind: schema.KindVirtualRouter, Key: schema.Key{Namespace: "yelb", Name: "yelb-ui"}}, Op: schema.Changed}}}}}},
+		{Number: 40, Title: "docs", Author: "ada", Head: "d0c5", Open: true, Draft: true, Verdict: "no mesh changes",
+			Check: sources.Status{State: sources.Success, Description: "no mesh changes"}, Plan: sources.Status{State: sources.Success, Description: "no mesh changes"}},
+	}
 	for i := range 8 {
 		d := schema.Diagnostic{Code: schema.CodeRange, Severity: schema.Error, Pos: schema.Pos{File: "specs/appserver.yaml", Line: 41 + i, Col: 23},
 			Resource: schema.Ref{Kind: schema.KindVirtualRouter, Key: schema.Key{Namespace: "yelb", Name: "yelb-appserver"}},
@@ -129,6 +140,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/metrics", 200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", `(?m)^meshwright_test_up 0$`},
 		{"GET", "/api/v1/proxies", 200, "application/json", `"id": "ui-7d9f",\n    "identity": "mesh/yelb/virtualNode/yelb-ui_yelb"`},
 		{"GET", "/api/v1/commits", 200, "application/json", `"title": "appserver: send 101 % to v2"`},
+		{"GET", "/api/v1/pulls?name=timeouts", 200, "application/json", `(?s)"number": 41,.*"check": \{\n +"state": "success",.*"code": "all-at-once"`},
 		{"GET", "/api/v1/source", 200, "application/json", `"ok": `},
 		{"GET", "/api/v1/resources", 200, "application/json", `"kind": "VirtualNode",\n      "namespace": "yelb",\n      "name": "yelb-ui"`},
 		{"POST", "/api/v1/commits", 405, "text/plain; charset=utf-8", ``},
@@ -220,7 +232,7 @@ func TestPageTells(t *testing.T) {
 	for _, want := range []string{
 		"Meshwright · prod", "4 proxies", "no route to host", "is not served",
 		"appserver.yaml:41:23: error: VirtualRouter/yelb/yelb-appserver", "7 errors, 1 warning", "and 3 more",
-		"5/5 proxies in 31 ms", "pull request 41", "listeners of 4be1c0d: Error adding/updating listener(s)", "no VirtualNode for mesh/yelb",
+		"5/5 proxies in 31 ms", "Pull requests", "1 high risk</summary>", "yelb-appserver moves at once", "changed VirtualRouter/yelb/yelb-ui", "from a fork", `id="` + pulled + `"`, "listeners of 4be1c0d: Error adding/updating listener(s)", "no VirtualNode for mesh/yelb",
 		"2/3 endpoints healthy", "2 of 3 endpoints of cds_egress_yelb_yelb-appserver_yelb_http_4567 healthy",
 		"meshwright/applied waits to be written", "was not taken: Resource not accessible",
 		`id="` + serving + `"`, "VirtualNode/yelb/redis-server",
@@ -242,6 +254,7 @@ func TestPageEscapes(t *testing.T) {
 	v.Environment, v.Source.Error = hostile, hostile
 	v.Commits[0].Title, v.Commits[0].Author, v.Commits[0].Commit = hostile, hostile, hostile
 	v.Commits[0].Diagnostics[0].What, v.Commits[0].Applied.Description, v.Commits[1].Statuses[0].Error = hostile, hostile, hostile
+	v.Pulls[0].Title, v.Pulls[0].Verdict, v.Pulls[0].Head, v.Pulls[0].Report.Plan.Risks[0].Text, v.Pulls[0].Plan.Description = hostile, hostile, hostile, hostile, hostile
 	v.Proxies[0].ID, v.Proxies[0].Note, v.Proxies[0].Identity.Name = hostile, hostile, hostile
 	v.Proxies[1].Types[xds.Listener].NACK.Message = hostile
 	v.Resources[0].Ref.Name, v.Resources[0].Pos.File = hostile, hostile
