@@ -78,6 +78,7 @@ func FuzzComment(f *testing.F) {
 		f.Add(s, blob, 65536)
 	}
 	f.Add("@a", "https://x/](https://evil.example)/", 65536)
+	f.Add("@a", "https://x/%X/", 65536)
 	f.Add("@a", "javascript:alert(1)//", 2000)
 	for limit := range 40 {
 		f.Add("é", blob, limit-2)

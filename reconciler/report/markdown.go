@@ -177,7 +177,7 @@ func place(p schema.Pos, files string) string {
 }
 
 // address is what a prefix of addresses is made of: nothing that would end a link.
-var address = regexp.MustCompile(`^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~%-]+)*/$`)
+var address = regexp.MustCompile(`^https?://[A-Za-z0-9.:-]+(/([A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+)*/$`)
 
 // escapePath escapes all that is not plain, as much means something in Markdown.
 func escapePath(file string) string {
