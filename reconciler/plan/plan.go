@@ -142,6 +142,6 @@ type GraphEdge struct {
 type Observed struct {
 	Proxies []xds.Proxy
 	// Traffic is what virtual nodes got lately, over all proxies that call them,
-	// as these report it; nil when nothing is known.
+	// as these report it; empty when nothing is known.
 	Traffic map[schema.Ref]xds.Traffic
 }

@@ -101,7 +101,7 @@ func (c *change) latelyOf(v *schema.VirtualService) (t xds.Traffic) {
 // busy grades the loss of what had traffic: false where it had none.
 func (c *change) busy(t xds.Traffic) (level Level, figures string, ok bool) {
 	switch {
-	case c.seen.Traffic == nil:
+	case len(c.seen.Traffic) == 0:
 		return Low, "nothing is known of its traffic", true
 	case t.Requests == 0:
 		return "", "", false
