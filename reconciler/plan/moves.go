@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
@@ -314,11 +315,11 @@ type table struct {
 }
 
 func (t table) key() string {
-	s := fmt.Sprint(t.ports)
+	keys := []string{fmt.Sprint(t.ports)}
 	for _, r := range t.routes {
-		s += "\n" + r.key
+		keys = append(keys, r.key)
 	}
-	return s
+	return strings.Join(keys, "\n")
 }
 
 // tableOf is that of a service.

@@ -32,25 +32,14 @@ func (s Side) whole(prev *translate.Snapshot) Side {
 // cheapest when the state of one side was made from that of the other, for then
 // they share what is equal.
 func New(from, to Side, seen Observed) *Plan {
-	from = from.whole(nil)
-	to = to.whole(from.State)
-	c := &change{from: from, to: to, seen: seen, ops: map[schema.Ref]schema.Op{}, lost: map[Move]schema.Resource{}}
-	var refs []schema.Ref
-	for _, d := range schema.Diff(from.Spec, to.Spec) {
-		c.diff = append(c.diff, d)
-		c.ops[d.Ref] = d.Op
-		refs = append(refs, d.Ref)
-	}
-	c.reach = from.Spec.Dependents(refs)
-	maps.Copy(c.reach, to.Spec.Dependents(refs))
-
+	c := newChange(from, to, seen)
 	p := &Plan{
 		From: from.Name, To: to.Name,
 		Resources: []Resource{}, Routes: []Route{}, Drains: []Drain{}, Moves: []Move{}, Risks: []Risk{}, Around: []schema.Ref{},
 		Proxies: Proxies{Connected: len(seen.Proxies), Identities: []Touched{}},
 		Graph:   Graph{Nodes: []GraphNode{}, Edges: []GraphEdge{}},
 	}
-	if len(refs) == 0 {
+	if len(c.diff) == 0 {
 		return p
 	}
 	p.Resources = c.resources()
@@ -74,6 +63,19 @@ type change struct {
 	reach map[schema.Ref]bool
 	// lost are the requests that no route takes any more, with what took them.
 	lost map[Move]schema.Resource
+}
+
+func newChange(from, to Side, seen Observed) *change {
+	from = from.whole(nil)
+	to = to.whole(from.State)
+	c := &change{from: from, to: to, seen: seen, diff: schema.Diff(from.Spec, to.Spec), ops: map[schema.Ref]schema.Op{}, lost: map[Move]schema.Resource{}}
+	refs := make([]schema.Ref, len(c.diff))
+	for i, d := range c.diff {
+		refs[i], c.ops[d.Ref] = d.Ref, d.Op
+	}
+	c.reach = from.Spec.Dependents(refs)
+	maps.Copy(c.reach, to.Spec.Dependents(refs))
+	return c
 }
 
 // sides are both, in their order.
@@ -134,30 +136,34 @@ func (p *Plan) Touches() map[schema.Ref]bool {
 // those that differ, what refers to them, and what they refer to. Two changes
 // that have none in common do not touch each other's plans.
 func Reach(from, to *schema.Spec) map[schema.Ref]bool {
-	c := &change{from: Side{Spec: from}.whole(nil), to: Side{Spec: to}.whole(nil)}
-	var refs []schema.Ref
-	for _, d := range schema.Diff(from, to) {
-		c.diff = append(c.diff, d)
-		refs = append(refs, d.Ref)
-	}
-	c.reach = c.from.Spec.Dependents(refs)
-	maps.Copy(c.reach, c.to.Spec.Dependents(refs))
-	return c.near()
+	return newChange(Side{Spec: from}, Side{Spec: to}, Observed{}).near()
 }
 
-// near are the resources that the change is about. Everything refers to its
-// mesh, so that this says something only where the mesh itself changes.
+// near are the resources that the change is about: down from what changes as far
+// as requests go, which is to the nodes. Everything refers to its mesh, so that
+// this says something only where the mesh itself changes.
 func (c *change) near() map[schema.Ref]bool {
 	near := maps.Clone(c.reach)
-	for _, d := range c.diff {
-		for _, spec := range c.sides() {
-			if r := spec.Find(d.Ref); r != nil {
-				for _, to := range spec.Refers(r) {
-					if to.Kind != schema.KindMesh {
-						near[to] = true
-					}
+	for _, spec := range c.sides() {
+		seen := map[schema.Ref]bool{}
+		var down func(ref schema.Ref)
+		down = func(ref schema.Ref) {
+			r := spec.Find(ref)
+			if r == nil || seen[ref] {
+				return
+			}
+			seen[ref] = true
+			for _, to := range spec.Refers(r) {
+				if to.Kind == schema.KindMesh {
+					continue
+				}
+				if near[to] = true; to.Kind != schema.KindVirtualNode {
+					down(to)
 				}
 			}
+		}
+		for _, d := range c.diff {
+			down(d.Ref)
 		}
 	}
 	return near

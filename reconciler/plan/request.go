@@ -242,20 +242,14 @@ func merged(a, b map[string]string) map[string]string {
 func requests(before, after []asks, try func(request)) {
 	all := slices.Concat(before, after)
 	w := wordsOf(all)
-	has := func(all []asks, a asks) bool {
-		return slices.ContainsFunc(all, func(o asks) bool { return o.key == a.key })
-	}
-	var differ []asks
+	sides := map[string]int{}
 	for _, a := range before {
-		if !has(after, a) {
-			differ = append(differ, a)
-		}
+		sides[a.key] |= 1
 	}
 	for _, a := range after {
-		if !has(before, a) {
-			differ = append(differ, a)
-		}
+		sides[a.key] |= 2
 	}
+	differ := slices.DeleteFunc(slices.Clone(all), func(a asks) bool { return sides[a.key] == 3 })
 	tried := map[string]bool{}
 	each := func(a, o asks) {
 		a.examples(o, w, func(r request) {
@@ -315,16 +309,21 @@ func wordsOf(all []asks) (w words) {
 // variants are what two routes want of headers, or of parameters, either first
 // where they want one thing, and these with one word otherwise.
 func variants(a, o map[string]string, others []word) []map[string]string {
-	out := []map[string]string{merged(o, a), merged(a, o)}
-	for _, w := range others {
-		v := maps.Clone(out[0])
-		if v == nil {
-			v = map[string]string{}
+	var out []map[string]string
+	add := func(v map[string]string) {
+		if !slices.ContainsFunc(out, func(o map[string]string) bool { return maps.Equal(o, v) }) {
+			out = append(out, v)
 		}
-		if v[w.name] = w.value; w.value == "" {
+	}
+	add(merged(o, a))
+	add(merged(a, o))
+	for _, w := range others {
+		v := merged(out[0], map[string]string{w.name: w.value})
+		if w.value == "" {
+			v = maps.Clone(out[0])
 			delete(v, w.name)
 		}
-		out = append(out, v)
+		add(v)
 	}
 	return out
 }
@@ -359,7 +358,7 @@ func (a asks) examples(o asks, w words, try func(request)) {
 			for _, text := range texts {
 				for i, header := range headers {
 					for j, query := range queries {
-						if i < 2 || j < 2 {
+						if i < 2 || j < 2 { // one word otherwise, not two
 							r.header, r.path = header, text+spellQuery(query)
 							try(r)
 						}

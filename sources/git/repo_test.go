@@ -610,6 +610,28 @@ func TestOpenLocal(t *testing.T) {
 	}
 }
 
+// TestDefaultBranch: the branch that was cloned, as it was fetched; without a
+// remote, main.
+func TestDefaultBranch(t *testing.T) {
+	o := newOrigin(t)
+	o.commit("first", "specs/a.yaml", "a1")
+	wants := func(dir, want string) {
+		t.Helper()
+		if got, err := git.DefaultBranch(dir); got != want || (err != nil) != (want == "") {
+			t.Errorf("%s: %q, %v; want %q", dir, got, err, want)
+		}
+	}
+	wants(filepath.Join(o.work, "specs"), "main")
+	clone := t.TempDir()
+	o.run(clone, "clone", "-q", o.work, ".")
+	wants(clone, "origin/main")
+	o.run(clone, "remote", "set-head", "origin", "-d")
+	wants(clone, "origin/main")
+	o.run(o.work, "branch", "-m", "main", "trunk")
+	wants(o.work, "")
+	wants(t.TempDir(), "")
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
