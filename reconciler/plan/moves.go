@@ -81,7 +81,7 @@ func (m *mover) try(a *asked, r request) {
 	if err != nil || m.same(was, is) {
 		return
 	}
-	move := Move{From: a.id, Request: r.String(), Before: winner(was), After: winner(is)}
+	move := Move{From: a.id, Request: printable(r.String()), Before: winner(was), After: winner(is)}
 	key := [3]string{a.id.String(), move.Before, move.After}
 	if !m.found[key] {
 		m.found[key] = true

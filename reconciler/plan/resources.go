@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/meshwright/meshwright/schema"
@@ -49,9 +51,20 @@ func gatewayOf(g *schema.GatewayRoute) schema.Ref {
 	return schema.Ref{Kind: schema.KindVirtualGateway, Key: g.Gateway}
 }
 
+// cut is a value as it fits in a line, without what a terminal would obey.
 func cut(s string) string {
+	s = printable(s)
 	if utf8.RuneCountInString(s) <= valueLimit {
 		return s
 	}
 	return string([]rune(s)[:valueLimit-1]) + "…"
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s)
 }
