@@ -14,7 +14,6 @@ import (
 	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
-	"github.com/meshwright/meshwright/xds/translate"
 )
 
 // TestPlans holds the plan of each case, as text and as JSON.
@@ -160,4 +159,39 @@ func holds(t testing.TB, from, to *schema.Spec, p *plan.Plan) {
 	}
 }
 
-var _ = translate.New
+// TestTouches: a plan is stale when something moves that it goes by, were it a
+// policy that is new; and not when that is nothing of its own.
+func TestTouches(t *testing.T) {
+	l := schema.NewLoader(schema.Config{})
+	sides := func(name string) (before, after *schema.Spec) {
+		for _, c := range fixtures.Archives(t, "plans/"+name+".txtar") {
+			b, a := c.Sides(t)
+			before, after = load(t, l, b), load(t, l, a)
+		}
+		return before, after
+	}
+	from, to := sides("weights_canary")
+	touches := plan.New(plan.Side{Spec: from}, plan.Side{Spec: to}, plan.Observed{}).Touches()
+	for name, stale := range map[string]bool{"route_mirror": true, "node_health_check": true, "service_new": true, "none": false} {
+		meets := false
+		for ref := range plan.Reach(sides(name)) {
+			meets = meets || touches[ref]
+		}
+		if meets != stale {
+			t.Errorf("%s meets the plan: %v, want %v", name, meets, stale)
+		}
+	}
+
+	scale := fixtures.Scale{Nodes: 60}
+	from = load(t, l, scale.FS())
+	changed := func(service int) *schema.Spec {
+		scale.Weights = map[int]int{service: 10}
+		return load(t, l, scale.FS())
+	}
+	touches = plan.New(plan.Side{Spec: from}, plan.Side{Spec: changed(3)}, plan.Observed{}).Touches()
+	for ref := range plan.Reach(from, changed(20)) {
+		if touches[ref] {
+			t.Errorf("services that have nothing to do with each other meet at %s", ref)
+		}
+	}
+}

@@ -123,7 +123,7 @@ func (c *change) tlsOff(_ *Plan, tell teller) {
 	}
 	for _, e := range c.callings() {
 		if enforced(e.was) && !enforced(e.is) {
-			tell(High, e.at, e.path, e.what+" no longer insists on TLS: it speaks plain where the server takes that")
+			tell(High, e.at, e.path, e.what+" no longer insists on TLS: whether there is any is for the server to say")
 		}
 	}
 }
@@ -153,27 +153,29 @@ func (c *change) tlsWeakened(_ *Plan, tell teller) {
 	}
 }
 
-// weaker says how peers are checked less; empty if they are not.
+// weaker says how peers are checked less; empty if they are not. Without written
+// names any certificate of a client will do that the authority made; a server's
+// must have the name that service discovery knows it by.
 func weaker(was, is *schema.Validation, peers string) string {
-	names := func(v *schema.Validation) []string {
-		if v == nil || v.SubjectAlternativeNames == nil || slices.Contains(v.SubjectAlternativeNames.Match.Exact, "*") {
-			return nil
-		}
-		return v.SubjectAlternativeNames.Match.Exact
-	}
-	before, after := names(was), names(is)
-	var more []string
-	for _, n := range after {
-		if !slices.Contains(before, n) {
-			more = append(more, n)
-		}
-	}
 	switch {
 	case was == nil:
 		return ""
 	case is == nil:
 		return "no longer asks " + peers + " for a certificate"
-	case len(before) > 0 && len(after) == 0:
+	}
+	names := func(v *schema.Validation) (written []string, any bool) {
+		if v.SubjectAlternativeNames == nil {
+			return nil, peers == "clients"
+		}
+		written = v.SubjectAlternativeNames.Match.Exact
+		return written, slices.Contains(written, "*")
+	}
+	before, anyBefore := names(was)
+	after, anyAfter := names(is)
+	more := slices.DeleteFunc(slices.Clone(after), func(n string) bool { return slices.Contains(before, n) })
+	switch {
+	case anyBefore:
+	case anyAfter:
 		return "no longer checks the names in the certificates of " + peers
 	case len(before) > 0 && len(more) > 0:
 		return "takes more names in the certificates of " + peers + ": " + strings.Join(more, ", ")
