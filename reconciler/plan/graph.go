@@ -108,8 +108,7 @@ type walker struct {
 	distance map[schema.Ref]int
 }
 
-// visit notes how far a resource is from what changes; false if it was known to
-// be as near.
+// visit notes how far a resource is from what changes.
 func (w walker) visit(ref schema.Ref, far int) {
 	if d, ok := w.distance[ref]; !ok || far < d {
 		w.distance[ref] = far

@@ -23,14 +23,11 @@ func others(was, is *line) []string {
 			out = append(out, phrase)
 		}
 	}
-	switch {
-	case was.name != is.name && was.match != "" && is.match != "":
-		out = append(out, "was "+was.name)
-	}
-	if was.match != is.match && was.match != "" && is.match != "" {
+	if was.match != "" && is.match != "" { // else one is the only route of a node
+		if was.name != is.name {
+			out = append(out, "was "+was.name)
+		}
 		say("match", was.words, is.words)
-	}
-	if was.match != "" && is.match != "" {
 		say("priority", spellPriority(was.prio), spellPriority(is.prio))
 		before, _, _ := strings.Cut(was.match, " ")
 		after, _, _ := strings.Cut(is.match, " ")

@@ -1,7 +1,3 @@
-// Package plan says what a change of the spec would do to live traffic. It is
-// pure: two specs, with what proxies would get of each, and what was observed
-// of the proxies give a [Plan]. The daemon writes it on pull requests, `plan`
-// prints it on a laptop.
 package plan
 
 import (
