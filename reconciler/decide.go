@@ -65,9 +65,8 @@ type Actions struct {
 	Writes []Write
 	// Jobs are the heads to look at.
 	Jobs []Job
-	// Trace is the branch's commit of which the pull request is to be found;
-	// empty: none.
-	Trace string
+	// Trace are the branch's commits of which the pull requests are to be found.
+	Trace []string
 	// Next is when to decide again though nothing happens; zero: never.
 	Next time.Time
 }
@@ -122,7 +121,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 		do.Next = earlier(do.Next, r.progress(&s, seen, now))
 		do.Next = earlier(do.Next, r.watch(&s, seen, now))
 	}
-	do.Trace = r.merged(&s, seen)
+	do.Trace = r.merged(&s, seen, now)
 	s.trim(now)
 	do.Writes = r.writes(&s)
 	return s, do

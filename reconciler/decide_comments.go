@@ -80,9 +80,13 @@ func (r rules) restore(s *State) {
 	}
 }
 
+// traced is how long after the last verdict about a commit its pull request is
+// still looked for, should the forge not answer; of the newest one, always.
+const traced = 2 * time.Hour
+
 // merged takes in which pull requests brought commits to the branch, gives them
-// the last word, and returns the commit of which that is to be found.
-func (r rules) merged(s *State, seen Seen) (trace string) {
+// the last word, and returns the commits of which that is to be found.
+func (r rules) merged(s *State, seen Seen, now time.Time) (trace []string) {
 	for commit, n := range seen.Brought {
 		if rec := s.find(commit); rec != nil {
 			rec.Brought = n
@@ -90,7 +94,13 @@ func (r rules) merged(s *State, seen Seen) (trace string) {
 	}
 	for i := range s.Records {
 		rec := &s.Records[i]
-		if rec.Applied == nil || rec.Applied.Status.State == sources.Pending {
+		if rec.Applied == nil {
+			continue
+		}
+		if recent := rec.Commit == s.Head || now.Sub(rec.Applied.Changed) < traced; recent && rec.Brought == 0 && r.forge && r.limits.Comment > 0 {
+			trace = append(trace, rec.Commit)
+		}
+		if rec.Applied.Status.State == sources.Pending {
 			continue // more is to come in a moment
 		}
 		p := s.Pulls[rec.Brought]
@@ -105,10 +115,7 @@ func (r rules) merged(s *State, seen Seen) (trace string) {
 			})
 		}
 	}
-	if rec := s.find(s.Head); rec != nil && rec.Brought == 0 && r.forge && r.limits.Comment > 0 {
-		return rec.Commit
-	}
-	return ""
+	return trace
 }
 
 func same(a, b sources.Status) bool { return equal(Content{Status: a}, Content{Status: b}) }

@@ -482,7 +482,9 @@ type fakeForge struct {
 
 	said      []sources.Comment // by people
 	writers   []string
+	secretive bool              // does not tell us who they are
 	merged    map[string]int    // pull request by commit
+	forgetful int               // how often it does not know it yet
 	comments  map[string]string // of ours, by "pull/key"
 	edits     []string          // of them: "pull/key"
 	reactions map[int64][]string
@@ -575,6 +577,10 @@ func (f *fakeForge) say(pull int, who, body string) (id int64) {
 func (f *fakeForge) MayWrite(_ context.Context, login string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.secretive {
+		f.calls++
+		return false, &sources.Permanent{Err: errors.New("make the daemon's account an administrator")}
+	}
 	return slices.Contains(f.writers, login), f.ask()
 }
 
@@ -593,6 +599,10 @@ func (f *fakeForge) React(_ context.Context, comment int64, reaction string) err
 func (f *fakeForge) PullOf(_ context.Context, commit string) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.forgetful > 0 && f.merged[commit] != 0 {
+		f.forgetful--
+		return 0, f.ask()
+	}
 	return f.merged[commit], f.ask()
 }
 

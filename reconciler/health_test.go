@@ -20,7 +20,7 @@ type reports struct {
 }
 
 func (r *reports) Traffic(_ xds.State, from, to time.Time) (map[schema.Ref]xds.Traffic, int, int) {
-	r.asked = append(r.asked, fmt.Sprintf("%s", to.Sub(from)))
+	r.asked = append(r.asked, to.Sub(from).String())
 	t := r.good
 	if !r.since.IsZero() && !from.Before(r.since) {
 		t = r.bad

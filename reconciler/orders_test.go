@@ -137,3 +137,33 @@ func TestOrdersToWhatIsNotOpen(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoMayCommandIsNotTold: where the forge does not tell us who may write,
+// nobody may, and nothing waits for it.
+func TestWhoMayCommandIsNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.forge.writers, w.forge.secretive = []string{"ann"}, true
+		w.branch.push("good one")
+		w.open(7, map[string]string{"mesh.txt": "good two"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		early := w.forge.say(7, "ann", "/meshwright plan")
+		d.Poke()
+		after(time.Minute)
+		commit := w.merge(t, 7)
+		d.Poke()
+		after(time.Minute)
+		if got, want := w.verdict(7), "**Merged as "+commit[:7]+"**"; !strings.HasPrefix(got, want) {
+			t.Errorf("the comment begins with %q, want %q", got, want)
+		}
+		w.forge.set(func(f *fakeForge) { f.secretive = false })
+		late := w.forge.say(7, "ann", "/meshwright plan")
+		d.Poke()
+		after(time.Minute)
+		if w.forge.reactions[early] != nil || len(w.forge.reactions[late]) != 1 {
+			t.Errorf("reactions: %v", w.forge.reactions)
+		}
+	})
+}

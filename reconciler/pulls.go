@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,13 +24,24 @@ type pulls struct {
 	ready   bell // to the loop: take
 
 	// Of run.
-	trouble string // last error, without its numbers
-	heard   Heard  // up to where comments were read
+	trouble string         // last error, without its numbers
+	heard   Heard          // up to where comments were read
+	blind   bool           // who may write is not told to us, and this was logged
+	asked   map[string]int // how often for the pull request of each traced commit
 
 	mu    sync.Mutex // guards:
-	trace string     // commit to find the pull request of; empty: none
+	trace []string   // commits to find the pull requests of
 	news  news
 }
+
+// How patiently the forge is asked.
+const (
+	// breath is the least time between two looks, however often somebody pokes.
+	breath = time.Second
+	// asksOfMerge is how often the pull request of a commit is asked for until it
+	// has none: for some seconds after a merge the forge does not know it yet.
+	asksOfMerge = 6
+)
 
 // news is what has been found out.
 type news struct {
@@ -43,7 +55,7 @@ type news struct {
 func newPulls(cfg Config, ready bell) *pulls {
 	return &pulls{
 		forge: cfg.Forge, base: cfg.BaseBranch, spacing: cfg.PullSpacing, now: cfg.Now, log: cfg.Logger,
-		wake: newBell(), poke: newBell(), ready: ready,
+		wake: newBell(), poke: newBell(), ready: ready, asked: map[string]int{},
 	}
 }
 
@@ -56,11 +68,11 @@ func (p *pulls) take() news {
 	return n
 }
 
-// sync says of which commit to find the pull request; empty: of none.
-func (p *pulls) sync(trace string) {
+// sync says of which commits to find the pull requests.
+func (p *pulls) sync(trace []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.trace != trace && trace != "" {
+	if slices.ContainsFunc(trace, func(commit string) bool { return !slices.Contains(p.trace, commit) }) {
 		p.poke.ring()
 	}
 	p.trace = trace
@@ -83,15 +95,18 @@ func (p *pulls) run(ctx context.Context) {
 		}
 		p.report(err)
 		pause := p.spacing
+		tries := p.tries()
 		if failures++; err == nil {
 			failures = 0
-		} else {
-			pause = max(pause, backoff(failures))
 		}
+		pause = max(pause, backoff(max(failures, tries)))
+		away := min(breath, p.spacing) // not for a poke either
 		if at, limited := retryAt(err); limited {
-			sleep(ctx, max(0, at.Sub(p.now())), nil) // not for a poke either
+			away = max(away, at.Sub(p.now()))
 		}
-		p.rest(ctx, pause, err != nil)
+		if sleep(ctx, away, nil) {
+			p.rest(ctx, pause-away, err != nil || tries > 0)
+		}
 	}
 }
 
@@ -169,7 +184,7 @@ func (p *pulls) listen(ctx context.Context) error {
 			o.Command, ours, o.Err = ParseCommand(c.Body)
 		}
 		if ours {
-			if ours, err = p.forge.MayWrite(ctx, c.Author); err != nil {
+			if ours, err = p.mayWrite(ctx, c.Author); err != nil {
 				return err // it comes again
 			}
 			if !ours {
@@ -190,23 +205,62 @@ func (p *pulls) listen(ctx context.Context) error {
 	return nil
 }
 
-// find asks which pull request brought the traced commit to the branch.
+// mayWrite asks whether somebody may give commands. Where nobody tells us,
+// nobody may.
+func (p *pulls) mayWrite(ctx context.Context, who string) (bool, error) {
+	may, err := p.forge.MayWrite(ctx, who)
+	if !permanent(err) {
+		return may, err
+	}
+	if !p.blind {
+		p.log.Warn("commands in comments are ignored", "err", err)
+	}
+	p.blind = true
+	return false, nil
+}
+
+// find asks which pull requests brought the traced commits to the branch.
 func (p *pulls) find(ctx context.Context) error {
 	p.mu.Lock()
-	commit := p.trace
+	trace := p.trace
 	p.mu.Unlock()
-	if commit == "" {
-		return nil
+	maps.DeleteFunc(p.asked, func(commit string, _ int) bool { return !slices.Contains(trace, commit) })
+	for _, commit := range trace {
+		if p.asked[commit] >= asksOfMerge {
+			continue // the loop has yet to hear that there is none
+		}
+		number, err := p.forge.PullOf(ctx, commit)
+		if err != nil {
+			return err
+		}
+		p.asked[commit]++
+		switch {
+		case number != 0:
+			p.asked[commit] = asksOfMerge
+		case p.asked[commit] < asksOfMerge:
+			continue
+		default:
+			number = -1
+		}
+		p.tell(func(n *news) {
+			if n.brought == nil {
+				n.brought = map[string]int{}
+			}
+			n.brought[commit] = number
+		})
 	}
-	number, err := p.forge.PullOf(ctx, commit)
-	if err != nil {
-		return err
-	}
-	if number == 0 {
-		number = -1
-	}
-	p.tell(func(n *news) { n.brought = map[string]int{commit: number} })
 	return nil
+}
+
+// tries is how often, of what will be asked for again, was asked for most.
+func (p *pulls) tries() int {
+	most := 0
+	for _, asks := range p.asked {
+		if asks < asksOfMerge {
+			most = max(most, asks)
+		}
+	}
+	return most
 }
 
 // report logs when the forge's condition changes.

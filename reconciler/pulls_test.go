@@ -439,3 +439,38 @@ func TestAnnotations(t *testing.T) {
 		}
 	})
 }
+
+// TestMergesInARow: a forge does not know at once what it has merged, and the
+// next merge is there before it does: each comment has its last word. A commit
+// that no pull request brought is not asked for without end.
+func TestMergesInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.reset(w.branch.files(map[string]string{"a.txt": "good a", "mesh.txt": "good one"}))
+		w.open(1, map[string]string{"a.txt": "good a2", "mesh.txt": "good one"})
+		w.open(2, map[string]string{"a.txt": "good a", "mesh.txt": "good two"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		w.forge.forgetful = 4
+		first := w.merge(t, 1)
+		d.Poke()
+		after(3 * time.Second)
+		second := w.merge(t, 2)
+		d.Poke()
+		after(time.Minute)
+		for n, commit := range map[int]string{1: first, 2: second} {
+			if got, want := w.verdict(n), "**Merged as "+commit[:7]+"**"; !strings.HasPrefix(got, want) {
+				t.Errorf("the comment on %d begins with %q, want %q", n, got, want)
+			}
+		}
+		w.branch.push("good three")
+		d.Poke()
+		after(5 * time.Minute)
+		calls := w.forge.calls
+		after(time.Hour)
+		if n := w.forge.calls - calls; n != 0 {
+			t.Errorf("%d calls in an hour without news or polls", n)
+		}
+	})
+}
