@@ -91,6 +91,9 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 		if rec.Basis == nil {
 			next = earlier(next, r.waiting(rec, now))
 		}
+		if rec.Rerun = rec.Rerun && rec.outstanding(); rec.Rerun {
+			continue // people see first that it begins anew
+		}
 		if s.Head == "" || published != s.Good {
 			continue // there is nothing to merge with or to compare with yet
 		}
@@ -154,7 +157,7 @@ func (r rules) gone(s *State, open *Open, now time.Time) {
 	}
 	for i := range s.Records {
 		rec := &s.Records[i]
-		if len(rec.Pulls) == 0 && !rec.Group {
+		if !rec.open() {
 			continue
 		}
 		end := report.Closed()
@@ -218,13 +221,15 @@ func (r rules) again(rec *Record, now time.Time) {
 }
 
 // rerun lets a commit be looked at again and its statuses be written anew, also
-// when they come out as they were: the forge has taken them back.
+// when they come out as they were: the forge has taken them back. What is not
+// open gets those that it had: nobody would end a pending one.
 func (r rules) rerun(rec *Record, now time.Time) {
 	for context, slot := range rec.Statuses {
-		slot.Wrote, slot.Refused = nil, ""
+		slot.Wrote, slot.Refused, slot.Unsure = nil, "", true
 		rec.Statuses[context] = slot
 	}
-	if !rec.Branch {
+	if rec.open() && !rec.Branch {
+		rec.Rerun = true
 		r.again(rec, now)
 	}
 }

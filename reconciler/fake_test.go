@@ -640,6 +640,17 @@ func (f *fakeForge) Statuses(_ context.Context, commit string) (map[string]sourc
 	return maps.Clone(f.standing[commit]), nil
 }
 
+// rerequest takes back what stands beside a commit, as GitHub does with a check
+// run that somebody asks for again.
+func (f *fakeForge) rerequest(commit string) {
+	f.set(func(f *fakeForge) {
+		for name, st := range f.standing[commit] {
+			st.State = sources.Pending
+			f.standing[commit][name] = st
+		}
+	})
+}
+
 // lines are what was written and not taken.
 func (f *fakeForge) lines() []string {
 	f.mu.Lock()

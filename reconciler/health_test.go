@@ -1,7 +1,6 @@
 package reconciler_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"

@@ -62,8 +62,8 @@ type Slot struct {
 	// unconfirmed.
 	Tried bool     `json:"tried,omitempty"`
 	Wrote *Content `json:"wrote,omitempty"`
-	// Unsure: an earlier process tried and did not live to tell; look at what
-	// stands before writing.
+	// Unsure: an earlier process tried and did not live to tell, or the forge took
+	// back what was written; look at what stands before writing.
 	Unsure bool `json:"-"`
 	// Refused is why the forge will never take Want.
 	Refused string `json:"refused,omitempty"`

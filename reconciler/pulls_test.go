@@ -387,30 +387,45 @@ func TestManyHeads(t *testing.T) {
 	})
 }
 
-// TestRerun: a check that somebody asks for again is written anew, though it
-// comes out as it was; of a head and of a commit of the branch.
+// TestRerun: a check that somebody asks for again is pending first, and written
+// anew though it comes out as it was; of a commit of the branch and of a head
+// that is closed, what the forge has taken back is written anew.
 func TestRerun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		base := w.branch.push("good one")
 		head := w.open(7, map[string]string{"mesh.txt": "bad two"})
+		closed := w.open(8, map[string]string{"mesh.txt": "good three"})
 		d := w.start(t)
 		defer d.end(t)
 		after(time.Minute)
+		w.closed(8)
+		d.Poke()
+		after(time.Minute)
 		w.forge.take()
 		loads := len(w.loads)
-		d.Again(head)
-		after(10 * time.Second)
-		lines := w.forge.take()
-		if len(w.loads) != loads+1 || !slices.Contains(lines, "c000002 meshwright/check failure: mesh.txt:1: error: two") {
-			t.Errorf("%d loads, written: %q", len(w.loads)-loads, lines)
+		again := func(commit string, want ...string) {
+			t.Helper()
+			w.forge.rerequest(commit)
+			d.Again(commit)
+			after(time.Hour)
+			expect(t, "statuses", w.forge.take(), want...)
 		}
-		d.Again(base)
-		d.Again("nobody knows it")
-		after(10 * time.Second)
-		expect(t, "statuses", w.forge.take(),
+		again(head,
+			"c000002 meshwright/check pending: merging with the branch, checking, planning",
+			"c000002 meshwright/plan pending: merging with the branch, checking, planning",
+			"c000002 meshwright/check failure: mesh.txt:1: error: two",
+			"c000002 meshwright/plan failure: no plan: the check failed")
+		if n := len(w.loads) - loads; n != 1 {
+			t.Errorf("%d loads", n)
+		}
+		again(base,
 			"c000001 meshwright/check success: 1 resource",
 			"c000001 meshwright/applied success: 3/3 proxies in 140 ms")
+		again(closed,
+			"c000003 meshwright/check success: 1 resource",
+			"c000003 meshwright/plan success: 1 resource, 0 proxy identities")
+		again("nobody knows it")
 	})
 }
 

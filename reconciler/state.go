@@ -64,6 +64,9 @@ type Record struct {
 	Basis *Basis `json:"basis,omitempty"`
 	// Since is when it turned out that a head has no verdict; zero: it has one.
 	Since time.Time `json:"since,omitzero"`
+	// Rerun: somebody asked to have a head checked again, and the pending
+	// statuses that say so are not written yet.
+	Rerun bool `json:"rerun,omitempty"`
 	// Applied is how far the commit has come on the proxies; nil when it never
 	// was the branch's.
 	Applied *Applied `json:"applied,omitempty"`
@@ -188,7 +191,7 @@ func (s *State) trim(now time.Time) {
 		}
 		*kind, total = *kind+1, total+1
 		switch {
-		case r.Commit == s.Good || r.Commit == s.Head || len(r.Pulls) > 0 || r.Group:
+		case r.Commit == s.Good || r.Commit == s.Head || r.open():
 			return false
 		case *kind <= keepRecords:
 			return false
@@ -199,6 +202,9 @@ func (s *State) trim(now time.Time) {
 		return !p.Closed.IsZero() && now.Sub(p.Closed) > keepClosed
 	})
 }
+
+// open reports whether it waits to be merged.
+func (r Record) open() bool { return len(r.Pulls) > 0 || r.Group }
 
 func (r Record) outstanding() bool {
 	for _, slots := range []map[string]Slot{r.Statuses, r.Deployments} {

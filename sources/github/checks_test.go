@@ -169,6 +169,30 @@ func TestManyAnnotations(t *testing.T) {
 	}
 }
 
+// TestRerequested: a run that somebody asks for again has no conclusion any
+// more, though it was completed; it gets its verdict anew, and no second remarks.
+func TestRerequested(t *testing.T) {
+	h := newHost(t)
+	c := h.app(meshApp)
+	s := sources.Status{State: sources.Failure, Description: "2 mistakes", Annotations: remarks(2)}
+	set := func() {
+		t.Helper()
+		if err := c.SetStatus(t.Context(), commit, "x", s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set()
+	done := h.runs()
+	h.Rerequest(commit, "x")
+	if got, err := c.Statuses(t.Context(), commit); err != nil || got["x"].State != sources.Pending {
+		t.Errorf("asked for again: %v, %v", got, err)
+	}
+	set()
+	if diff := cmp.Diff(done, h.runs()); diff != "" {
+		t.Error("(-want +got)\n" + diff)
+	}
+}
+
 // TestRemarksOfAnother verdict that was told in part are left behind.
 func TestRemarksOfAnother(t *testing.T) {
 	h := newHost(t)

@@ -38,8 +38,16 @@ func (h *Host) Push(branch, before, after string) {
 	h.tell("push", map[string]any{"ref": "refs/heads/" + branch, "before": before, "after": after, "deleted": false, "created": false, "forced": false})
 }
 
-// Rerequest is a person who presses "Re-run" at the check run of a commit.
+// Rerequest is a person who presses "Re-run" at the check run of a commit: it is
+// queued again, and has no conclusion any more.
 func (h *Host) Rerequest(commit, name string) {
+	h.mu.Lock()
+	for _, r := range h.runs {
+		if r.Commit == commit && r.Name == name {
+			r.Status, r.Conclusion = "queued", ""
+		}
+	}
+	h.mu.Unlock()
 	h.tell("check_run", map[string]any{"action": "rerequested", "check_run": map[string]any{"name": name, "head_sha": commit}})
 }
 
