@@ -52,6 +52,7 @@ func TestHealth(t *testing.T) {
 		{"better", of(fast(5000, 500), fast(1000, 0)), sources.Success, "100.00 % of 1000 requests succeed (90.00 % before), p99 45 ms (45 ms)"},
 		{"p99_rises", of(fast(5000, 0), slow(1000)), sources.Failure, "p99 rose from 45 ms to 490 ms over 1000 requests"},
 		{"p99_of_few_requests_is_noise", of(fast(100, 0), latencies(0, map[float64]uint64{10: 98, 500: 2})), sources.Success, ""},
+		{"p99_of_fast_answers_varies", of(latencies(0, map[float64]uint64{5: 5000}), latencies(0, map[float64]uint64{15: 1000})), sources.Success, "100.00 % of 1000 requests succeed (100.00 % before), p99 14 ms (4 ms)"},
 		{"p99_falls", of(slow(5000), fast(1000, 0)), sources.Success, "100.00 % of 1000 requests succeed (100.00 % before), p99 45 ms (490 ms)"},
 		{"few_after", of(fast(5000, 0), fast(12, 12)), sources.Success, "too little traffic to compare: 11 requests in 60 s"},
 		{"none_before", of(xds.Traffic{}, fast(1000, 0)), sources.Success, "too little traffic to compare: 0 requests before"},

@@ -20,12 +20,14 @@ type Traffic struct {
 }
 
 // What counts as a difference. The figures of a minute vary; a change is blamed
-// for what chance does about once in a thousand minutes.
+// for what chance does about once in a thousand minutes. Latencies vary with what
+// else the machines do, too: a p99 has to rise by what people would notice.
 const (
 	enough = 50 // requests on each side: fewer are not compared
 	sigmas = 3  // of the statistical error
 	excess = 5  // errors more than there were to be expected
 	slower = 1.25
+	notice = 20 * time.Millisecond
 )
 
 // health compares the traffic of the nodes that a change touches: all of it,
@@ -88,7 +90,7 @@ func worsened(before, after xds.Traffic) string {
 	low, _ := after.Latency.Quantile(math.Max(0, 0.99-span(n1)))
 	old, known := before.Latency.Quantile(0.99)
 	p99, ok := after.Latency.Quantile(0.99)
-	if known && ok && low > high && float64(p99) > slower*float64(old) {
+	if known && ok && low > high && float64(p99) > slower*float64(old) && p99-old >= notice {
 		return fmt.Sprintf("p99 rose from %s to %s over %d requests", report.Took(old), report.Took(p99), after.Requests)
 	}
 	return ""

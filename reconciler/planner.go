@@ -198,6 +198,7 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (Planned, error) {
 	}
 	if p.cfg.Plan != nil {
 		result.Plan = p.cfg.Plan(served, to, p.observed(served))
+		result.Plan.Within(p.cfg.Path)
 	}
 	for _, q := range j.Questions {
 		if result.Answers == nil {

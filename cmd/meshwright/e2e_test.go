@@ -66,7 +66,8 @@ type world struct {
 	daemon  *lab.Daemon
 	yelb    *lab.Yelb
 	flow    *lab.Traffic
-	serving string // the commit that the proxies should have
+	serving string   // the commit that the proxies should have
+	flags   []string // of the daemon, beside those that all have
 }
 
 // TestE2E is the main job with real parts at both ends: a git host that is
@@ -208,6 +209,7 @@ func (w *world) begin(gitea string) {
 			"MESHWRIGHT_WEBHOOK_SECRET=" + webhookSecret,
 		},
 	}
+	w.config.Args = append(w.config.Args, w.flags...)
 	w.daemon, err = w.lab.StartDaemon(ctx, w.config)
 	must(t, err)
 	must(t, w.gitea.Hook(ctx, repository, w.daemon.HTTP+"/webhooks/github", webhookSecret))

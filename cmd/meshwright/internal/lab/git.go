@@ -72,6 +72,16 @@ func (c *Clone) Push(ctx context.Context) error {
 	return c.lab.git(ctx, c.Dir, "push", "-q", "origin", "HEAD")
 }
 
+// Pull takes over what the remote's branch of the same name has, and returns its
+// newest commit.
+func (c *Clone) Pull(ctx context.Context, branch string) (hash string, err error) {
+	if err := c.lab.git(ctx, c.Dir, "pull", "-q", "--ff-only", "origin", branch); err != nil {
+		return "", err
+	}
+	out, err := output(c.lab.gitCommand(ctx, c.Dir, "rev-parse", "HEAD"))
+	return strings.TrimSpace(string(out)), err
+}
+
 func (l *Lab) git(ctx context.Context, dir string, args ...string) error {
 	_, err := output(l.gitCommand(ctx, dir, args...))
 	return err

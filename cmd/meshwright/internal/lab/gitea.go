@@ -137,10 +137,10 @@ func (g *Gitea) repoURL(name string, who *url.Userinfo) string {
 	return (&url.URL{Scheme: "http", User: who, Host: strings.TrimPrefix(g.URL, "http://"), Path: "/" + g.Owner + "/" + name + ".git"}).String()
 }
 
-// Hook has pushes and pull requests of a repository told to a URL, signed.
+// Hook has pushes, pull requests and their comments told to a URL, signed.
 func (g *Gitea) Hook(ctx context.Context, repo, target, secret string) error {
 	return g.api(ctx, http.MethodPost, g.repo(repo, "hooks"), map[string]any{
-		"type": "gitea", "active": true, "events": []string{"push", "pull_request"},
+		"type": "gitea", "active": true, "events": []string{"push", "pull_request", "pull_request_sync", "pull_request_label", "pull_request_comment"},
 		"config": map[string]string{"url": target, "content_type": "json", "secret": secret},
 	}, nil)
 }
@@ -151,6 +151,44 @@ func (g *Gitea) OpenPull(ctx context.Context, repo, branch, title string) error 
 	return Eventually(ctx, 10*time.Second, "open a pull request", func() error {
 		return g.api(ctx, http.MethodPost, g.repo(repo, "pulls"), map[string]any{"head": branch, "base": "main", "title": title}, nil)
 	})
+}
+
+// MergePull merges a pull request as "merge", "squash" or "rebase". Gitea says for
+// a while after a push that it is not ready for it.
+func (g *Gitea) MergePull(ctx context.Context, repo string, number int, how string) error {
+	return Eventually(ctx, 20*time.Second, "merge a pull request", func() error {
+		return g.api(ctx, http.MethodPost, g.repo(repo, fmt.Sprintf("pulls/%d/merge", number)), map[string]any{"Do": how}, nil)
+	})
+}
+
+// NewWriter makes an account that may write to a repository.
+func (g *Gitea) NewWriter(ctx context.Context, repo, login string) error {
+	err := g.api(ctx, http.MethodPost, "admin/users", map[string]any{
+		"username": login, "email": login + "@example.com", "password": "correct horse battery", "must_change_password": false,
+	}, nil)
+	if err != nil {
+		return err
+	}
+	return g.api(ctx, http.MethodPut, g.repo(repo, "collaborators/"+login), map[string]any{"permission": "write"}, nil)
+}
+
+// Say has somebody comment on a pull request.
+func (g *Gitea) Say(ctx context.Context, repo string, number int, login, body string) error {
+	return g.api(ctx, http.MethodPost, g.repo(repo, fmt.Sprintf("issues/%d/comments?sudo=%s", number, login)), map[string]any{"body": body}, nil)
+}
+
+// GiteaComment is what somebody wrote on a pull request.
+type GiteaComment struct {
+	User struct {
+		Login string `json:"login"`
+	} `json:"user"`
+	Body string `json:"body"`
+}
+
+// Comments returns those of a pull request, oldest first.
+func (g *Gitea) Comments(ctx context.Context, repo string, number int) ([]GiteaComment, error) {
+	var all []GiteaComment
+	return all, g.api(ctx, http.MethodGet, g.repo(repo, fmt.Sprintf("issues/%d/comments", number)), nil, &all)
 }
 
 // GiteaStatus is one commit status as the git host shows it.
