@@ -237,8 +237,8 @@ func (r rules) rerun(rec *Record, now time.Time) {
 // planned takes in a verdict about a head.
 func (r rules) planned(s *State, p Planned, now time.Time) {
 	rec := s.find(p.Head)
-	if rec == nil || rec.Branch {
-		return
+	if rec == nil || rec.Branch || !rec.open() {
+		return // it has ended
 	}
 	if p.Stands {
 		rec.Basis = &p.Basis

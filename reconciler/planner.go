@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -150,13 +151,20 @@ func (p *planner) failed(j Job, err error) bool {
 	return tell
 }
 
-// do does a job. An error says that it could not be done.
-func (p *planner) do(ctx context.Context, j Job, served Side) (Planned, error) {
-	result := Planned{Job: j}
+// do does a job. An error says that it could not be done. What strangers wrote
+// must not end the daemon, whatever it does to the code that reads it.
+func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			p.log.Error("pull request not planned", "pr", j.Pull, "commit", j.Head, "err", x, "reason", string(debug.Stack()))
+			err = fmt.Errorf("the daemon has a mistake: %v", x)
+		}
+	}()
+	result = Planned{Job: j}
 	result.Revision = sources.Revision{Commit: j.Head}
 	if j.Was != nil && p.stands(ctx, j) {
 		p.metrics.pulls.WithLabelValues("skipped").Inc()
-		result.Stands, result.Basis.Files = true, j.Was.Files
+		result.Stands, result.Basis.Files, result.Basis.More = true, j.Was.Files, j.Was.More
 		return result, nil
 	}
 	ref := "" // a merge queue's: it goes by its commit
@@ -173,7 +181,7 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (Planned, error) {
 	}
 	result.Revision = *rev
 	result.Revision.Files = nil
-	result.Basis.Files = merge.Changed
+	result.Basis.Files, result.Basis.More = first(keepFiles, merge.Changed), len(merge.Changed) > keepFiles
 	for _, file := range merge.Conflicts {
 		result.Conflicts = append(result.Conflicts, path.Join(p.cfg.Path, file))
 	}
@@ -230,7 +238,7 @@ func (p *planner) stands(ctx context.Context, j Job) bool {
 		if err != nil || moved.Base != was.Base { // the branch was rewritten: the head may change other files now
 			return false
 		}
-		if slices.ContainsFunc(moved.BaseChanged, func(file string) bool { return slices.Contains(was.Files, file) }) {
+		if was.More || slices.ContainsFunc(moved.BaseChanged, func(file string) bool { return slices.Contains(was.Files, file) }) {
 			return false
 		}
 	}

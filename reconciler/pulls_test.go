@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 )
@@ -487,5 +488,78 @@ func TestMergesInARow(t *testing.T) {
 		if n := w.forge.calls - calls; n != 0 {
 			t.Errorf("%d calls in an hour without news or polls", n)
 		}
+	})
+}
+
+// TestDeployments: each commit that is served is deployed, to the environment or
+// the mesh, and ends as it does; refused ones are not.
+func TestDeployments(t *testing.T) {
+	for environment, name := range map[string]string{"": "mesh", "prod": "prod"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			w.deployments = true
+			cfg, wake := w.config()
+			cfg.Environment = environment
+			var want []string
+			d := run(t, cfg, wake)
+			defer d.end(t)
+			for _, text := range []string{"good one", "good nack", "bad two", "good three"} {
+				commit := w.branch.push(text)
+				d.ring()
+				after(time.Minute)
+				switch text {
+				case "good one", "good three":
+					want = append(want, commit+" "+name+" success: 3/3 proxies in 140 ms")
+				case "good nack":
+					want = append(want, commit+" "+name+" failure: web-1 refused listeners: no such filter")
+				}
+			}
+			var got []string
+			for to, s := range w.forge.deployed {
+				got = append(got, fmt.Sprintf("%s %s: %s", to, s.State, s.Description))
+			}
+			expect(t, "deployments", sorted(got), want...)
+		})
+	}
+}
+
+// TestAPlanThatPanics is told as the daemon's mistake; the daemon lives on.
+func TestAPlanThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.push("good one")
+		head := w.open(7, map[string]string{"mesh.txt": "good two"})
+		cfg, wake := w.config()
+		cfg.Plan = func(reconciler.Side, reconciler.Side, plan.Observed) *plan.Plan { panic("nobody thought of this") }
+		d := run(t, cfg, wake)
+		defer d.end(t)
+		after(5 * time.Minute)
+		w.stands(t, head, "check", "error: could not be read, will be tried again: the daemon has a mistake: nobody thought of this")
+		serving(t, w, w.branch.tip)
+	})
+}
+
+// TestAChangeOfManyFiles keeps the state small: any move of the branch concerns it.
+func TestAChangeOfManyFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		all := map[string]string{"mesh.txt": "good one"}
+		w.branch.reset(w.branch.files(all))
+		many := maps.Clone(all)
+		for i := range 1000 {
+			many[fmt.Sprintf("node%04d.txt", i)] = "good"
+		}
+		head := w.open(7, many)
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		state, _, err := w.disk.Get(t.Context(), "state")
+		if err != nil || len(state) > 16<<10 {
+			t.Errorf("the state has %d bytes, %v", len(state), err)
+		}
+		w.branch.reset(w.branch.files(map[string]string{"mesh.txt": "good one", "node0999.txt": "good otherwise"}))
+		d.Poke()
+		after(time.Minute)
+		w.stands(t, head, "check", "failure: needs a rebase: node0999.txt changed on both sides")
 	})
 }

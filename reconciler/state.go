@@ -84,9 +84,15 @@ type Basis struct {
 	Base    string `json:"base"`    // tip of the branch
 	Serving string `json:"serving"` // commit that proxies should have
 	Labels  string `json:"labels"`  // of its pull requests, by commas
-	// Files are what the head changes below the specs' folder.
+	// Files are what the head changes below the specs' folder, the first of them.
 	Files []string `json:"files,omitempty"`
+	// More: there are more of them than are kept.
+	More bool `json:"more,omitempty"`
 }
+
+// keepFiles is how many files of a head are kept: the state is small, since it is
+// saved at each step.
+const keepFiles = 100
 
 // Applied is the last verdict about a commit on the proxies.
 type Applied struct {
@@ -176,9 +182,9 @@ const (
 	keepAtMost  = 500
 )
 
-// keepClosed is how long a pull request is remembered after its end, and with
-// it the place of our comment.
-const keepClosed = 30 * 24 * time.Hour
+// keepClosed is how long a pull request is remembered after its end: what is
+// merged gets the last word, and commands to it are answered.
+const keepClosed = 7 * 24 * time.Hour
 
 // trim forgets old records and pull requests. What is served, the head, heads
 // that are open and what has letters outstanding stay.
