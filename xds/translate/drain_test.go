@@ -10,9 +10,7 @@ import (
 	"github.com/meshwright/meshwright/xds/translate"
 )
 
-// TestDrained: which connections a change of a listener ends. Envoy 1.40 does
-// so: connections of a filter chain that changed, or of all where a listener
-// filter or the address did, were closed after --drain-time-s and no others.
+// TestDrained: which connections a change of a listener ends.
 func TestDrained(t *testing.T) {
 	type change func(*listenerv3.Listener)
 	for name, c := range map[string]struct {
