@@ -91,7 +91,11 @@ func (r rules) order(s *State, o Order, open *Open, now time.Time) {
 		s.Pulls[o.Pull] = &Pull{Report: report.Pull{Environment: r.environment, Number: o.Pull, Version: r.version}}
 	}
 	s.change(o.Pull, func(p *Pull) {
-		reaction, text := r.carryOut(s, o, p, s.find(head), now)
+		rec := s.find(head)
+		if head != "" && rec == nil {
+			rec = &Record{} // it is about to be looked at
+		}
+		reaction, text := r.carryOut(o, p, rec, now)
 		s.Reactions = append(s.Reactions, Reaction{o.ID, reaction})
 		if text != "" {
 			p.answer(report.Answer{Who: o.Author, Command: o.text(), Text: text})
@@ -103,7 +107,7 @@ func (r rules) order(s *State, o Order, open *Open, now time.Time) {
 // carryOut does what a command says and returns the reaction and, unless the
 // comment will tell, the answer. rec is the pull request's head; nil: it is not
 // open.
-func (r rules) carryOut(s *State, o Order, p *Pull, rec *Record, now time.Time) (reaction, answer string) {
+func (r rules) carryOut(o Order, p *Pull, rec *Record, now time.Time) (reaction, answer string) {
 	if o.Err != nil {
 		return confusing, o.Err.Error()
 	}
@@ -140,5 +144,5 @@ func (o Order) text() string {
 		return o.Command.String()
 	}
 	line := firstLine(o.Body)
-	return line[:min(len(line), maxCommand)]
+	return strings.ToValidUTF8(line[:min(len(line), maxCommand)], "")
 }

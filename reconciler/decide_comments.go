@@ -41,14 +41,19 @@ func (r rules) report(s *State, rec *Record, p Planned, now time.Time) {
 				is.Past = first(keepPlans, append([]report.PastPlan{past}, was.Past...))
 			}
 			pull.Report = is
+			var later []Question // came when the look was under way
 			for _, q := range pull.Questions {
+				if !slices.ContainsFunc(p.Questions, func(asked Question) bool { return asked.Comment == q.Comment }) {
+					later = append(later, q)
+					continue
+				}
 				text, ok := p.Answers[q.Comment]
 				if !ok {
 					text = "no answer: " + is.Check.Description
 				}
 				pull.answer(report.Answer{Who: q.Who, Command: q.Text, Text: text})
 			}
-			pull.Questions = nil
+			pull.Questions = later
 			r.comment(pull)
 		})
 	}

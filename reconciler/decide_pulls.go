@@ -27,6 +27,7 @@ type Job struct {
 	// when nothing that it depends on has moved since. nil: there is no such verdict.
 	Was    *Basis
 	Last   *plan.Plan
+	Broken bool     // its spec has errors
 	Labels []string // of the pull request
 	// Questions to answer with the head as it would be after the merge.
 	Questions []Question
@@ -85,9 +86,10 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 			rec.Title, rec.Author = h.title, h.author
 		}
 		rec.Pulls, rec.Group = h.pulls, h.group
-		if rec.Branch {
+		if rec.Branch && (rec.Commit == s.Head || rec.Commit == s.Good || seen.Open.List <= s.Moved) {
 			continue // what is on the branch was judged as it is
 		}
+		rec.Branch = false // the branch was taken back, and this is to come anew
 		if rec.Basis == nil {
 			next = earlier(next, r.waiting(rec, now))
 		}
@@ -97,7 +99,7 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 		if s.Head == "" || published != s.Good {
 			continue // there is nothing to merge with or to compare with yet
 		}
-		j := Job{Head: h.commit, Labels: h.labels, Basis: Basis{Base: s.Head, Serving: published, Labels: strings.Join(h.labels, ",")}}
+		j := Job{Head: h.commit, Broken: rec.Errors > 0, Labels: h.labels, Basis: Basis{Base: s.Head, Serving: published, Labels: strings.Join(h.labels, ",")}}
 		for _, n := range h.pulls {
 			j.Pull = n
 			if p := s.Pulls[n]; p != nil {

@@ -167,3 +167,37 @@ func TestWhoMayCommandIsNotTold(t *testing.T) {
 		}
 	})
 }
+
+// TestOrdersWhileAHeadIsLookedAt: what is asked of a head that nobody has seen
+// yet, or that is being looked at, is answered by a look of its own.
+func TestOrdersWhileAHeadIsLookedAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.forge.writers = []string{"ann"}
+		w.branch.push("good one")
+		cfg, wake := w.config()
+		cfg.Explain = func(_, _ reconciler.Side, args []string) string { return "from " + strings.Join(args, " ") }
+		gate := make(chan struct{})
+		cfg.LoadPull = slowLoad{w.load, gate}.Load
+		d := run(t, cfg, wake)
+		defer d.end(t)
+		after(time.Minute)
+		w.open(7, map[string]string{"mesh.txt": "good two"})
+		early := w.forge.say(7, "ann", "/meshwright explain web api /early")
+		d.Poke()
+		after(time.Minute)
+		w.forge.say(7, "ann", "/meshwright explain web api /late")
+		d.Poke()
+		after(time.Minute)
+		close(gate)
+		after(time.Minute)
+		var got []string
+		for _, a := range d.View().Pulls[0].Report.Answers {
+			got = append(got, a.Text)
+		}
+		expect(t, "answers", sorted(got), "from web api /early", "from web api /late")
+		if r := w.forge.reactions[early]; len(r) != 1 || r[0] != "eyes" {
+			t.Errorf("reactions: %q", r)
+		}
+	})
+}

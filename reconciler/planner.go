@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
-	"reflect"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -200,8 +199,10 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 		return result, nil
 	}
 	to := Side{Commit: j.Head, Spec: result.Spec}
-	result.Spec = nil       // its check and plan are wanted; a mesh is large
-	if served.Spec != nil { // its settings are those of the branch
+	result.Spec = nil // its check and plan are wanted; a mesh is large
+	// The settings are those of the branch. A merge queue's group has no labels:
+	// its pull requests had them when they came into the queue.
+	if served.Spec != nil && j.Pull != 0 {
 		result.Protected = schema.Protected(served.Spec.Settings, merge.Changed, schema.Diff(served.Spec, to.Spec), j.Labels)
 	}
 	if p.cfg.Plan != nil {
@@ -227,44 +228,4 @@ func (p *planner) observed(served Side) plan.Observed {
 		seen.Traffic, _, _ = p.cfg.Traffic(served.State, now.Add(-before), now)
 	}
 	return seen
-}
-
-// stands reports whether nothing has moved that a verdict depends on: neither
-// the files that the head changes, nor the resources around its plan.
-func (p *planner) stands(ctx context.Context, j Job) bool {
-	was, is := *j.Was, j.Basis
-	if was.Base != is.Base {
-		moved, err := p.branch.Merge(ctx, is.Base, was.Base)
-		if err != nil || moved.Base != was.Base { // the branch was rewritten: the head may change other files now
-			return false
-		}
-		if was.More || slices.ContainsFunc(moved.BaseChanged, func(file string) bool { return slices.Contains(was.Files, file) }) {
-			return false
-		}
-	}
-	if was.Serving == is.Serving || len(was.Files) == 0 {
-		return true
-	}
-	from, to := p.spec(was.Serving), p.spec(is.Serving)
-	if from == nil || to == nil || !reflect.DeepEqual(from.Settings, to.Settings) {
-		return false
-	}
-	changes := schema.Diff(from, to)
-	if j.Last == nil { // its check failed: whatever has changed may mend it
-		return len(changes) == 0
-	}
-	touches := j.Last.Touches()
-	return !slices.ContainsFunc(changes, func(c schema.Change) bool { return touches[c.Ref] })
-}
-
-// spec is one that was served lately; nil when it is not known any more.
-func (p *planner) spec(commit string) *schema.Spec {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, s := range p.specs {
-		if s.Commit == commit {
-			return s.Spec
-		}
-	}
-	return nil
 }

@@ -241,6 +241,75 @@ func TestOnlyWhatMovedIsPlannedAgain(t *testing.T) {
 	})
 }
 
+// TestABrokenBranchIsMended: a head whose merge has a mistake of the branch's is
+// looked at again when that is mended, though what is served stays as it was.
+func TestABrokenBranchIsMended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		files := func(a, mesh string) map[string]string { return map[string]string{"a.txt": a, "mesh.txt": mesh} }
+		w.branch.reset(w.branch.files(files("good a", "good one")))
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		w.branch.reset(w.branch.files(files("bad a", "good one")))
+		head := w.open(7, files("bad a", "good two"))
+		d.Poke()
+		after(time.Minute)
+		w.stands(t, head, "check", "failure: a.txt:1: error: a")
+		w.branch.reset(w.branch.files(files("good a", "good one")))
+		d.Poke()
+		after(time.Minute)
+		w.stands(t, head, "check", "success: 2 resources")
+		w.stands(t, head, "plan", "success: 1 resource, 0 proxy identities")
+	})
+}
+
+// TestCUEIsOneText: what one CUE file says may change what another means.
+func TestCUEIsOneText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		files := func(a, b, shared string) map[string]string {
+			return map[string]string{"a.txt": a, "b.cue": b, "mesh.txt": "good one", "shared.cue": shared}
+		}
+		w.branch.reset(w.branch.files(files("good a", "b", "shared")))
+		w.open(7, files("good a2", "b", "shared 2"))
+		w.open(8, files("good a3", "b", "shared"))
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		loads := len(w.loads)
+		w.branch.reset(w.branch.files(files("good a", "b 2", "shared")))
+		d.Poke()
+		after(time.Minute)
+		expect(t, "loads", sorted(w.loads[loads:]), "good a2; good one", "good a; good one")
+	})
+}
+
+// TestTakenBackFromTheBranch: what was pushed to the branch by mistake, and is
+// opened as a pull request then, is checked and planned as one.
+func TestTakenBackFromTheBranch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		base := w.branch.push("good one")
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		head := w.branch.push("good two")
+		d.Poke()
+		after(time.Minute)
+		w.branch.reset(base)
+		d.Poke()
+		after(time.Minute)
+		w.pull(sources.PullRequest{Number: 7, Head: head, Base: "main"})
+		d.Poke()
+		after(time.Minute)
+		w.stands(t, head, "plan", "success: 1 resource, 0 proxy identities")
+		if got := w.verdict(7); !strings.HasPrefix(got, "**1 resource**") {
+			t.Errorf("the comment begins with %q", got)
+		}
+	})
+}
+
 // slowLoad holds up what it is told to.
 type slowLoad struct {
 	load reconciler.Load
@@ -332,10 +401,13 @@ func TestProtected(t *testing.T) {
 		w.protect = []schema.Protection{{Paths: []string{"mesh.txt"}, Label: "mesh-owners", Why: "it is everybody's"}}
 		w.branch.push("good one")
 		head := w.open(7, map[string]string{"mesh.txt": "good two"})
+		group := w.branch.files(map[string]string{"mesh.txt": "good two"})
+		w.forge.groups = []string{group}
 		d := w.start(t)
 		defer d.end(t)
 		after(time.Minute)
 		w.stands(t, head, "check", "failure: needs label mesh-owners: mesh.txt: it is everybody's")
+		w.stands(t, group, "check", "success: 1 resource") // its pull requests had what they need
 		if got := w.status(head, "plan"); !strings.HasPrefix(got, "success: 1 resource") {
 			t.Errorf("plan: %s", got)
 		}

@@ -48,7 +48,7 @@ func (c *Client) PullRequests(ctx context.Context, base string) ([]sources.PullR
 	var open []sources.PullRequest
 	seen := map[int]bool{} // a pull request opened meanwhile moves others to the next page
 	for _, pr := range pulls {
-		if seen[pr.Number] || pr.Base.Ref != base {
+		if seen[pr.Number] || pr.Base.Ref != base || pr.Head.SHA == "" { // which Gitea may have lost
 			continue
 		}
 		seen[pr.Number] = true
@@ -87,7 +87,7 @@ func (c *Client) MergeGroups(ctx context.Context, base string) ([]string, error)
 	}
 	var heads []string
 	for _, r := range refs {
-		if !slices.Contains(heads, r.Object.SHA) {
+		if r.Object.SHA != "" && !slices.Contains(heads, r.Object.SHA) {
 			heads = append(heads, r.Object.SHA)
 		}
 	}

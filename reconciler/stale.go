@@ -1,0 +1,87 @@
+package reconciler
+
+import (
+	"context"
+	"path"
+	"reflect"
+	"slices"
+
+	"github.com/meshwright/meshwright/schema"
+)
+
+// stands reports whether nothing has moved that a verdict depends on: neither
+// the files that the head changes, nor the resources around its plan.
+func (p *planner) stands(ctx context.Context, j Job) bool {
+	was, is := *j.Was, j.Basis
+	if was.Base != is.Base {
+		moved, err := p.branch.Merge(ctx, is.Base, was.Base)
+		if err != nil || moved.Base != was.Base { // the branch was rewritten: the head may change other files now
+			return false
+		}
+		if was.More || slices.ContainsFunc(moved.BaseChanged, func(file string) bool { return slices.Contains(was.Files, file) }) {
+			return false
+		}
+		// The CUE files of a package are one text: what one says of a resource
+		// another may change.
+		isCUE := func(file string) bool { return path.Ext(file) == ".cue" }
+		if slices.ContainsFunc(moved.BaseChanged, isCUE) && slices.ContainsFunc(was.Files, isCUE) {
+			return false
+		}
+		if j.Broken && len(moved.BaseChanged) > 0 { // perhaps by the branch, which is mended now
+			return false
+		}
+	}
+	if was.Serving == is.Serving || len(was.Files) == 0 {
+		return true
+	}
+	from, to := p.spec(was.Serving), p.spec(is.Serving)
+	if from == nil || to == nil || !reflect.DeepEqual(from.Settings, to.Settings) {
+		return false
+	}
+	if j.Last == nil { // its check failed, or it has no plan: whatever has changed may matter
+		return len(schema.Diff(from, to)) == 0
+	}
+	return !meet(from, to, j.Last.Touches())
+}
+
+// meet reports whether a change of the served spec is about one of these
+// resources: it changes it, or there is a reference between them that was not.
+func meet(from, to *schema.Spec, touches map[schema.Ref]bool) bool {
+	changed := map[schema.Ref]bool{}
+	for _, c := range schema.Diff(from, to) {
+		if touches[c.Ref] {
+			return true
+		}
+		changed[c.Ref] = true
+	}
+	refers := func(s *schema.Spec, ref schema.Ref) []schema.Ref {
+		if r := s.Find(ref); r != nil {
+			return s.Refers(r)
+		}
+		return nil
+	}
+	linked := func(these, those map[schema.Ref]bool) bool {
+		for ref := range these {
+			was := refers(from, ref)
+			for _, now := range refers(to, ref) {
+				if those[now] && !slices.Contains(was, now) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	return len(changed) > 0 && (linked(changed, touches) || linked(touches, changed))
+}
+
+// spec is one that was served lately; nil when it is not known any more.
+func (p *planner) spec(commit string) *schema.Spec {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.specs {
+		if s.Commit == commit {
+			return s.Spec
+		}
+	}
+	return nil
+}
