@@ -164,7 +164,7 @@ func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.
 		}
 		r.apply(rec, report.Refused(report.Context(r.environment, report.KindCheck), s.Good), nil, now)
 		if s.Good != "" {
-			r.want(rec, report.KindHealth, report.Diverged("serving "+report.Short(s.Good)))
+			r.healthy(rec, report.Diverged("serving "+report.Short(s.Good)))
 		}
 		return nil
 	}

@@ -112,7 +112,10 @@ func (r rules) merged(s *State, seen Seen, now time.Time) (trace []string) {
 		if p == nil {
 			continue
 		}
-		after := report.After{Commit: rec.Commit, Applied: rec.Applied.Status, Health: r.wanted(rec, report.KindHealth)}
+		after := report.After{Commit: rec.Commit, Applied: rec.Applied.Status}
+		if rec.Health != nil {
+			after.Health = *rec.Health
+		}
 		if was := p.Report.After; was == nil || was.Commit != after.Commit || !same(was.Applied, after.Applied) || !same(was.Health, after.Health) {
 			s.change(rec.Brought, func(p *Pull) {
 				p.Report.After = &after

@@ -32,8 +32,8 @@ func (r rules) watch(s *State, seen Seen, now time.Time) time.Time {
 	}
 	w.Done = true
 	rec := s.find(s.Good)
-	if r.wanted(rec, report.KindHealth).State != sources.Failure { // it has diverged meanwhile
-		r.want(rec, report.KindHealth, health(w.Nodes, *seen.Traffic, r.window))
+	if rec.Health == nil || rec.Health.State != sources.Failure { // else it has diverged meanwhile
+		r.healthy(rec, health(w.Nodes, *seen.Traffic, r.window))
 	}
 	return time.Time{}
 }
@@ -43,15 +43,21 @@ func (r rules) watch(s *State, seen Seen, now time.Time) time.Time {
 func (r rules) converge(rec *Record, was sources.StatusState, now time.Time) {
 	is := rec.Applied.Status
 	switch {
-	case is.State == sources.Success && was == sources.Failure && r.wanted(rec, report.KindHealth).State == sources.Failure:
-		r.want(rec, report.KindHealth, report.Converged(is))
+	case is.State == sources.Success && was != sources.Success && rec.Health != nil && rec.Health.State == sources.Failure:
+		r.healthy(rec, report.Converged(is))
 	case is.State == sources.Failure && was == sources.Success:
-		r.want(rec, report.KindHealth, report.Diverged(is.Description))
+		r.healthy(rec, report.Diverged(is.Description))
 	}
 	if w := rec.Watch; w != nil && is.State == sources.Success && w.Applied.IsZero() {
 		w.Applied = now
 		w.Done = len(w.Nodes) == 0 || rec.Applied.Progress.Touched == 0
 	}
+}
+
+// healthy puts down how a commit of the branch does.
+func (r rules) healthy(rec *Record, st sources.Status) {
+	rec.Health = &st
+	r.want(rec, report.KindHealth, st)
 }
 
 // touched returns the virtual nodes whose traffic a change of the spec may

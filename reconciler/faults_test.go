@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,10 +163,10 @@ func TestTroublesOfTheHost(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHosted()
-				var on bool
+				var on atomic.Bool
 				if c.front != nil {
 					h.host.Front = func(r *http.Request) (*http.Response, error) {
-						if !on {
+						if !on.Load() {
 							return nil, nil
 						}
 						return c.front(r)
@@ -173,13 +174,13 @@ func TestTroublesOfTheHost(t *testing.T) {
 				}
 				if c.back != nil {
 					h.host.Back = func(r *http.Request, resp *http.Response) (*http.Response, error) {
-						if !on {
+						if !on.Load() {
 							return resp, nil
 						}
 						return c.back(r, resp)
 					}
 				}
-				got := h.story(t, func() { on = true }, func() { on = false }, 30)
+				got := h.story(t, func() { on.Store(true) }, func() { on.Store(false) }, 30)
 				if diff := cmp.Diff(storyEnds, got); diff != "" {
 					t.Errorf("in the end (-want +got):\n%s", diff)
 				}
@@ -204,22 +205,23 @@ func TestTheHostIsDownForAnHour(t *testing.T) {
 			heads = append(heads, h.branch.commit(fmt.Sprint("good pull ", i)))
 			numbers = append(numbers, h.host.Open(githubtest.Pull{Head: heads[i]}))
 		}
-		d := h.start(t)
-		h.pass(d, 2)
-		down := true
+		var down atomic.Bool
 		h.host.Front = func(*http.Request) (*http.Response, error) {
-			if down {
+			if down.Load() {
 				return githubtest.Answer(503, ""), nil
 			}
 			return nil, nil
 		}
+		d := h.start(t)
+		h.pass(d, 2)
+		down.Store(true)
 		var commits []string
 		for i := range 20 {
 			commits = append(commits, h.branch.push(fmt.Sprintf("%s %d", []string{"good", "bad"}[i%2], i)))
 			h.pass(d, 3)
 		}
 		h.host.Calls()
-		down = false
+		down.Store(false)
 		h.pass(d, 15)
 		d.end(t)
 		for i, commit := range commits {

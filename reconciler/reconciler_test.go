@@ -621,6 +621,12 @@ func TestWithoutForge(t *testing.T) {
 		if len(c.Statuses) != 0 || c.Applied.State != sources.Success || c.Applied.Description != "3/3 proxies in 140 ms" {
 			t.Errorf("the view does not tell: %+v %+v", c, c.Applied)
 		}
+		w.branch.push("bad two")
+		d.ring()
+		after(time.Minute)
+		if h := d.View().Commits[0].Health; h == nil || h.Description != "diverged: serving c000001" {
+			t.Errorf("the view does not tell of health: %+v", h)
+		}
 		d.end(t)
 	})
 }

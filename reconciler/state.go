@@ -72,6 +72,9 @@ type Record struct {
 	Applied *Applied `json:"applied,omitempty"`
 	// Watch is how the commit's traffic is looked at; nil when it is not.
 	Watch *Watch `json:"watch,omitempty"`
+	// Health is how the commit does since: its traffic, and whether it is what is
+	// served; nil while nothing is known.
+	Health *sources.Status `json:"health,omitempty"`
 	// Statuses by context.
 	Statuses map[string]Slot `json:"statuses,omitempty"`
 	// Deployments by environment.

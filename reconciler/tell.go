@@ -26,6 +26,13 @@ func (r *Reconciler) tell(was, is State) {
 		case judged && rec.Result != "":
 			log.Info("pull request checked", "pr", rec.Pulls, "commit", rec.Commit, "verdict", rec.Result, "reason", r.rules.wanted(rec, report.KindCheck).Description)
 		}
+		if h := rec.Health; h != nil && (old.Health == nil || !same(*h, *old.Health)) {
+			tell := log.Info
+			if h.State == sources.Failure {
+				tell = log.Warn
+			}
+			tell("health judged", "commit", rec.Commit, "verdict", h.State, "reason", h.Description)
+		}
 		if late := report.Late(deadline); same(r.rules.wanted(rec, report.KindCheck), late) && !same(r.rules.wanted(old, report.KindCheck), late) {
 			r.metrics.expired.Inc()
 			log.Warn("pull request not checked in time", "pr", rec.Pulls, "commit", rec.Commit)

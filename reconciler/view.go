@@ -76,6 +76,9 @@ type CommitView struct {
 	Diagnostics schema.Diagnostics `json:"diagnostics,omitempty"`
 	// Applied is missing for what was never on the branch.
 	Applied *AppliedView `json:"applied,omitempty"`
+	// Health is how a commit of the branch does since; missing while nothing is
+	// known.
+	Health *sources.Status `json:"health,omitempty"`
 	// Statuses are empty without a forge.
 	Statuses []StatusView `json:"statuses,omitempty"`
 }
@@ -119,7 +122,7 @@ func view(environment string, s State, seen Seen, resources []ResourceView) *Vie
 		c := CommitView{
 			Commit: r.Commit, Title: r.Title, Author: r.Author, When: r.When, Branch: r.Branch, Pulls: r.Pulls, Group: r.Group,
 			Serving: r.Commit == seen.Published, Result: cmp.Or(r.Result, Awaited), Errors: r.Errors, Warnings: r.Warnings,
-			Documents: r.Documents, Diagnostics: r.Diagnostics,
+			Documents: r.Documents, Diagnostics: r.Diagnostics, Health: r.Health,
 		}
 		if a := r.Applied; a != nil {
 			c.Applied = &AppliedView{State: a.Status.State, Description: a.Status.Description, Progress: a.Progress}

@@ -153,18 +153,21 @@ func proxiesTable(w io.Writer, body []byte) error {
 }
 
 func commitsTable(w io.Writer, body []byte) error {
-	return rows(w, body, "COMMIT\tTITLE\tCHECK\tAPPLIED\tFIRST MISTAKE", func(v reconciler.CommitView) []any {
-		name, applied, first := short(v.Commit), "", ""
+	return rows(w, body, "COMMIT\tTITLE\tCHECK\tAPPLIED\tHEALTH\tFIRST MISTAKE", func(v reconciler.CommitView) []any {
+		name, applied, health, first := short(v.Commit), "", "", ""
 		if v.Serving {
 			name += " (serving)"
 		}
 		if v.Applied != nil {
 			applied = v.Applied.Description
 		}
+		if v.Health != nil {
+			health = v.Health.Description
+		}
 		if errs := v.Diagnostics.Errors(); len(errs) > 0 {
 			first = errs[0].String()
 		}
-		return []any{name, v.Title, v.Result, applied, first}
+		return []any{name, v.Title, v.Result, applied, health, first}
 	})
 }
 

@@ -31,7 +31,7 @@ func TestGetTables(t *testing.T) {
 			{ID: "ui-3", Identity: ui, Protocol: "delta", Note: "no VirtualNode for it"},
 		},
 		"commits": []reconciler.CommitView{
-			{Commit: bad, Title: "101 %\x1b[31m\tto v2", Result: reconciler.Bad, Applied: &reconciler.AppliedView{State: sources.Failure, Description: "refused"},
+			{Commit: bad, Title: "101 %\x1b[31m\tto v2", Result: reconciler.Bad, Applied: &reconciler.AppliedView{State: sources.Failure, Description: "refused"}, Health: &sources.Status{State: sources.Failure, Description: "diverged: serving 4be1c0d"},
 				Diagnostics: schema.Diagnostics{{Severity: schema.Error, Pos: schema.Pos{File: "a.yaml", Line: 3, Col: 4}, What: "101 is out of range"}}},
 			{Commit: good, Title: "half to v2", Result: reconciler.Good, Serving: true, Applied: &reconciler.AppliedView{State: sources.Success, Description: "5/5 proxies in 31 ms"}},
 		},
@@ -51,8 +51,8 @@ ui-2    mesh/yelb/virtualNode/ui   explicit      sotw    4be1c0d   9a31f02      
 ui-3    mesh/yelb/virtualNode/ui   transparent   delta                                 no VirtualNode for it
 `,
 		"commits": `
-COMMIT              TITLE              CHECK   APPLIED                FIRST MISTAKE
-9a31f02             101 % [31m to v2   bad     refused                a.yaml:3:4: error: 101 is out of range
+COMMIT              TITLE              CHECK   APPLIED                HEALTH                      FIRST MISTAKE
+9a31f02             101 % [31m to v2   bad     refused                diverged: serving 4be1c0d   a.yaml:3:4: error: 101 is out of range
 4be1c0d (serving)   half to v2         good    5/5 proxies in 31 ms
 `,
 		"pulls": `

@@ -80,7 +80,7 @@ func busy() *reconciler.View {
 			{Commit: pulled, Title: "ui: longer timeouts", Author: "Chidi", When: now.Add(-50 * time.Minute), Pulls: []int{41}, Result: reconciler.Good, Documents: 15, Warnings: 1,
 				Statuses: []reconciler.StatusView{{Context: "meshwright/check", Status: sources.Status{State: sources.Success}, Error: "Resource not accessible by personal access token; give it \"Commit statuses: write\""}}},
 			{Commit: serving, Title: "appserver: half of the traffic to v2", Author: "Ada", When: now.Add(-26 * time.Hour), Branch: true, Serving: true, Result: reconciler.Good, Documents: 14,
-				Applied: &reconciler.AppliedView{State: sources.Success, Description: "5/5 proxies in 31 ms"}},
+				Applied: &reconciler.AppliedView{State: sources.Success, Description: "5/5 proxies in 31 ms"}, Health: &sources.Status{State: sources.Success, Description: "99.97 % of 1204 requests succeed"}},
 		},
 	}
 	risk := plan.Risk{Code: "all-at-once", Level: plan.High, Text: "yelb-appserver moves at once"}
@@ -232,7 +232,7 @@ func TestPageTells(t *testing.T) {
 	for _, want := range []string{
 		"Meshwright · prod", "4 proxies", "no route to host", "is not served",
 		"appserver.yaml:41:23: error: VirtualRouter/yelb/yelb-appserver", "7 errors, 1 warning", "and 3 more",
-		"5/5 proxies in 31 ms", "Pull requests", "1 high risk</summary>", "yelb-appserver moves at once", "changed VirtualRouter/yelb/yelb-ui", "from a fork", `id="` + pulled + `"`, "listeners of 4be1c0d: Error adding/updating listener(s)", "no VirtualNode for mesh/yelb",
+		"5/5 proxies in 31 ms", "99.97 % of 1204 requests succeed", "Pull requests", "1 high risk</summary>", "yelb-appserver moves at once", "changed VirtualRouter/yelb/yelb-ui", "from a fork", `id="` + pulled + `"`, "listeners of 4be1c0d: Error adding/updating listener(s)", "no VirtualNode for mesh/yelb",
 		"2/3 endpoints healthy", "2 of 3 endpoints of cds_egress_yelb_yelb-appserver_yelb_http_4567 healthy",
 		"meshwright/applied waits to be written", "was not taken: Resource not accessible",
 		`id="` + serving + `"`, "VirtualNode/yelb/redis-server",
