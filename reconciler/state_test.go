@@ -127,8 +127,11 @@ func BenchmarkDecide(b *testing.B) {
 			}
 		})
 		b.Run(fmt.Sprintf("%dcommits/%ddiagnostics/journal", len(s.Records), diagnostics), func(b *testing.B) {
-			j := &journal{}
+			j := &journal{pulls: map[int]kept{}}
 			j.saved, _ = json.Marshal(s)
+			for n, p := range s.Pulls {
+				j.pulls[n] = kept{1, p}
+			}
 			b.SetBytes(int64(len(j.saved)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -78,6 +78,8 @@ func (cmd serveCmd) Validate() error {
 		return errors.New("--xds-cert and --xds-key: set both or none")
 	case cmd.XdsClientCA != "" && cmd.XdsCert == "":
 		return errors.New("--xds-client-ca: needs --xds-cert and --xds-key")
+	case cmd.HealthWindow < 10*time.Second || cmd.HealthWindow > 9*time.Minute:
+		return fmt.Errorf("--health-window %s: write 10s to 9m: proxies report each 5 s, and their reports are kept for 15 min", cmd.HealthWindow)
 	case cmd.XdsClientCA == "" && cmd.XdsTokens == "" && host != "localhost" && !net.ParseIP(host).IsLoopback():
 		return fmt.Errorf("--xds-address %s can be reached from other machines: set --xds-cert, --xds-key and --xds-client-ca (mutual TLS) or --xds-tokens, or listen on 127.0.0.1", cmd.XdsAddress)
 	}
