@@ -22,7 +22,7 @@ func (r rules) want(rec *Record, kind string, st sources.Status) {
 		st.URL = r.link(rec.Commit)
 	}
 	c := Content{Status: st}
-	if kind == report.KindCheck && r.limits.Annotations {
+	if kind == report.KindCheck && r.limits.Annotations && st.State != sources.Pending { // it has no mistakes yet
 		c.Digest = digest(rec.Diagnostics.String())
 	}
 	put(&rec.Statuses, report.Context(r.environment, kind), c)

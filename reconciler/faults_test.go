@@ -3,6 +3,7 @@ package reconciler_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/sources/github"
 	"github.com/meshwright/meshwright/sources/github/githubtest"
 )
@@ -22,7 +24,8 @@ import (
 type hosted struct {
 	*world
 	host *githubtest.Host
-	most int // calls within a minute
+	key  []byte // of an App; nil: there is none, but a token
+	most int    // calls within a minute
 }
 
 func newHosted() *hosted {
@@ -32,7 +35,11 @@ func newHosted() *hosted {
 func (h *hosted) start(t *testing.T) *daemon {
 	t.Helper()
 	cfg, wake := h.config()
-	client, err := github.New(github.Config{BaseURL: githubtest.URL, Owner: "acme", Repo: "mesh", Token: githubtest.Token, Transport: h.host})
+	config := github.Config{BaseURL: githubtest.URL, Owner: "acme", Repo: "mesh", Token: githubtest.Token, Transport: h.host}
+	if h.key != nil {
+		config.Token, config.App = "", github.App{ID: 4242, Key: sources.Secret(h.key)}
+	}
+	client, err := github.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,6 +343,66 @@ func TestKilledAnywhere(t *testing.T) {
 		}
 	}
 	t.Error("there is no end to the saves")
+}
+
+// TestAnApp has one check run for each name of a commit, with the mistakes on
+// their lines, though answers get lost and the daemon is started anew; a run that
+// is asked for again has its conclusion again.
+func TestAnApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHosted()
+		h.key = h.host.Install(githubtest.App{ID: 4242, Slug: "mesh", Installation: 7})
+		var on atomic.Bool
+		h.host.Back = func(r *http.Request, resp *http.Response) (*http.Response, error) {
+			if on.Load() && r.Method != http.MethodGet {
+				return nil, errors.New("read: connection reset by peer")
+			}
+			return resp, nil
+		}
+		h.branch.push("good one")
+		d := h.start(t)
+		h.pass(d, 2)
+		on.Store(true)
+		head := h.branch.files(map[string]string{"mesh.txt": "good one", "web.txt": "bad weight", "api.txt": "bad timeout"})
+		number := h.host.Open(githubtest.Pull{Head: head})
+		h.pass(d, 2)
+		d.end(t)
+		d = h.start(t)
+		h.pass(d, 2)
+		on.Store(false)
+		h.pass(d, 10)
+		runs := func() []string { // the newest of each name, which counts
+			newest := map[string]string{}
+			for _, r := range h.host.CheckRuns(head) {
+				newest[r.Name] = fmt.Sprint(r.Name, " ", r.Status, " ", r.Conclusion, ": ", r.Title)
+			}
+			return slices.Sorted(maps.Values(newest))
+		}
+		want := []string{
+			"meshwright/check completed failure: api.txt:1: error: timeout (+1 more)",
+			"meshwright/plan completed failure: no plan: the check failed",
+		}
+		expect(t, "check runs", runs(), want...)
+		for _, r := range h.host.CheckRuns(head) {
+			if a := r.Annotations; r.Name == "meshwright/check" && (len(a) != 2 || a[0].Path != "api.txt" || a[1].Path != "web.txt" || a[0].Level != "failure" || a[0].Message != "timeout") {
+				t.Errorf("annotations: %+v", a)
+			}
+		}
+		if n := len(h.host.Statuses(head)); n != 0 {
+			t.Errorf("%d commit statuses beside the check runs", n)
+		}
+		if n := len(h.host.Comments(number)); n != 1 {
+			t.Errorf("%d comments", n)
+		}
+		if n := len(h.host.CheckRuns(head)); n != 2 {
+			t.Errorf("%d check runs", n)
+		}
+		h.host.Rerequest(head, "meshwright/check")
+		d.Again(head)
+		h.pass(d, 2)
+		expect(t, "check runs that were asked for again", runs(), want...)
+		d.end(t)
+	})
 }
 
 var _ reconciler.Forge = (*github.Client)(nil)
