@@ -522,7 +522,9 @@ func TestAnnotations(t *testing.T) {
 		if plan := w.forge.standing[head]["meshwright/plan"].Annotations; len(plan) > 0 {
 			t.Errorf("the plan has annotations: %+v", plan)
 		}
-		if c := d.View().Commits[0]; c.Errors != 60 || c.Warnings != 1 || len(c.Diagnostics) != 50 {
+		commits := d.View().Commits // in the order in which they were seen
+		c := commits[slices.IndexFunc(commits, func(c reconciler.CommitView) bool { return c.Commit == head })]
+		if c.Errors != 60 || c.Warnings != 1 || len(c.Diagnostics) != 50 {
 			t.Errorf("%d errors, %d warnings, %d kept", c.Errors, c.Warnings, len(c.Diagnostics))
 		}
 	})
