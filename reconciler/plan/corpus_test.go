@@ -3,8 +3,11 @@ package plan_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/meshwright/meshwright/fixtures"
 	"github.com/meshwright/meshwright/reconciler/plan"
@@ -106,6 +109,38 @@ func BenchmarkNew(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// TestThousandsOfRoutes of one router, which anybody may propose, cost seconds:
+// what has not been tried by then is told.
+func TestThousandsOfRoutes(t *testing.T) {
+	router := func(routes int) fstest.MapFS {
+		var b strings.Builder
+		b.WriteString(`{apiVersion: appmesh.k8s.aws/v1beta2, kind: Mesh, metadata: {name: shop}, spec: {namespaceSelector: {matchLabels: {mesh: shop}}}}
+---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualNode, metadata: {name: web, namespace: shop}, spec: {listeners: [{portMapping: {port: 80, protocol: http}}],
+  serviceDiscovery: {dns: {hostname: web.local}}, backends: [{virtualService: {virtualServiceRef: {name: web}}}]}}
+---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualService, metadata: {name: web, namespace: shop}, spec: {provider: {virtualRouter: {virtualRouterRef: {name: web}}}}}
+---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualRouter, metadata: {name: web, namespace: shop}, spec: {listeners: [{portMapping: {port: 80, protocol: http}}], routes: [
+`)
+		for i := range routes {
+			fmt.Fprintf(&b, "{name: r%d, httpRoute: {match: {prefix: /%d, headers: [{name: h%d, match: {exact: a}}]}, action: {weightedTargets: [{virtualNodeRef: {name: web}, weight: 1}]}}},\n", i, i, i%50)
+		}
+		b.WriteString("]}}\n")
+		return fstest.MapFS{"shop.yaml": {Data: []byte(b.String())}}
+	}
+	l := schema.NewLoader(schema.Config{})
+	from, to := load(t, l, router(1)), load(t, l, router(3000))
+	begin := time.Now()
+	p := plan.New(plan.Side{Spec: from}, plan.Side{Spec: to}, plan.Observed{})
+	if took := time.Since(begin); took > 30*time.Second { // one is usual
+		t.Errorf("it took %s", took)
+	}
+	if !slices.ContainsFunc(p.Risks, func(r plan.Risk) bool { return r.Code == "moves-untried" }) || len(p.Routes) != 2999 {
+		t.Errorf("%d routes, risks: %+v", len(p.Routes), p.Risks)
 	}
 }
 

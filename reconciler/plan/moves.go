@@ -65,12 +65,17 @@ func (m *mover) ask(id xds.Identity) *asked {
 	return &asked{id, before, after}
 }
 
-// try asks both sides for one request.
-func (m *mover) try(a *asked, r request) {
-	if m.left == 0 {
-		return
+// try asks both sides for one request, and reports whether more may be tried.
+func (m *mover) try(a *asked, r request) bool {
+	if m.left > 0 {
+		m.left--
+		m.compare(a, r)
 	}
-	m.left--
+	return m.left > 0
+}
+
+// compare asks both sides for one request.
+func (m *mover) compare(a *asked, r request) {
 	was, err := a.before.Explain(r.asked())
 	if err != nil {
 		return
@@ -200,16 +205,16 @@ func (m *mover) service(ref schema.Ref) {
 		return
 	}
 	for _, host := range slices.Compact([]string{was.AWSName, is.AWSName}) {
-		both(before, after, func(r request) {
+		both(before, after, func(r request) bool {
 			r.host = host
-			m.try(a, r)
+			return m.try(a, r)
 		})
 	}
 }
 
 // both makes requests of the routes that two tables do not share, on each port.
 // On one that is new or gone, those are all.
-func both(before, after table, try func(request)) {
+func both(before, after table, try func(request) (more bool)) {
 	for _, p := range union(before.ports, after.ports) {
 		was, is := before.routes, after.routes
 		if !slices.Contains(before.ports, p) {
@@ -218,9 +223,9 @@ func both(before, after table, try func(request)) {
 		if !slices.Contains(after.ports, p) {
 			is = nil
 		}
-		requests(was, is, func(r request) {
+		requests(was, is, func(r request) bool {
 			r.port = p.Port
-			try(r)
+			return try(r)
 		})
 	}
 }
@@ -262,11 +267,9 @@ func (m *mover) backends(key schema.Key) {
 			if a == nil {
 				a = m.ask(identity(&was.Meta))
 			}
-			both(tableOf(s, b.Service), table{}, func(r request) {
+			both(tableOf(s, b.Service), table{}, func(r request) bool {
 				r.host = b.Service.AWSName
-				if a != nil {
-					m.try(a, r)
-				}
+				return a != nil && m.try(a, r)
 			})
 		}
 	}
@@ -292,8 +295,8 @@ func (m *mover) gateway(key schema.Key) {
 	if a == nil {
 		return
 	}
-	both(before, after, func(r request) {
+	both(before, after, func(r request) bool {
 		r.host = cmp.Or(r.host, "elsewhere")
-		m.try(a, r)
+		return m.try(a, r)
 	})
 }

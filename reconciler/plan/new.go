@@ -63,12 +63,34 @@ type change struct {
 	reach map[schema.Ref]bool
 	// lost are the requests that no route takes any more, with what took them.
 	lost map[Move]schema.Resource
+	// known are the lines of routers, made once.
+	known map[router][]line
+}
+
+// router is one on one side.
+type router struct {
+	spec *schema.Spec
+	key  schema.Key
+}
+
+// lines are those of a router, which may be nil.
+func (c *change) lines(s *schema.Spec, r *schema.VirtualRouter) []line {
+	if r == nil {
+		return nil
+	}
+	of := router{s, r.Ref.Key}
+	lines, ok := c.known[of]
+	if !ok {
+		lines = routerLines(s, r)
+		c.known[of] = lines
+	}
+	return lines
 }
 
 func newChange(from, to Side, seen Observed) *change {
 	from = from.whole(nil)
 	to = to.whole(from.State)
-	c := &change{from: from, to: to, seen: seen, diff: schema.Diff(from.Spec, to.Spec), ops: map[schema.Ref]schema.Op{}, lost: map[Move]schema.Resource{}}
+	c := &change{from: from, to: to, seen: seen, diff: schema.Diff(from.Spec, to.Spec), ops: map[schema.Ref]schema.Op{}, lost: map[Move]schema.Resource{}, known: map[router][]line{}}
 	refs := make([]schema.Ref, len(c.diff))
 	for i, d := range c.diff {
 		refs[i], c.ops[d.Ref] = d.Ref, d.Op

@@ -54,7 +54,7 @@ func (r request) String() string {
 
 // requests makes examples of the routes that are not on both sides: of each
 // alone, and together with each other, the plainest first.
-func requests(before, after []asks, try func(request)) {
+func requests(before, after []asks, try func(request) (more bool)) {
 	all := slices.Concat(before, after)
 	w := wordsOf(all)
 	sides := map[string]int{}
@@ -65,20 +65,25 @@ func requests(before, after []asks, try func(request)) {
 		sides[a.key] |= 2
 	}
 	differ := slices.DeleteFunc(slices.Clone(all), func(a asks) bool { return sides[a.key] == 3 })
-	tried := map[string]bool{}
+	tried, more := map[string]bool{}, true
 	each := func(a, o asks) {
 		a.examples(o, w, func(r request) {
-			if key := fmt.Sprint(r); !tried[key] {
+			if key := fmt.Sprint(r); more && !tried[key] {
 				tried[key] = true
-				try(r)
+				more = try(r)
 			}
 		})
 	}
 	for _, a := range differ {
-		each(a, asks{})
+		if each(a, asks{}); !more {
+			return
+		}
 	}
 	for _, a := range differ {
 		for _, o := range all {
+			if !more {
+				return
+			}
 			if a.meets(o) {
 				each(a, o)
 			}

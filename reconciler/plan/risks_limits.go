@@ -58,7 +58,7 @@ func (c *change) timeoutOf(s *schema.Spec, r Route) (time.Duration, bool) {
 	if router == nil {
 		return 0, false
 	}
-	l := find(routerLines(s, router), r.Name)
+	l := find(c.lines(s, router), r.Name)
 	if l == nil || strings.HasPrefix(l.match, "tcp") {
 		return 0, false
 	}
@@ -72,7 +72,7 @@ func (c *change) retryUnsafe(p *Plan, tell teller) {
 		if r.Owner.Kind != schema.KindVirtualRouter || r.Op == schema.Removed {
 			continue
 		}
-		if events := retriesUnsafe(c.to.Spec, r); events != "" && retriesUnsafe(c.from.Spec, r) == "" {
+		if events := c.retriesUnsafe(c.to.Spec, r); events != "" && c.retriesUnsafe(c.from.Spec, r) == "" {
 			owner := c.owner(r)
 			tell(Low, owner, pathOf(owner, r.Name)+".httpRoute.retryPolicy", fmt.Sprintf("%s tries requests with side effects again on %s, though a server may have done them; leave those events out, or make the requests idempotent", called(r), events))
 		}
@@ -81,7 +81,7 @@ func (c *change) retryUnsafe(p *Plan, tell teller) {
 
 // retriesUnsafe are the events on which a route for POST or PATCH tries again
 // though a server may have done what was asked.
-func retriesUnsafe(s *schema.Spec, r Route) string {
+func (c *change) retriesUnsafe(s *schema.Spec, r Route) string {
 	router := s.VirtualRouters[r.Owner.Key]
 	if router == nil {
 		return ""
@@ -95,7 +95,7 @@ func retriesUnsafe(s *schema.Spec, r Route) string {
 		if route.Name != r.Name || h == nil || h.Match.Method != "POST" && h.Match.Method != "PATCH" {
 			continue
 		}
-		l := find(routerLines(s, router), r.Name)
+		l := find(c.lines(s, router), r.Name)
 		retry := l.rules[0].RetryPolicy
 		if retry == nil || retry.MaxRetries == 0 {
 			return ""

@@ -169,7 +169,7 @@ func (c *change) noEndpoint(p *Plan, tell teller) {
 		var shares []Share
 		switch r := c.to.Spec.Find(ref).(type) {
 		case *schema.VirtualRouter:
-			for _, l := range routerLines(c.to.Spec, r) {
+			for _, l := range c.lines(c.to.Spec, r) {
 				shares = append(shares, l.shares...)
 			}
 		case *schema.VirtualService:

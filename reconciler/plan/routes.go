@@ -47,7 +47,7 @@ func (c *change) routerRoutes(ref schema.Ref) []Route {
 	case was == nil && c.moved(servicesOf(c.to.Spec, is)) || is == nil && c.moved(servicesOf(c.from.Spec, was)):
 		return nil
 	}
-	return compare(ref, routerLines(c.from.Spec, was), routerLines(c.to.Spec, is))
+	return compare(ref, c.lines(c.from.Spec, was), c.lines(c.to.Spec, is))
 }
 
 // moved reports whether there is a service among these, and each is on both
@@ -151,9 +151,6 @@ func serviceLines(s *schema.Spec, v *schema.VirtualService) ([]line, *schema.Vir
 }
 
 func routerLines(s *schema.Spec, r *schema.VirtualRouter) []line {
-	if r == nil {
-		return nil
-	}
 	services := servicesOf(s, r)
 	if len(services) == 0 {
 		services = []*schema.VirtualService{{}} // then no service's policies hold
