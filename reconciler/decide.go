@@ -151,8 +151,17 @@ func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.
 		}
 		return &Publish{l.Revision, l.Spec}
 	}
+	var landed []Landed
+	for _, before := range l.Revision.Landed {
+		if s.find(before) == nil {
+			landed = append(landed, Landed{Commit: before})
+		}
+	}
 	rec := s.front(commit)
 	rec.Branch = true
+	if landed != nil {
+		rec.Landed = landed
+	}
 	if s.Head != commit {
 		s.Head, s.Moved = commit, seen.Lists
 	}

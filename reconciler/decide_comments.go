@@ -92,38 +92,51 @@ const traced = 2 * time.Hour
 // merged takes in which pull requests brought commits to the branch, gives them
 // the last word, and returns the commits of which that is to be found.
 func (r rules) merged(s *State, seen Seen, now time.Time) (trace []string) {
-	for commit, n := range seen.Brought {
-		if rec := s.find(commit); rec != nil {
-			rec.Brought = n
-		}
-	}
+	told := map[int]bool{} // by a later commit
 	for i := range s.Records {
 		rec := &s.Records[i]
 		if rec.Applied == nil {
 			continue
 		}
-		if recent := rec.Commit == s.Head || now.Sub(rec.Applied.Changed) < traced; recent && rec.Brought == 0 && r.forge && r.limits.Comment > 0 {
-			trace = append(trace, rec.Commit)
+		recent := rec.Commit == s.Head || now.Sub(rec.Applied.Changed) < traced
+		follow := func(commit string, brought *int) {
+			if n, found := seen.Brought[commit]; found {
+				*brought = n
+			}
+			switch {
+			case *brought == 0 && recent && r.forge && r.limits.Comment > 0:
+				trace = append(trace, commit)
+			case *brought > 0 && !told[*brought]:
+				told[*brought] = true
+				r.lastWord(s, *brought, commit, rec)
+			}
 		}
-		if rec.Applied.Status.State == sources.Pending {
-			continue // more is to come in a moment
-		}
-		p := s.Pulls[rec.Brought]
-		if p == nil {
-			continue
-		}
-		after := report.After{Commit: rec.Commit, Applied: rec.Applied.Status}
-		if rec.Health != nil {
-			after.Health = *rec.Health
-		}
-		if was := p.Report.After; was == nil || was.Commit != after.Commit || !same(was.Applied, after.Applied) || !same(was.Health, after.Health) {
-			s.change(rec.Brought, func(p *Pull) {
-				p.Report.After = &after
-				r.comment(p)
-			})
+		follow(rec.Commit, &rec.Brought)
+		for k := range rec.Landed {
+			follow(rec.Landed[k].Commit, &rec.Landed[k].Brought)
 		}
 	}
 	return trace
+}
+
+// lastWord tells a pull request what became of its merge: of the record's commit
+// on the proxies.
+func (r rules) lastWord(s *State, pull int, merge string, rec *Record) {
+	p := s.Pulls[pull]
+	if p == nil || rec.Applied.Status.State == sources.Pending {
+		return // more is to come in a moment
+	}
+	after := report.After{Commit: merge, Applied: rec.Applied.Status}
+	if rec.Health != nil {
+		after.Health = *rec.Health
+	}
+	if was := p.Report.After; was != nil && was.Commit == after.Commit && same(was.Applied, after.Applied) && same(was.Health, after.Health) {
+		return
+	}
+	s.change(pull, func(p *Pull) {
+		p.Report.After = &after
+		r.comment(p)
+	})
 }
 
 func same(a, b sources.Status) bool { return equal(Content{Status: a}, Content{Status: b}) }

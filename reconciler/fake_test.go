@@ -209,6 +209,7 @@ type fakeBranch struct {
 	down    error // of the host
 	broken  error // of the clone, until the next fetch
 	fetches int
+	fetched string // the tip
 
 	unmergeable error // what Merge answers
 	merges      int
@@ -337,7 +338,15 @@ func (b *fakeBranch) Fetch(context.Context) (*sources.Revision, error) {
 	for hash := range b.commits {
 		b.clone[hash] = true
 	}
-	return revision(b.commits[b.tip])
+	now := *b.commits[b.tip]
+	for c := b.parents[b.tip]; c != "" && c != b.fetched && b.fetched != b.tip; c = b.parents[c] {
+		now.Landed = append(now.Landed, c)
+	}
+	if b.fetched == "" {
+		now.Landed = nil
+	}
+	b.fetched = b.tip
+	return revision(&now)
 }
 
 func revision(rev *sources.Revision) (*sources.Revision, error) {

@@ -554,6 +554,23 @@ func TestMergesInARow(t *testing.T) {
 				t.Errorf("the comment on %d begins with %q, want %q", n, got, want)
 			}
 		}
+
+		// Two more between two looks: only the last is ever loaded.
+		w.open(3, map[string]string{"a.txt": "good a3", "mesh.txt": "good two"})
+		w.open(4, map[string]string{"a.txt": "good a2", "mesh.txt": "good four"})
+		d.Poke()
+		after(time.Minute)
+		loads := len(w.loads)
+		third, fourth := w.merge(t, 3), w.merge(t, 4)
+		d.Poke()
+		after(time.Minute)
+		for n, commit := range map[int]string{3: third, 4: fourth} {
+			if got, want := w.verdict(n), "**Merged as "+commit[:7]+"**: applied, 3/3"; !strings.HasPrefix(got, want) {
+				t.Errorf("the comment on %d begins with %q, want %q", n, got, want)
+			}
+		}
+		expect(t, "loads", w.loads[loads:], "good a3; good four")
+
 		w.branch.push("good three")
 		d.Poke()
 		after(5 * time.Minute)

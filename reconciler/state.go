@@ -53,6 +53,8 @@ type Record struct {
 	// Brought is the merged pull request that brought the commit to the branch: 0
 	// while it is not known, -1 when there is none.
 	Brought int `json:"brought,omitempty"`
+	// Landed are the commits that came to the branch with this one.
+	Landed []Landed `json:"landed,omitempty"`
 
 	Result      string             `json:"result"` // Good, Bad or Unread; empty before there is one
 	Documents   int                `json:"documents"`
@@ -79,6 +81,13 @@ type Record struct {
 	Statuses map[string]Slot `json:"statuses,omitempty"`
 	// Deployments by environment.
 	Deployments map[string]Slot `json:"deployments,omitempty"`
+}
+
+// Landed is a commit that came to the branch with a later one, which is loaded
+// and served in its place.
+type Landed struct {
+	Commit  string `json:"commit"`
+	Brought int    `json:"brought,omitempty"` // as [Record]'s
 }
 
 // Basis is what a verdict about a head rests on besides the head: when it moves,
@@ -140,6 +149,7 @@ func (s State) clone() State {
 	for i := range s.Records {
 		r := &s.Records[i]
 		r.Statuses, r.Deployments = maps.Clone(r.Statuses), maps.Clone(r.Deployments)
+		r.Landed = slices.Clone(r.Landed)
 		if r.Applied != nil {
 			applied := *r.Applied
 			r.Applied = &applied

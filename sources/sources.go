@@ -66,7 +66,10 @@ type Revision struct {
 	Title  string    // first line of the commit's message
 	When   time.Time // committer's time
 	Forced bool      // fetched, and does not descend from the tip fetched before it
-	Files  fs.FS     // files below the spec path; FileInfo.Sys() is a schema.BlobID
+	// Landed are the commits that came to the branch with this one, since the tip
+	// fetched before it: the way back by first parents, newest first, the last of them.
+	Landed []string
+	Files  fs.FS // files below the spec path; FileInfo.Sys() is a schema.BlobID
 }
 
 // Merge is what a merge of a commit into another would give below the spec path.

@@ -213,7 +213,9 @@ func (r *Repo) fetch(ctx context.Context) (*sources.Revision, error) {
 		return nil, err
 	}
 	if last != nil {
-		rev.Forced = !r.store.descends(plumbing.NewHash(rev.Commit), plumbing.NewHash(last.Commit))
+		now, then := plumbing.NewHash(rev.Commit), plumbing.NewHash(last.Commit)
+		rev.Forced = !r.store.descends(now, then)
+		rev.Landed = r.store.landed(now, then)
 	}
 	r.mu.Lock()
 	r.last, r.seen = rev, true

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,35 @@ func TestStoreOutlivesTheProcess(t *testing.T) {
 			t.Fatalf("last of another repository = %v, %v", rev, err)
 		}
 		wantFile(t, mustFetch(t, r), oh, "a.yaml", "other")
+	})
+}
+
+// TestLanded: commits that came to the branch between two looks are named, those
+// of the branches that were merged are not.
+func TestLanded(t *testing.T) {
+	each(t, func(t *testing.T, o *origin, url string) {
+		first := o.commitAndPush("first", "a.yaml", "a1")
+		r := open(t, git.Config{URL: url})
+		if rev := mustFetch(t, r); rev.Landed != nil {
+			t.Errorf("with the first look landed %q", rev.Landed)
+		}
+		branch := strings.TrimSpace(o.run(o.work, "branch", "--show-current"))
+		second := o.commitAndPush("second", "a.yaml", "a2")
+		o.run(o.work, "checkout", "--quiet", "-b", "topic", first)
+		o.commit("aside", "b.yaml", "b1")
+		o.run(o.work, "checkout", "--quiet", branch)
+		o.run(o.work, "merge", "--quiet", "--no-ff", "-m", "merge", "topic")
+		merge := strings.TrimSpace(o.run(o.work, "rev-parse", "HEAD"))
+		tip := o.commitAndPush("tip", "a.yaml", "a3")
+		rev := mustFetch(t, r)
+		if want := []string{merge, second}; rev.Commit != tip || !slices.Equal(rev.Landed, want) {
+			t.Errorf("with %.7s landed %q, want %q", rev.Commit, rev.Landed, want)
+		}
+		o.run(o.work, "reset", "--quiet", "--hard", first)
+		o.push()
+		if rev := mustFetch(t, r); rev.Landed != nil {
+			t.Errorf("with a force-push landed %q", rev.Landed)
+		}
 	})
 }
 

@@ -232,3 +232,27 @@ func (s *store) descends(h, ancestor plumbing.Hash) (found bool) {
 	})
 	return found
 }
+
+// Of a branch that has moved, so many commits are looked at, and named, at most.
+const (
+	maxLooked = 1000
+	maxLanded = 20
+)
+
+// landed returns what came to a branch between two tips of it: the way back by
+// first parents, newest first, without either. nil when that does not lead to the
+// old tip.
+func (s *store) landed(tip, old plumbing.Hash) []string {
+	var between []string
+	for range maxLooked {
+		c, err := s.commit(tip)
+		if err != nil || len(c.ParentHashes) == 0 {
+			return nil
+		}
+		if tip = c.ParentHashes[0]; tip == old {
+			return between[:min(len(between), maxLanded)]
+		}
+		between = append(between, tip.String())
+	}
+	return nil
+}
