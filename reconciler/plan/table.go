@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds/translate"
 )
 
 // table is what decides which route a request takes.
@@ -33,7 +34,7 @@ func tableOf(s *schema.Spec, v *schema.VirtualService) (t table) {
 		}
 		t.routes = []asks{{key: v.AWSName}}
 	case router != nil:
-		t.ports = routerPorts(s, router)
+		t.ports = translate.RouterPorts(s, router)
 		for i := range router.Spec.Routes {
 			r := asksOf(&router.Spec.Routes[i])
 			r.key = v.AWSName + " " + r.key
@@ -42,26 +43,6 @@ func tableOf(s *schema.Spec, v *schema.VirtualService) (t table) {
 	}
 	slices.SortFunc(t.routes, func(a, b asks) int { return cmp.Compare(a.key, b.key) })
 	return t
-}
-
-// routerPorts are the ports of a router or, where it has none, of its targets.
-func routerPorts(s *schema.Spec, r *schema.VirtualRouter) (ports []schema.PortMapping) {
-	for _, l := range r.Spec.Listeners {
-		ports = append(ports, l.PortMapping)
-	}
-	if len(ports) > 0 {
-		return ports
-	}
-	for i := range r.Spec.Routes {
-		for _, t := range r.Spec.Routes[i].Targets() {
-			if n := s.TargetNode(r, t); n != nil {
-				for j := range n.Spec.Listeners {
-					ports = append(ports, n.Spec.Listeners[j].PortMapping)
-				}
-			}
-		}
-	}
-	return union(ports, nil)
 }
 
 // gatewayTable is that of a gateway, with the routes behind its own: a request

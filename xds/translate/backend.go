@@ -52,7 +52,7 @@ func (b *builder) answers(link schema.BackendLink) []answer {
 		}
 	case router != nil:
 		digest += b.policies(router)
-		for _, p := range routerPorts(b.spec, router) {
+		for _, p := range RouterPorts(b.spec, router) {
 			found = append(found, answer{link, p.Port, p.Protocol, b.routesOn(link.Service, router, p), digest + router.Digest})
 		}
 	}
@@ -71,9 +71,9 @@ func (b *builder) policies(r schema.Resource) string {
 	return digests
 }
 
-// routerPorts returns what a router listens on; one without listeners, as
+// RouterPorts returns what a router listens on; one without listeners, as
 // App Mesh's first versions had them, on what its targets listen on.
-func routerPorts(s *schema.Spec, r *schema.VirtualRouter) []schema.PortMapping {
+func RouterPorts(s *schema.Spec, r *schema.VirtualRouter) []schema.PortMapping {
 	var ports []schema.PortMapping
 	for _, l := range r.Spec.Listeners {
 		ports = append(ports, l.PortMapping)
