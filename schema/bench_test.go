@@ -4,14 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/meshwright/meshwright/fixtures"
+	"github.com/meshwright/meshwright/fixtures/scale"
 	. "github.com/meshwright/meshwright/schema"
 )
 
@@ -37,7 +39,7 @@ func loadWhole(b testing.TB, l *Loader, files fs.FS, resources int) {
 func BenchmarkLoad(b *testing.B) {
 	for _, nodes := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("%dnodes", nodes), func(b *testing.B) {
-			files := stamp(fixtures.Scale{Nodes: nodes}.FS(), 0)
+			files := stamp(scale.Mesh{Services: nodes / 2}.FS(), 0)
 			b.ReportAllocs()
 			for b.Loop() {
 				loadWhole(b, NewLoader(Config{}), files, 2*nodes+1)
@@ -50,7 +52,7 @@ func BenchmarkLoad(b *testing.B) {
 func BenchmarkLoadCUE(b *testing.B) {
 	for _, nodes := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("%dnodes", nodes), func(b *testing.B) {
-			files := stamp(fixtures.Scale{Nodes: nodes, CUE: true, PerFile: 10}.FS(), 0)
+			files := stamp(scale.Mesh{Services: nodes / 2, CUE: true, PerFile: 10}.FS(), 0)
 			b.ReportAllocs()
 			for b.Loop() {
 				loadWhole(b, NewLoader(Config{}), files, 2*nodes+1)
@@ -62,45 +64,67 @@ func BenchmarkLoadCUE(b *testing.B) {
 // BenchmarkReload loads the next commit, which changed one weight in one of
 // many files: the cost is to follow the change.
 func BenchmarkReload(b *testing.B) {
-	for _, scale := range []fixtures.Scale{{Nodes: 10}, {Nodes: 100}, {Nodes: 1000}, {Nodes: 2000}, {Nodes: 1000, CUE: true}} {
-		name := fmt.Sprintf("%dnodes", scale.Nodes)
-		if scale.CUE {
+	for _, mesh := range []scale.Mesh{{Services: 5}, {Services: 50}, {Services: 500}, {Services: 1000}, {Services: 500, CUE: true}} {
+		name := fmt.Sprintf("%dnodes", 2*mesh.Services)
+		if mesh.CUE {
 			name += "CUE"
 		}
 		b.Run(name, func(b *testing.B) {
-			files := scale.FS()
+			files := mesh.FS()
 			l := NewLoader(Config{})
-			loadWhole(b, l, stamp(files, 0), 2*scale.Nodes+1)
-			scale.Weights = map[int]int{3: 90}
-			two := [2]*fstest.MapFile{files[scale.File(3)], scale.FS()[scale.File(3)]}
+			loadWhole(b, l, stamp(files, 0), mesh.Resources())
+			mesh.Weights = map[int]int{3: 90}
+			two := [2]*fstest.MapFile{files[mesh.File(3)], mesh.FS()[mesh.File(3)]}
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
 				i++
 				changed := *two[i%2]
 				changed.Sys = nil
-				files[scale.File(3)] = &changed
-				loadWhole(b, l, stamp(files, i), 2*scale.Nodes+1)
+				files[mesh.File(3)] = &changed
+				loadWhole(b, l, stamp(files, i), mesh.Resources())
 			}
 		})
 	}
 }
 
-// YAML and CUE of one Scale are the same mesh.
+// YAML and CUE of one shape are the same mesh, and it has what its arithmetic
+// says.
 func TestScaleIsTheSameInYAMLAndCUE(t *testing.T) {
-	scale := fixtures.Scale{Nodes: 7, Backends: 2, PerFile: 3, Weights: map[int]int{1: 90}}
-	yaml := load(t, NewLoader(Config{}), scale.FS())
-	scale.CUE = true
-	cue := load(t, NewLoader(Config{}), scale.FS())
-	if yaml.Spec == nil || cue.Spec == nil {
-		t.Fatalf("YAML:\n%vCUE:\n%v", yaml.Diagnostics, cue.Diagnostics)
-	}
-	if diff := cmp.Diff(yaml.Spec, cue.Spec, cmpopts.IgnoreUnexported(Spec{}, Meta{}), cmpopts.IgnoreFields(Meta{}, "Pos")); diff != "" {
-		t.Errorf("(-YAML +CUE):\n%s", diff)
-	}
-	for name, f := range scale.FS() {
-		if !bytes.Equal(f.Data, scale.FS()[name].Data) {
-			t.Errorf("%s differs from itself", name)
+	for _, mesh := range []scale.Mesh{
+		{Services: 4, Backends: 2, PerFile: 3, Weights: map[int]int{1: 90}},
+		{Services: 3, Callers: 5, Backends: 2, PerFile: 2},
+		{Services: 3, Callers: 2, Backends: 9},
+	} {
+		yaml := load(t, NewLoader(Config{}), mesh.FS())
+		mesh.CUE = true
+		cue := load(t, NewLoader(Config{}), mesh.FS())
+		if yaml.Spec == nil || cue.Spec == nil {
+			t.Fatalf("YAML:\n%vCUE:\n%v", yaml.Diagnostics, cue.Diagnostics)
+		}
+		if diff := cmp.Diff(yaml.Spec, cue.Spec, cmpopts.IgnoreUnexported(Spec{}, Meta{}), cmpopts.IgnoreFields(Meta{}, "Pos")); diff != "" {
+			t.Errorf("(-YAML +CUE):\n%s", diff)
+		}
+		if yaml.Documents != mesh.Resources() {
+			t.Errorf("%+v has %d resources, not %d", mesh, yaml.Documents, mesh.Resources())
+		}
+		for service := range mesh.Services {
+			var users []int
+			for i, identity := range mesh.Identities() {
+				name := identity[strings.LastIndex(identity, "/")+1:]
+				uses := func(b Backend) bool { return b.VirtualService.VirtualServiceRef.Name == mesh.Service(service) }
+				if slices.ContainsFunc(yaml.Spec.VirtualNodeNamed(scale.Name, name).Spec.Backends, uses) {
+					users = append(users, i)
+				}
+			}
+			if diff := cmp.Diff(users, mesh.Users(service)); diff != "" {
+				t.Errorf("%+v, users of service %d (-spec +arithmetic):\n%s", mesh, service, diff)
+			}
+		}
+		for name, f := range mesh.FS() {
+			if !bytes.Equal(f.Data, mesh.FS()[name].Data) {
+				t.Errorf("%s differs from itself", name)
+			}
 		}
 	}
 }
