@@ -14,6 +14,7 @@ type metrics struct {
 	sourceUp    prometheus.Gauge
 	fetched     prometheus.Gauge
 	fetchErrors prometheus.Counter
+	fetch       prometheus.Histogram
 	load        prometheus.Histogram
 	publish     prometheus.Histogram
 	outbox      prometheus.Gauge
@@ -46,6 +47,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		fetchErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "meshwright_reconciler_source_errors_total", Help: "Looks at the repository that failed.",
+		}),
+		fetch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "meshwright_reconciler_fetch_seconds", Help: "Time of a look at the branch that succeeded, with what it brought.", Buckets: seconds,
 		}),
 		load: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "meshwright_reconciler_load_seconds", Help: "Time to load and validate a commit.", Buckets: seconds,
@@ -81,6 +85,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			vec.WithLabelValues(label)
 		}
 	}
-	reg.MustRegister(m.commits, m.verdicts, m.serving, m.ready, m.sourceUp, m.fetched, m.fetchErrors, m.load, m.publish, m.outbox, m.writes, m.pulls, m.expired, m.orders)
+	reg.MustRegister(m.commits, m.verdicts, m.serving, m.ready, m.sourceUp, m.fetched, m.fetchErrors, m.fetch, m.load, m.publish, m.outbox, m.writes, m.pulls, m.expired, m.orders)
 	return m
 }

@@ -187,11 +187,12 @@ func (r *Reconciler) act(do Actions) {
 		r.current = r.cfg.Translate(p.Revision.Commit, p.Spec, r.current)
 		r.cfg.Proxies.Publish(r.current)
 		took := r.cfg.Now().Sub(begin)
-		r.published, r.resources = p.Revision.Commit, resourceViews(p.Spec, r.cfg.Path)
+		r.published = p.Revision.Commit
 		r.metrics.publish.Observe(took.Seconds())
 		r.metrics.serving.Set(float64(p.Revision.When.Unix()))
 		r.metrics.ready.Set(1)
 		r.cfg.Logger.Info("commit published", "commit", r.published, "took", took)
+		r.resources = resourceViews(p.Spec, r.cfg.Path)
 		r.wake.ring() // its progress is news
 	}
 	if r.outbox != nil {

@@ -107,11 +107,14 @@ func (w *watcher) again(ctx context.Context) error {
 
 // look fetches, and loads what is new.
 func (w *watcher) look(ctx context.Context) error {
+	begin := w.now()
 	rev, err := w.branch.Fetch(ctx)
 	if err != nil && !errors.Is(err, sources.ErrNoPath) {
 		return err
 	}
-	w.metrics.fetched.Set(float64(w.now().UnixMilli()) / 1000)
+	now := w.now()
+	w.metrics.fetch.Observe(now.Sub(begin).Seconds())
+	w.metrics.fetched.Set(float64(now.UnixMilli()) / 1000)
 	if rev.Commit == w.head {
 		return nil
 	}

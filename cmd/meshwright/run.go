@@ -128,7 +128,16 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 		log.Warn("http is served beyond this machine, without a password", "address", httpListener.Addr().String())
 	}
 
+	debugListener, debug, err := openDebug(cmd.DebugAddress)
+	if err != nil {
+		return err
+	}
+
 	group, ctx := errgroup.WithContext(ctx)
+	if debug != nil {
+		defer debugListener.Close()
+		group.Go(func() error { return serveHTTP(ctx, debug, debugListener) })
+	}
 	group.Go(func() error { return proxies.Run(ctx) })
 	group.Go(func() error { return wake.Run(ctx) })
 	group.Go(func() error { return instances.Run(ctx) })

@@ -63,9 +63,10 @@ type serveCmd struct {
 
 	Certificates certificates `placeholder:"FILE" help:"YAML file that says what stands for ARNs of AWS Certificate Manager and for SDS secrets."`
 
-	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" help:"Where the page, API, metrics and webhooks are served."`
-	LogLevel    string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
-	LogFormat   string `enum:"text,json" default:"text" help:"${enum}."`
+	HTTPAddress  string `name:"http-address" default:"127.0.0.1:8080" help:"Where the page, API, metrics and webhooks are served."`
+	DebugAddress string `placeholder:"IP:PORT" help:"Where profiles of the daemon itself are served (/debug/pprof/), on loopback only; without: nowhere."`
+	LogLevel     string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
+	LogFormat    string `enum:"text,json" default:"text" help:"${enum}."`
 }
 
 // Validate tells by the names of flags what the server of xDS would refuse by
@@ -82,6 +83,9 @@ func (cmd serveCmd) Validate() error {
 		return fmt.Errorf("--health-window %s: write 10s to 9m: proxies report each 5 s, and their reports are kept for 15 min", cmd.HealthWindow)
 	case cmd.XdsClientCA == "" && cmd.XdsTokens == "" && host != "localhost" && !net.ParseIP(host).IsLoopback():
 		return fmt.Errorf("--xds-address %s can be reached from other machines: set --xds-cert, --xds-key and --xds-client-ca (mutual TLS) or --xds-tokens, or listen on 127.0.0.1", cmd.XdsAddress)
+	}
+	if host, _, err := net.SplitHostPort(cmd.DebugAddress); cmd.DebugAddress != "" && (err != nil || !net.ParseIP(host).IsLoopback()) {
+		return fmt.Errorf("--debug-address %s: write 127.0.0.1:PORT; profiles show what is in memory", cmd.DebugAddress)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ type metrics struct {
 	bytes     *prometheus.CounterVec
 	acks      *prometheus.CounterVec
 	nacks     *prometheus.CounterVec
+	publish   prometheus.Histogram
 	apply     prometheus.Histogram
 
 	reports, reportBytes *prometheus.CounterVec
@@ -34,6 +35,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		bytes:     counter("response_bytes_total", "Bytes of the responses sent to proxies, by type of resource."),
 		acks:      counter("acks_total", "Responses that proxies accepted, by type of resource."),
 		nacks:     counter("nacks_total", "Responses that proxies refused, by type of resource."),
+		publish: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "meshwright_ads_publish_seconds", Help: "Time to hand a state, translated for all connected profiles, to their streams.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5}}),
 		apply: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "meshwright_ads_apply_seconds", Help: "Time from a state's publication until a proxy that it touches has acknowledged all of it.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
@@ -55,7 +59,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.streams, m.responses, m.bytes, m.acks, m.nacks, m.apply, m.reports, m.reportBytes} {
+	for _, c := range []prometheus.Collector{m.streams, m.responses, m.bytes, m.acks, m.nacks, m.publish, m.apply, m.reports, m.reportBytes} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

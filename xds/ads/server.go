@@ -189,6 +189,8 @@ func (s *Server) Publish(state xds.State) {
 	for p := range profiles { // not under mu: this may translate
 		profiles[p] = ask(state, p)
 	}
+	translated := s.now()
+	defer func() { s.metrics.publish.Observe(s.now().Sub(translated).Seconds()) }()
 	same := map[[2]*xds.Resources]bool{}
 	s.ordering.Lock()
 	defer s.ordering.Unlock()
