@@ -27,7 +27,7 @@ LINT := go tool -modfile=.ci/tools/lint/go.mod
 
 FUZZTIME ?= 20s
 
-.PHONY: build test race golden lint fuzz bench e2e demo check tools envoy gitea moto grpcio forges clean help
+.PHONY: build test race golden lint fuzz bench bench-load e2e demo check tools envoy gitea moto grpcio forges clean help
 
 build: ## build bin/meshwright
 	go build -trimpath -o bin/meshwright ./cmd/meshwright
@@ -60,6 +60,10 @@ bench: tools ## run the benchmarks into bin/bench.txt; OLD=FILE compares with an
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count $(or $(COUNT),1) ./... > bin/bench.txt; status=$$?; cat bin/bench.txt; exit $$status
 	$(LINT) benchstat $(OLD) bin/bench.txt
+
+bench-load: build ## measure rows of load (ROWS="few all start") into bin/load.json, the daemon beside other control planes: docs/performance.md
+	go build -trimpath -o bin/meshwright-load ./cmd/meshwright-load
+	bin/meshwright-load $(ROWS) --json bin/load.json
 
 e2e: tools ## the end-to-end tests alone, with real Envoys and a real git host
 	REQUIRE_REAL=1 ROTATE=30s go test -race -count 1 -v -run '^TestE2E' -timeout 10m ./cmd/meshwright
@@ -132,4 +136,4 @@ clean: ## remove bin/ (the real parts stay)
 	rm -rf bin
 
 help: ## this list
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

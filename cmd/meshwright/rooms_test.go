@@ -35,9 +35,15 @@ var rooms = map[string][]string{
 	"reconciler/report":            {"schema", "xds", "sources", "reconciler/plan"},
 	"reconciler/store":             {},
 	"fixtures/app-mesh-examples":   {},
+	"fixtures/scale":               {},
 	"cmd/meshwright/internal/lab":  {},
 	"cmd/meshwright/internal/demo": {"fixtures/app-mesh-examples", "cmd/meshwright/internal/lab"},
 	"cmd/meshwright/internal/web":  {"schema", "xds", "reconciler"},
+	"cmd/meshwright-load": {
+		"schema", "xds", "xds/translate", "fixtures/scale", "cmd/meshwright-load/internal/envoys", "cmd/meshwright-load/internal/peer",
+	},
+	"cmd/meshwright-load/internal/envoys": {"xds"},
+	"cmd/meshwright-load/internal/peer":   {"xds"},
 	"cmd/meshwright": {
 		"schema", "schema/awsapi", "schema/cueeval", "xds", "xds/ads", "xds/certs", "xds/translate",
 		"sources", "sources/endpoints", "sources/git", "sources/github",
