@@ -163,15 +163,21 @@ func (r *Repo) Fetch(ctx context.Context) (*sources.Revision, error) {
 	return rev, nil
 }
 
-// begin waits for its turn and starts the clock of one fetch.
+// begin waits for its turn, and starts the clock of one fetch then: a pull
+// request that somebody makes slow to fetch holds up the branch, but does not use
+// up its time.
 func (r *Repo) begin(ctx context.Context) (_ context.Context, done func(), err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, fmt.Errorf("no end after %s: %w", r.cfg.Timeout, context.DeadlineExceeded))
+	limited := func(limit time.Duration) (context.Context, context.CancelFunc) {
+		return context.WithTimeoutCause(ctx, limit, fmt.Errorf("no end after %s: %w", limit, context.DeadlineExceeded))
+	}
+	waiting, stop := limited(2 * r.cfg.Timeout)
+	defer stop()
 	select {
 	case r.turn <- struct{}{}:
+		ctx, cancel := limited(r.cfg.Timeout)
 		return ctx, func() { <-r.turn; cancel() }, nil
-	case <-ctx.Done():
-		cancel()
-		return ctx, nil, ctx.Err()
+	case <-waiting.Done():
+		return waiting, nil, waiting.Err()
 	}
 }
 

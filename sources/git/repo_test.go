@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -408,6 +409,40 @@ func TestHangingServer(t *testing.T) {
 			t.Errorf("err = %v", err)
 		}
 	})
+}
+
+// TestASlowPullRequest does not use up the branch's time.
+func TestASlowPullRequest(t *testing.T) {
+	o := newOrigin(t)
+	o.commitAndPush("first", "a.yaml", "a1")
+	s := o.serve()
+	r := open(t, git.Config{URL: s.repoURL(), Timeout: 3 * time.Second})
+	mustFetch(t, r)
+	next := o.commitAndPush("second", "a.yaml", "a2")
+
+	hangs := make(chan struct{})
+	var once sync.Once
+	s.handler.Store(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		first := false
+		once.Do(func() { first = true })
+		if first {
+			close(hangs)
+			<-q.Context().Done()
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+		s.backend.ServeHTTP(w, q)
+	}))
+	slow := make(chan error, 1)
+	go func() {
+		_, err := r.FetchCommit(t.Context(), strings.Repeat("1", 40), "refs/pull/7/head")
+		slow <- err
+	}()
+	<-hangs
+	wantFile(t, mustFetch(t, r), next, "a.yaml", "a2")
+	if err := <-slow; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the slow one: %v", err)
+	}
 }
 
 // TestCutConnection: the pack ends in the middle. The good commit stays, no
