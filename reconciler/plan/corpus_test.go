@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshwright/meshwright/fixtures"
+	"github.com/meshwright/meshwright/fixtures/scale"
 	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
@@ -90,16 +91,16 @@ func FuzzNew(f *testing.F) {
 // better priority, in meshes of many resources; what is served is there already.
 func BenchmarkNew(b *testing.B) {
 	for _, nodes := range []int{100, 500, 5000} {
-		scale := fixtures.Scale{Nodes: nodes}
+		mesh := scale.Mesh{Services: nodes / 2}
 		l := schema.NewLoader(schema.Config{})
-		from := load(b, l, scale.FS())
-		scale.Weights = map[int]int{7: 10}
-		weight := load(b, l, scale.FS())
-		files := scale.FS()
-		files[scale.File(7)].Data = []byte(string(files[scale.File(7)].Data) + "---\n" + policy(scale.Service(7)))
+		from := load(b, l, mesh.FS())
+		mesh.Weights = map[int]int{7: 10}
+		weight := load(b, l, mesh.FS())
+		files := mesh.FS()
+		files[mesh.File(7)].Data = []byte(string(files[mesh.File(7)].Data) + "---\n" + policy(mesh.Service(7)))
 		served := translate.New(translate.Inputs{Spec: from}, nil)
 		for name, to := range map[string]*schema.Spec{"weight": weight, "policy": load(b, l, files)} {
-			b.Run(fmt.Sprintf("%s/%dresources", name, 1+2*nodes), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%dresources", name, mesh.Resources()), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
 					p := plan.New(plan.Side{Spec: from, State: served}, plan.Side{Spec: to}, plan.Observed{})

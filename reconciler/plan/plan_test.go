@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/meshwright/meshwright/fixtures"
+	"github.com/meshwright/meshwright/fixtures/scale"
 	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
@@ -182,11 +183,11 @@ func TestTouches(t *testing.T) {
 		}
 	}
 
-	scale := fixtures.Scale{Nodes: 60}
-	from = load(t, l, scale.FS())
+	mesh := scale.Mesh{Services: 30}
+	from = load(t, l, mesh.FS())
 	changed := func(service int) *schema.Spec {
-		scale.Weights = map[int]int{service: 10}
-		return load(t, l, scale.FS())
+		mesh.Weights = map[int]int{service: 10}
+		return load(t, l, mesh.FS())
 	}
 	touches = plan.New(plan.Side{Spec: from}, plan.Side{Spec: changed(3)}, plan.Observed{}).Touches()
 	for ref := range plan.Reach(from, changed(20)) {
