@@ -22,10 +22,10 @@ type child struct {
 	log   string      // file of its standard error
 }
 
-// start runs a program until stop; what it says of trouble goes to a file.
+// start runs a program until stop; what it says of trouble is added to a file.
 func start(log, program string, args ...string) (*child, error) {
 	c := &child{cmd: exec.Command(program, args...), log: log, lines: make(chan string, 16)}
-	f, err := os.Create(log)
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -82,8 +82,8 @@ type runCmd struct {
 	Streams    int      `help:"ADS streams."`
 	SotW       bool     `name:"sotw" help:"State-of-the-world streams in the place of delta ones."`
 	Changes    int      `help:"Commits to measure, one after the other."`
-	Peers      []string `help:"Peers beside the daemon (snapshot, linear, floor; none: none)."`
-	Meshwright string   `default:"bin/meshwright" type:"path" help:"The daemon's program."`
+	Peers      []string `enum:"snapshot,linear,floor,none" help:"Peers beside the daemon: ${enum} (the last alone)."`
+	Meshwright string   `default:"bin/meshwright" type:"existingfile" help:"The daemon's program."`
 	Serve      []string `help:"More flags for the daemon."`
 	JSON       string   `name:"json" type:"path" placeholder:"FILE" help:"Write the results as JSON, too."`
 	Keep       string   `type:"path" placeholder:"DIR" help:"Work in this folder and leave it (the daemon's log, the repository)."`
