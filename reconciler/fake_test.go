@@ -709,6 +709,22 @@ func (d *fakeDisk) CompareAndSet(ctx context.Context, key string, value []byte, 
 	return next, err
 }
 
+func (d *fakeDisk) Delete(ctx context.Context, key string, version uint64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead {
+		return errKilled
+	}
+	err := d.Store.Delete(ctx, key, version)
+	if d.lives > 0 {
+		if d.lives--; d.lives == 0 {
+			d.dead = true
+			return errKilled
+		}
+	}
+	return err
+}
+
 func refusal(commit string) xds.Rejection {
 	return xds.Rejection{Proxy: "web-1", Type: xds.Listener, NACK: xds.NACK{Commit: commit, Message: "no such filter"}}
 }

@@ -24,7 +24,7 @@ type journal struct {
 // kept is a pull request as it is stored.
 type kept struct {
 	version uint64
-	pull    *Pull // nil: forgotten
+	pull    *Pull // nil: it cannot be read
 }
 
 const (
@@ -91,11 +91,11 @@ func readState(value []byte) (State, error) {
 	return s, nil
 }
 
-// readPull reads a pull request; nil for one that is forgotten, and for one that
-// cannot be read: it is checked anew when it is open, and its comment is found.
+// readPull reads a pull request; nil for one that cannot be read: it is checked
+// anew when it is open, and its comment is found.
 func readPull(value []byte) *Pull {
 	var p Pull
-	if len(value) == 0 || json.Unmarshal(value, &p) != nil {
+	if json.Unmarshal(value, &p) != nil {
 		return nil
 	}
 	return &p
@@ -123,46 +123,48 @@ func (j *journal) save(ctx context.Context, s State) error {
 }
 
 // savePulls writes those that are others than before: decide never changes one,
-// it puts another in its place.
+// it puts another in its place. Those that are forgotten go, and what could not
+// be read.
 func (j *journal) savePulls(ctx context.Context, pulls map[int]*Pull) error {
-	put := func(number int, p *Pull) error {
-		var value []byte
-		if p != nil {
-			var err error
-			if value, err = json.Marshal(p); err != nil {
-				return fmt.Errorf("save pull request %d: %w", number, err)
-			}
-		}
-		version, err := j.set(ctx, pullsKeys+strconv.Itoa(number), value, j.pulls[number].version)
-		if err == nil {
-			j.pulls[number] = kept{version, p}
-		}
-		return err
-	}
 	for number, p := range pulls {
-		if j.pulls[number].pull != p {
-			if err := put(number, p); err != nil {
-				return err
-			}
+		if j.pulls[number].pull == p {
+			continue
 		}
+		value, err := json.Marshal(p)
+		if err != nil {
+			return fmt.Errorf("save pull request %d: %w", number, err)
+		}
+		version, err := j.set(ctx, pullKey(number), value, j.pulls[number].version)
+		if err != nil {
+			return err
+		}
+		j.pulls[number] = kept{version, p}
 	}
 	for number, k := range j.pulls {
-		if pulls[number] == nil && k.pull != nil {
-			if err := put(number, nil); err != nil {
+		if pulls[number] == nil {
+			if err := unsaved(j.store.Delete(ctx, pullKey(number), k.version)); err != nil {
 				return err
 			}
+			delete(j.pulls, number)
 		}
 	}
 	return nil
 }
 
+func pullKey(number int) string { return pullsKeys + strconv.Itoa(number) }
+
 func (j *journal) set(ctx context.Context, key string, value []byte, version uint64) (uint64, error) {
 	next, err := j.store.CompareAndSet(ctx, key, value, version)
+	return next, unsaved(err)
+}
+
+// unsaved says what an error of the store means.
+func unsaved(err error) error {
 	if errors.Is(err, store.ErrConflict) {
 		err = fmt.Errorf("%w; is another meshwright running on this state?", err)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("save state: %w", err)
+		err = fmt.Errorf("save state: %w", err)
 	}
-	return next, nil
+	return err
 }

@@ -74,12 +74,8 @@ func (b *boltStore) CompareAndSet(ctx context.Context, key string, value []byte,
 	}
 	err = b.db.Update(func(tx *bolt.Tx) error {
 		bkt := tx.Bucket(bucket)
-		_, standing, err := decode(key, bkt.Get([]byte(key)))
-		if err != nil {
+		if err := standing(bkt, key, version); err != nil {
 			return err
-		}
-		if standing != version {
-			return ErrConflict
 		}
 		if next, err = bkt.NextSequence(); err != nil {
 			return err
@@ -89,8 +85,25 @@ func (b *boltStore) CompareAndSet(ctx context.Context, key string, value []byte,
 	if err != nil {
 		return 0, err
 	}
-	b.watches.set(key)
+	b.watches.changed(key)
 	return next, nil
+}
+
+func (b *boltStore) Delete(ctx context.Context, key string, version uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err := b.db.Update(func(tx *bolt.Tx) error {
+		bkt := tx.Bucket(bucket)
+		if err := standing(bkt, key, version); err != nil {
+			return err
+		}
+		return bkt.Delete([]byte(key))
+	})
+	if err == nil {
+		b.watches.changed(key)
+	}
+	return err
 }
 
 func (b *boltStore) List(ctx context.Context, prefix string) (map[string][]byte, error) {
@@ -118,6 +131,15 @@ func (b *boltStore) Watch(ctx context.Context, prefix string) <-chan struct{} {
 }
 
 func (b *boltStore) Close() error { return b.db.Close() }
+
+// standing returns ErrConflict unless a key has this version.
+func standing(bkt *bolt.Bucket, key string, version uint64) error {
+	_, is, err := decode(key, bkt.Get([]byte(key)))
+	if err == nil && is != version {
+		err = ErrConflict
+	}
+	return err
+}
 
 // decode copies: bbolt's bytes are its own once the transaction is over.
 func decode(key string, stored []byte) (value []byte, version uint64, err error) {

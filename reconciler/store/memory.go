@@ -41,8 +41,22 @@ func (m *memory) CompareAndSet(ctx context.Context, key string, value []byte, ve
 	}
 	m.last++
 	m.values[key] = versioned{append([]byte{}, value...), m.last}
-	m.watches.set(key)
+	m.watches.changed(key)
 	return m.last, nil
+}
+
+func (m *memory) Delete(ctx context.Context, key string, version uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if m.values[key].version != version {
+		return ErrConflict
+	}
+	delete(m.values, key)
+	m.watches.changed(key)
+	return nil
 }
 
 func (m *memory) List(ctx context.Context, prefix string) (map[string][]byte, error) {

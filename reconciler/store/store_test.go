@@ -32,6 +32,7 @@ func TestStores(t *testing.T) {
 		{"set_then_get", setThenGet},
 		{"stale_version_conflicts", stale},
 		{"versions_grow_over_all_keys", versionsGrow},
+		{"delete", remove},
 		{"list_by_prefix", list},
 		{"values_are_copies", copies},
 		{"one_of_many_writers_wins", race},
@@ -113,6 +114,43 @@ func versionsGrow(t *testing.T, s store.Store) {
 	c := set(t, s, "a", "", a)
 	if !(0 < a && a < b && b < c) {
 		t.Errorf("versions %d, %d, %d do not grow", a, b, c)
+	}
+}
+
+func remove(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	v := set(t, s, "pull/7", "one", 0)
+	changed := s.Watch(ctx, "pull/")
+	for _, version := range []uint64{0, v + 1} {
+		if err := s.Delete(ctx, "pull/7", version); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("delete with version %d: %v; want a conflict", version, err)
+		}
+	}
+	if n := len(changed); n != 0 {
+		t.Errorf("%d wake-ups wait after conflicts", n)
+	}
+	if err := s.Delete(ctx, "pull/7", v); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(changed); n != 1 {
+		t.Errorf("%d wake-ups wait after the delete", n)
+	}
+	if value, version := get(t, s, "pull/7"); value != "" || version != 0 {
+		t.Errorf("Get = %q, %d; want nothing", value, version)
+	}
+	if all, err := s.List(ctx, "pull/"); len(all) != 0 || err != nil {
+		t.Errorf("List = %q, %v; want nothing", all, err)
+	}
+	if err := s.Delete(ctx, "pull/7", v); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("deleted twice: %v; want a conflict", err)
+	}
+	if next := set(t, s, "pull/7", "two", 0); next <= v {
+		t.Errorf("version %d after %d: it does not grow over a delete", next, v)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := s.Delete(ended, "pull/7", 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("delete with an ended context: %v", err)
 	}
 }
 

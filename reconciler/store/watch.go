@@ -29,8 +29,8 @@ func (w *watches) add(ctx context.Context, prefix string) <-chan struct{} {
 	return c
 }
 
-// set tells who watches the key that it was set.
-func (w *watches) set(key string) {
+// changed tells who watches the key that it was set or deleted.
+func (w *watches) changed(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for c, prefix := range w.prefixes {
