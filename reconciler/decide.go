@@ -99,6 +99,7 @@ type rules struct {
 	path        string        // folder of the specs in the repository
 	version     string        // of this program
 	link, files func(commit string) string
+	compose     func(p report.Pull, limit int) string // a comment's text: [report.Comment]
 }
 
 // decide is the core: what is known, what was seen and the time give what is

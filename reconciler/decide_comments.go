@@ -1,7 +1,9 @@
 package reconciler
 
 import (
+	"fmt"
 	"path"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -72,8 +74,20 @@ func (r rules) comment(p *Pull) {
 	if !r.forge || r.limits.Comment == 0 {
 		return
 	}
-	p.body = report.Comment(p.Report, r.limits.Comment)
+	p.body, p.mistake = body(p.Report, r.limits.Comment, r.compose)
 	p.Comment = p.Comment.wanting(Content{Digest: digest(p.body)})
+}
+
+// body makes the text of a comment. What strangers wrote must not end the daemon,
+// whatever it does to the code that shows it: the comment says so then, and
+// mistake is what has happened.
+func body(p report.Pull, limit int, compose func(report.Pull, int) string) (text, mistake string) {
+	defer func() {
+		if x := recover(); x != nil {
+			text, mistake = report.Unmade, fmt.Sprintf("%v\n%s", x, debug.Stack())
+		}
+	}()
+	return compose(p, limit), ""
 }
 
 // restore makes anew what a state does not keep.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
@@ -49,6 +50,7 @@ func New(cfg Config) (*Reconciler, error) {
 		rules: rules{
 			environment: cfg.Environment, deployments: cfg.Deployments, forge: cfg.Forge != nil, settle: cfg.Settle,
 			path: cfg.Path, version: cfg.Version, link: cfg.Link, files: cfg.Files,
+			compose: report.Comment,
 		},
 		journal:   &journal{store: cfg.Store},
 		metrics:   newMetrics(cfg.Metrics),

@@ -141,6 +141,8 @@ type Pull struct {
 	Closed time.Time `json:"closed,omitzero"`
 
 	body string // of Comment.Want; made again from Report after a restart
+	// mistake is what has kept the body from being made, with the stack; empty: nothing.
+	mistake string
 }
 
 // clone copies what decide may change.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/meshwright/meshwright/reconciler/plan"
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
@@ -22,7 +23,7 @@ var noon = time.Date(2026, 9, 30, 12, 0, 0, 0, time.UTC)
 // busy is a state and a sight in which everything there is happens: commits of
 // the branch, good and bad, pull requests, refusals, statuses in all conditions.
 func busy(commits, diagnostics int) (State, Seen) {
-	r := rules{forge: true, limits: sources.Limits{Comment: 65000}}
+	r := rules{forge: true, limits: sources.Limits{Comment: 65000}, compose: report.Comment}
 	s := State{Format: format, Pulls: map[int]*Pull{}}
 	found := make(schema.Diagnostics, diagnostics)
 	for i := range found {

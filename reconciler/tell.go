@@ -41,6 +41,16 @@ func (r *Reconciler) tell(was, is State) {
 			r.tellVerdict(rec)
 		}
 	}
+	r.tellComments(was, is)
+}
+
+// tellComments logs the comments that could not be made.
+func (r *Reconciler) tellComments(was, is State) {
+	for n, p := range is.Pulls {
+		if old := was.Pulls[n]; p.mistake != "" && (old == nil || old.body != p.body) {
+			r.cfg.Logger.Error("comment not made", "pr", n, "commit", p.Report.Head, "err", "the daemon has a mistake", "reason", p.mistake)
+		}
+	}
 }
 
 func (r *Reconciler) tellVerdict(rec *Record) {

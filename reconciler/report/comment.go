@@ -77,6 +77,9 @@ func Comment(p Pull, limit int) string {
 	return compose(first, sections, footer(p), limit)
 }
 
+// Unmade is the comment where [Comment] has failed, which it never should.
+const Unmade = "**Not told**: the daemon has a mistake and could not write this comment; its log says why. The statuses beside the commit hold.\n"
+
 // PlanMarkdown is a plan alone as Markdown, for the summary of somebody's own
 // build. Files is as [Pull.Files].
 func PlanMarkdown(p *plan.Plan, files string) string {
