@@ -1,6 +1,7 @@
 package reconciler_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -483,6 +484,7 @@ type fakeForge struct {
 	reads    int
 	open     []sources.PullRequest
 	groups   []string
+	queue    error // of the groups
 	lists    int
 	calls    int    // of any kind
 	down     error  // nothing is taken
@@ -545,7 +547,7 @@ func (f *fakeForge) taken() error {
 func (f *fakeForge) MergeGroups(context.Context, string) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.groups), f.ask()
+	return slices.Clone(f.groups), cmp.Or(f.ask(), f.queue)
 }
 
 func (f *fakeForge) SetComment(_ context.Context, pull int, key, body string) error {

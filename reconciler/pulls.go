@@ -24,7 +24,9 @@ type pulls struct {
 	ready   bell // to the loop: take
 
 	// Of run.
-	trouble string         // last error, without its numbers
+	trouble trouble        // with the forge
+	groups  []string       // heads of the merge queue's groups, as last told
+	unheard trouble        // with the groups
 	heard   Heard          // up to where comments were read
 	blind   bool           // who may write is not told to us, and this was logged
 	asked   map[string]int // how often for the pull request of each traced commit
@@ -159,11 +161,18 @@ func (p *pulls) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Groups that cannot be read keep nobody from the pull requests: those that
+	// were there are taken to be there still.
 	groups, err := p.forge.MergeGroups(ctx, p.base)
-	if err != nil {
-		return err
+	if err == nil {
+		p.groups = groups
+	} else if _, limited := retryAt(err); limited || ctx.Err() != nil {
+		return err // nothing else would be told, either
 	}
-	p.tell(func(n *news) { n.open = &Open{List: number, Pulls: open, Groups: groups} })
+	if p.unheard.news(err) && err != nil {
+		p.log.Warn("merge queue not readable", "err", err)
+	}
+	p.tell(func(n *news) { n.open = &Open{List: number, Pulls: open, Groups: p.groups} })
 	return nil
 }
 
@@ -213,16 +222,24 @@ func (p *pulls) tries() int {
 
 // report logs when the forge's condition changes.
 func (p *pulls) report(err error) {
-	trouble := ""
-	if err != nil {
-		trouble = gist(err.Error())
+	switch {
+	case !p.trouble.news(err):
+	case err != nil:
+		p.log.Warn("pull requests not readable", "err", err)
+	default:
+		p.log.Info("pull requests readable again")
 	}
-	if trouble != p.trouble {
-		if err != nil {
-			p.log.Warn("pull requests not readable", "err", err)
-		} else {
-			p.log.Info("pull requests readable again")
-		}
+}
+
+// trouble is the last error of something, without its numbers.
+type trouble string
+
+// news takes in what came of the next try, and reports whether it is another
+// trouble than before, or the end of one.
+func (t *trouble) news(err error) bool {
+	was := *t
+	if *t = ""; err != nil {
+		*t = trouble(gist(err.Error()))
 	}
-	p.trouble = trouble
+	return *t != was
 }

@@ -21,7 +21,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		if r.state.Heard.Since.IsZero() { // what was said before we came is not for us
 			r.state.Heard.Since = r.state.Started.Truncate(time.Second)
 		}
-		r.pulls.heard = r.state.Heard
+		r.pulls.heard, r.pulls.groups = r.state.Heard, r.state.groups()
 	}
 	r.rules.restore(&r.state)
 	r.shown.Store(view(r.cfg.Environment, r.state, Seen{}, r.resources))

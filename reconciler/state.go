@@ -224,6 +224,16 @@ func (s *State) trim(now time.Time) {
 	})
 }
 
+// groups are the heads that a merge queue waits for.
+func (s State) groups() (heads []string) {
+	for _, r := range s.Records {
+		if r.Group {
+			heads = append(heads, r.Commit)
+		}
+	}
+	return heads
+}
+
 // open reports whether it waits to be merged.
 func (r Record) open() bool { return len(r.Pulls) > 0 || r.Group }
 
