@@ -134,23 +134,45 @@ func (r rules) merged(s *State, seen Seen, now time.Time) (trace []string) {
 }
 
 // lastWord tells a pull request what became of its merge: of the record's commit
-// on the proxies.
+// on the proxies, or of the one that overtook it.
 func (r rules) lastWord(s *State, pull int, merge string, rec *Record) {
 	p := s.Pulls[pull]
+	after := report.After{Commit: merge}
+	if last := s.overtaker(rec); last != rec {
+		rec, after.By = last, last.Commit
+	}
 	if p == nil || rec.Applied.Status.State == sources.Pending {
 		return // more is to come in a moment
 	}
-	after := report.After{Commit: merge, Applied: rec.Applied.Status}
+	after.Applied = rec.Applied.Status
 	if rec.Health != nil {
 		after.Health = *rec.Health
 	}
-	if was := p.Report.After; was != nil && was.Commit == after.Commit && same(was.Applied, after.Applied) && same(was.Health, after.Health) {
+	if was := p.Report.After; was != nil && was.Commit == after.Commit && was.By == after.By && same(was.Applied, after.Applied) && same(was.Health, after.Health) {
 		return
 	}
 	s.change(pull, func(p *Pull) {
 		p.Report.After = &after
 		r.comment(p)
 	})
+}
+
+// overtaker is the commit that superseded one, or the one that superseded that,
+// and so on; itself where none did, or none is known any more.
+func (s State) overtaker(rec *Record) *Record {
+	for range s.Records { // what is read from a disk may go round in circles
+		if rec.Applied.Status.State != sources.Errored {
+			break
+		}
+		i := slices.IndexFunc(s.Records, func(by Record) bool {
+			return by.Applied != nil && same(rec.Applied.Status, report.Superseded(by.Commit))
+		})
+		if i < 0 {
+			break
+		}
+		rec = &s.Records[i]
+	}
+	return rec
 }
 
 func same(a, b sources.Status) bool { return equal(Content{Status: a}, Content{Status: b}) }

@@ -582,6 +582,41 @@ func TestMergesInARow(t *testing.T) {
 	})
 }
 
+// TestOvertakenMerges: a merge that the next ones overtake before the proxies have
+// it has the last word when the last of them has.
+func TestOvertakenMerges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.branch.reset(w.branch.files(map[string]string{"a.txt": "good a", "b.txt": "good b", "mesh.txt": "good one"}))
+		w.open(1, map[string]string{"a.txt": "good a2", "b.txt": "good b", "mesh.txt": "good one"})
+		w.open(2, map[string]string{"a.txt": "good a", "b.txt": "good b2", "mesh.txt": "good one"})
+		w.open(3, map[string]string{"a.txt": "good a", "b.txt": "good b", "mesh.txt": "good nack"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		w.proxies.set(func(p *fakeProxies) { p.slow = true })
+		var merges []string
+		for n := 1; n <= 3; n++ {
+			merges = append(merges, w.merge(t, n)[:7])
+			d.Poke()
+			after(20 * time.Second)
+		}
+		edits := len(w.forge.edits)
+		w.proxies.set(func(p *fakeProxies) { p.answer() })
+		after(time.Minute)
+		overtaken := ", superseded by " + merges[2]
+		for i, by := range []string{overtaken, overtaken, ""} {
+			want := "**Merged as " + merges[i] + by + ", but not applied**: `web-1` refused listeners: no such filter"
+			if got := w.verdict(i + 1); got != want {
+				t.Errorf("the comment on %d begins with %q, want %q", i+1, got, want)
+			}
+		}
+		if n := len(w.forge.edits) - edits; n != 3 {
+			t.Errorf("%d edits: %q", n, w.forge.edits)
+		}
+	})
+}
+
 // TestDeployments: each commit that is served is deployed, to the environment or
 // the mesh, and ends as it does; refused ones are not.
 func TestDeployments(t *testing.T) {

@@ -58,7 +58,10 @@ type Answer struct {
 
 // After is what a merge did.
 type After struct {
-	Commit  string         `json:"commit"` // on the branch
+	Commit string `json:"commit"` // on the branch
+	// By is the commit that overtook it before all proxies had it, whose Applied
+	// and Health these are; empty: none did.
+	By      string         `json:"by,omitempty"`
 	Applied sources.Status `json:"applied"`
 	Health  sources.Status `json:"health"` // zero: nothing is known yet
 }

@@ -64,6 +64,9 @@ func changes(p Pull) verdict {
 // merged says what became of a change on the proxies.
 func merged(a After) verdict {
 	v := verdict{"Merged as " + Short(a.Commit), ": ", a.Applied.Description}
+	if a.By != "" {
+		v.strong += ", superseded by " + Short(a.By)
+	}
 	switch a.Applied.State {
 	case sources.Success:
 		v.rest = "applied, " + v.rest
