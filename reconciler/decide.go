@@ -122,6 +122,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 		do.Next = earlier(do.Next, r.progress(&s, seen, now))
 		do.Next = earlier(do.Next, r.watch(&s, seen, now))
 	}
+	r.refused(&s, seen)
 	do.Trace = r.merged(&s, seen, now)
 	s.trim(now)
 	do.Writes = r.writes(&s)

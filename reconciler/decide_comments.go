@@ -36,7 +36,7 @@ func (r rules) report(s *State, rec *Record, p Planned, now time.Time) {
 				Environment: r.environment, Number: n, Head: rec.Commit, Base: p.Basis.Base, Serving: p.Basis.Serving, Version: r.version,
 				Check: r.wanted(rec, report.KindCheck), PlanStatus: r.wanted(rec, report.KindPlan),
 				Diagnostics: rec.Diagnostics, Errors: rec.Errors, Warnings: rec.Warnings,
-				Conflicts: p.Conflicts, Protected: p.Protected, Plan: p.Plan, Past: was.Past, Answers: was.Answers,
+				Conflicts: p.Conflicts, Protected: p.Protected, Plan: p.Plan, Past: was.Past, Answers: was.Answers, Refused: was.Refused,
 			}
 			if was.Head != "" && was.Head != is.Head {
 				past := report.PastPlan{Head: was.Head, When: now.UTC().Truncate(time.Second), Verdict: report.Verdict(was)}
@@ -58,6 +58,28 @@ func (r rules) report(s *State, rec *Record, p Planned, now time.Time) {
 			pull.Questions = later
 			r.comment(pull)
 		})
+	}
+}
+
+// refused tells the open pull requests that have a comment when the branch itself
+// has errors, and when no more: their statuses stand, for they are right of what
+// they were checked with.
+func (r rules) refused(s *State, seen Seen) {
+	head := s.find(s.Head)
+	if head == nil || seen.Open == nil || seen.Open.List <= s.Moved {
+		return // perhaps it was one of these: the next list tells
+	}
+	for n, p := range s.Pulls {
+		is := ""
+		if mended := p.Report.Base == s.Head && p.Report.Errors == 0; head.Result == Bad && !mended {
+			is = s.Head
+		}
+		if p.Closed.IsZero() && p.Report.Head != "" && p.Report.Refused != is {
+			s.change(n, func(p *Pull) {
+				p.Report.Refused = is
+				r.comment(p)
+			})
+		}
 	}
 }
 

@@ -264,6 +264,54 @@ func TestABrokenBranchIsMended(t *testing.T) {
 	})
 }
 
+// TestARefusedBranch: while the branch has errors of its own, the comments on what
+// is open say so, also on what was green before; what would mend them does not,
+// nor what brought them. Nothing is checked again for it.
+func TestARefusedBranch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		files := func(a, mesh string) map[string]string { return map[string]string{"a.txt": a, "mesh.txt": mesh} }
+		w.branch.reset(w.branch.files(files("good a", "good one")))
+		green := w.open(7, files("good a", "good two"))
+		w.open(8, files("good a", "good one")) // touches nothing
+		w.open(9, files("bad a", "good one"))
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		commit := w.merge(t, 9) // against all advice
+		loads := len(w.loads)
+		d.Poke()
+		after(time.Minute)
+		mends := w.open(10, files("good a3", "good one"))
+		d.Poke()
+		after(time.Minute)
+		const line = "The branch itself has errors: "
+		says := func(want ...int) {
+			t.Helper()
+			for n := range 12 {
+				body := w.forge.comments[fmt.Sprintf("%d/pull", n)]
+				if got := strings.Contains(body, line+commit[:7]+" is refused"); got != slices.Contains(want, n) {
+					t.Errorf("the comment on %d tells it: %t\n%s", n, got, body)
+				}
+			}
+		}
+		says(7)
+		w.stands(t, green, "check", "success: 2 resources")
+		w.stands(t, mends, "check", "success: 2 resources")
+		expect(t, "loads", w.loads[loads:], "bad a; good one", "good a3; good one")
+		edits := len(w.forge.edits)
+		d.Poke()
+		after(time.Hour)
+		if n := len(w.forge.edits) - edits; n != 0 {
+			t.Errorf("%d edits without news", n)
+		}
+		w.merge(t, 10)
+		d.Poke()
+		after(time.Minute)
+		says()
+	})
+}
+
 // TestCUEIsOneText: what one CUE file says may change what another means.
 func TestCUEIsOneText(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

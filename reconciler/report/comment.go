@@ -30,6 +30,10 @@ type Pull struct {
 	Errors      int                `json:"errors,omitempty"`
 	Warnings    int                `json:"warnings,omitempty"`
 
+	// Refused is the branch's newest commit while that has errors itself, so that
+	// a merge would be refused whatever is said here; empty: it has none, or this
+	// would mend them.
+	Refused   string     `json:"refused,omitempty"`
 	Conflicts []string   `json:"conflicts,omitempty"` // files changed on both sides
 	Protected []string   `json:"protected,omitempty"` // what needs a label, a line each: "needs label mesh-gateway: spec/gateway.yaml"
 	Plan      *plan.Plan `json:"plan,omitempty"`      // nil: there is nothing to plan, or it could not be
@@ -76,7 +80,7 @@ func Comment(p Pull, limit int) string {
 	if p.Environment != "" {
 		first = code(p.Environment) + ": " + first
 	}
-	sections := slices.Concat(todo(p), planned(p.Plan, p.Files), []section{answers(p)}, folded(p.Plan, p.Files), []section{warnings(p), past(p)})
+	sections := slices.Concat([]section{branch(p)}, todo(p), planned(p.Plan, p.Files), []section{answers(p)}, folded(p.Plan, p.Files), []section{warnings(p), past(p)})
 	return compose(first, sections, footer(p), limit)
 }
 

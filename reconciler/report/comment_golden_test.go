@@ -106,6 +106,9 @@ func comments() map[string]report.Pull {
 	with("protected", func(p *report.Pull) {
 		p.Plan, p.Protected = canary(), []string{"needs label mesh-gateway: spec/shop/edge.yaml", "needs label platform or security: VirtualNode/shop/api-v2"}
 	})
+	with("branch_refused", func(p *report.Pull) {
+		p.Plan, p.Refused = canary(), "1234567def5678900000000000000000000000dd"
+	})
 	with("unread", func(p *report.Pull) {
 		p.Check = status(sources.Errored, "could not be read, will be tried again: fetch refs/pull/104/head: timeout")
 	})

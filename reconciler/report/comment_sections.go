@@ -24,6 +24,15 @@ const (
 	mostLines  = 60 // of an explanation
 )
 
+// branch warns of errors that are the branch's.
+func branch(p Pull) section {
+	s := section{title: "The branch's errors", where: seeCommits}
+	if p.Refused != "" && p.After == nil {
+		s.rows = []string{"The branch itself has errors: " + commit(p.Refused) + " is refused. Until they are mended, nothing that is merged is served.\n"}
+	}
+	return s
+}
+
 // todo is what the author has to do: rebase, ask for a label, mend.
 func todo(p Pull) []section {
 	conflicts := section{title: "Conflicts", where: "`git merge` lists them", head: "Changed here and on the branch:\n\n", most: mostErrors}
