@@ -98,10 +98,10 @@ type PullRequest struct {
 	Fork   bool // its head is in another repository
 }
 
-// Comment is what somebody wrote on a pull request.
+// Comment is what somebody wrote on a pull request, or elsewhere.
 type Comment struct {
 	ID      int64
-	Pull    int    // number
+	Pull    int    // number; 0: it is not on a pull request
 	Author  string // login
 	Bot     bool   // an app or a bot account, we among them
 	Edited  bool   // it is not what its author wrote at first

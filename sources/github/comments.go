@@ -149,15 +149,15 @@ func keyOf(body string) (string, bool) {
 // /pulls/7#… at Gitea; those of issues are elsewhere.
 var pullPattern = regexp.MustCompile(`/pulls?/([0-9]+)(?:#[^/]*)?$`)
 
-// Comments returns the comments on pull requests that were made at or after a
-// time, oldest first. As long as there is no news, asking again for the same time
-// costs nothing of the limits. A comment that is edited in the second in which it
-// was made does not count as edited.
+// Comments returns the comments that were made at or after a time, oldest first:
+// of too many, the first. As long as there is no news, asking again for the same
+// time costs nothing of the limits. A comment that is edited in the second in
+// which it was made does not count as edited.
 func (c *Client) Comments(ctx context.Context, since time.Time) ([]sources.Comment, error) {
 	since = since.UTC().Truncate(time.Second)
 	// The host's since is of the last edit.
 	all, err := poll[[]comment](ctx, c, c.at("/issues/comments?sort=created&direction=asc&per_page=100&since=%s", since.Format(time.RFC3339)))
-	if err != nil {
+	if err != nil && !errors.Is(err, errLong) {
 		return nil, err
 	}
 	me, err := c.account(ctx)
@@ -167,14 +167,15 @@ func (c *Client) Comments(ctx context.Context, since time.Time) ([]sources.Comme
 	var out []sources.Comment
 	seen := map[int64]bool{}
 	for _, m := range all {
-		page := pullPattern.FindStringSubmatch(m.Page)
-		if page == nil || seen[m.ID] || m.Created.Before(since) {
+		if seen[m.ID] || m.Created.Before(since) {
 			continue
 		}
 		seen[m.ID] = true
-		number, err := strconv.Atoi(page[1])
-		if err != nil {
-			continue
+		number := 0
+		if page := pullPattern.FindStringSubmatch(m.Page); page != nil {
+			if n, err := strconv.Atoi(page[1]); err == nil {
+				number = n
+			}
 		}
 		out = append(out, sources.Comment{
 			ID: m.ID, Pull: number, Author: m.User.Login, Edited: m.Updated.After(m.Created), Created: m.Created, Body: m.Body,

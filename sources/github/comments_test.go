@@ -228,6 +228,7 @@ func TestComments(t *testing.T) {
 		h.Comment("bob", n, "/meshwright explain a b /")
 		want := []sources.Comment{
 			{ID: first, Pull: n, Author: "ada", Edited: true, Created: since.UTC(), Body: "/meshwright pause x"},
+			{ID: first + 1, Author: "ada", Created: since.UTC(), Body: "an issue"},
 			{ID: first + 2, Pull: n, Author: "dependabot[bot]", Bot: true, Created: since.UTC(), Body: "bump"},
 			{ID: first + 3, Pull: n, Author: githubtest.Account, Bot: true, Created: since.UTC(), Body: "ours"},
 			{ID: first + 4, Pull: n, Author: "bob", Created: since.Add(time.Second).UTC(), Body: "/meshwright explain a b /"},
@@ -257,6 +258,31 @@ func TestComments(t *testing.T) {
 		h.Delete(first)
 		want = want[1:]
 		look(3)
+	})
+}
+
+// TestTooManyComments: of more than a list may have, the first are told, so that
+// the next look goes on from there.
+func TestTooManyComments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		h.PerPage = 1
+		n := h.Open(githubtest.Pull{Head: commit})
+		c, _ := h.client()
+		since := time.Now()
+		for range 120 {
+			h.Comment("ada", n+1, "an issue")
+			time.Sleep(time.Second)
+		}
+		last := h.Comment("ada", n, "/meshwright plan")
+		got, err := c.Comments(t.Context(), since)
+		if err != nil || len(got) != 100 || got[99].Pull != 0 {
+			t.Fatalf("%d comments, %v; want the first 100", len(got), err)
+		}
+		got, err = c.Comments(t.Context(), got[99].Created)
+		if err != nil || len(got) != 22 || got[21].ID != last || got[21].Pull != n {
+			t.Errorf("%d comments, %v; want the other 22", len(got), err)
+		}
 	})
 }
 

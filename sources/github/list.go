@@ -12,6 +12,9 @@ import (
 // maxPages bounds a list, should a host's links never end.
 const maxPages = 100
 
+// errLong is wrapped where a list has more pages; those that were read come with it.
+var errLong = fmt.Errorf("more than %d pages", maxPages)
+
 // giteaPage is as many of a list as Gitea gives at once.
 const giteaPage = 50
 
@@ -48,13 +51,13 @@ func poll[L ~[]T, T any](ctx context.Context, c *Client, from place) (L, error) 
 		last.pages = nil
 	}
 	pages, err := pagesOf(ctx, c, from, last.pages)
-	if err != nil {
+	if err != nil && !errors.Is(err, errLong) {
 		return nil, err
 	}
 	c.mu.Lock()
 	c.known[from.route] = polled[L]{from.path, pages}
 	c.mu.Unlock()
-	return joined(pages), nil
+	return joined(pages), err
 }
 
 func joined[L ~[]T, T any](pages []page[L]) L {
@@ -71,7 +74,7 @@ func pagesOf[L ~[]T, T any](ctx context.Context, c *Client, from place, known []
 	for n := 1; n != 0; {
 		i := len(pages)
 		if i == maxPages {
-			return nil, fmt.Errorf("%s: the list %s has more than %d pages", c.name, from.path, maxPages)
+			return pages, fmt.Errorf("%s: the list %s has %w", c.name, from.path, errLong)
 		}
 		var p, old page[L]
 		if i < len(known) {
