@@ -67,8 +67,8 @@ type Forge interface {
 	Statuses(ctx context.Context, commit string) (map[string]sources.Status, error)
 	// SetComment makes body our one comment with a key on a pull request.
 	SetComment(ctx context.Context, pull int, key, body string) error
-	// Comments returns those of pull requests that were created at or after a
-	// time, oldest first; it costs nothing while nothing has changed.
+	// Comments returns those that were created at or after a time, oldest first,
+	// on pull requests and elsewhere; of too many, the first. It costs nothing while nothing has changed.
 	Comments(ctx context.Context, since time.Time) ([]sources.Comment, error)
 	// MayWrite reports whether somebody may write to the repository.
 	MayWrite(ctx context.Context, login string) (bool, error)

@@ -19,10 +19,11 @@ type Order struct {
 }
 
 // Heard is up to where comments were read: all that were created before Since,
-// and those of that second which it names.
+// and of those since then the ones that it names.
 type Heard struct {
-	Since    time.Time `json:"since"`
-	Comments []int64   `json:"comments,omitempty"`
+	Since time.Time `json:"since"`
+	// Lately is when they were created, by id.
+	Lately map[int64]time.Time `json:"lately,omitempty"`
 }
 
 // Question is a command that is answered with the next look at a head.

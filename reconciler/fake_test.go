@@ -492,6 +492,8 @@ type fakeForge struct {
 	after    func() // called after a letter was taken
 
 	said      []sources.Comment // by people
+	unseen    []int64           // of these; its copy that answers lags behind
+	since     time.Time         // from when on they were asked for last
 	writers   []string
 	secretive bool              // does not tell us who they are
 	merged    map[string]int    // pull request by commit
@@ -567,9 +569,10 @@ func (f *fakeForge) SetComment(_ context.Context, pull int, key, body string) er
 func (f *fakeForge) Comments(_ context.Context, since time.Time) ([]sources.Comment, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.since = since
 	var list []sources.Comment
 	for _, c := range f.said {
-		if !c.Created.Before(since) {
+		if !c.Created.Before(since) && !slices.Contains(f.unseen, c.ID) {
 			list = append(list, c)
 		}
 	}

@@ -2,24 +2,45 @@ package reconciler
 
 import (
 	"context"
-	"slices"
+	"maps"
+	"time"
 )
+
+// How long hosts take to agree with themselves, since they answer from copies
+// that lag behind.
+const (
+	// trail is how much younger a comment may be than one that is shown later.
+	trail = time.Minute
+	// unlisted is how long a command waits for the list of the pull requests to
+	// show its own; on one of another branch, in vain. It is well below trail, which
+	// is by the host's clock.
+	unlisted = trail / 2
+)
+
+// keepHeard is how many comments are remembered: more within trail, which people
+// do not write, shorten it.
+const keepHeard = 500
 
 // listen reads the comments that are new: commands of people who may write to
 // the repository. Of others it says nothing.
 func (p *pulls) listen(ctx context.Context) error {
+	p.awaits = false
 	list, err := p.forge.Comments(ctx, p.heard.Since)
 	if err != nil {
 		return err
 	}
 	for _, c := range list {
-		if c.Created.Before(p.heard.Since) || slices.Contains(p.heard.Comments, c.ID) {
+		if p.heard.has(c.ID, c.Created) {
 			continue
 		}
 		o := Order{Comment: c}
 		var ours bool
-		if !c.Bot && !c.Edited {
+		if !c.Bot && !c.Edited && c.Pull != 0 {
 			o.Command, ours, o.Err = ParseCommand(c.Body)
+		}
+		if ours && !p.listed[c.Pull] && p.now().Sub(c.Created) < unlisted {
+			p.awaits = true
+			continue // it comes again
 		}
 		if ours {
 			if ours, err = p.mayWrite(ctx, c.Author); err != nil {
@@ -29,10 +50,7 @@ func (p *pulls) listen(ctx context.Context) error {
 				p.log.Debug("command of somebody without write access ignored", "pr", c.Pull)
 			}
 		}
-		if c.Created.After(p.heard.Since) {
-			p.heard = Heard{Since: c.Created}
-		}
-		p.heard.Comments = append(slices.Clone(p.heard.Comments), c.ID)
+		p.heard = p.heard.with(c.ID, c.Created)
 		p.tell(func(n *news) {
 			n.heard = p.heard
 			if ours {
@@ -41,6 +59,41 @@ func (p *pulls) listen(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// has reports whether a comment is among what was read.
+func (h Heard) has(id int64, created time.Time) bool {
+	_, named := h.Lately[id]
+	return named || created.Before(h.Since)
+}
+
+// with adds a comment to what was read. As long as there is none, Since stays:
+// hosts answer the same question for nothing.
+func (h Heard) with(id int64, created time.Time) Heard {
+	h.Lately = maps.Clone(h.Lately)
+	if h.Lately == nil {
+		h.Lately = map[int64]time.Time{}
+	}
+	h.Lately[id] = created
+	h.forget(created.Add(-trail))
+	for len(h.Lately) > keepHeard {
+		oldest := created
+		for _, at := range h.Lately {
+			if at.Before(oldest) {
+				oldest = at
+			}
+		}
+		h.forget(oldest.Truncate(time.Second).Add(time.Second))
+	}
+	return h
+}
+
+// forget moves Since on to a time, if that is later.
+func (h *Heard) forget(since time.Time) {
+	if since.After(h.Since) {
+		h.Since = since
+	}
+	maps.DeleteFunc(h.Lately, func(_ int64, at time.Time) bool { return at.Before(h.Since) })
 }
 
 // mayWrite asks whether somebody may give commands. Where nobody tells us,

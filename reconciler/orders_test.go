@@ -138,6 +138,64 @@ func TestOrdersToWhatIsNotOpen(t *testing.T) {
 	})
 }
 
+// TestAHostThatLags: a command is not lost that is shown after a younger comment, or
+// before the pull request that it is on, and none is carried out twice, also
+// over a restart. What is said elsewhere moves on from when comments are asked for.
+func TestAHostThatLags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.forge.writers = []string{"ann"}
+		w.branch.push("good one")
+		w.open(7, map[string]string{"mesh.txt": "good two"})
+		d := w.start(t)
+		after(time.Minute)
+		late := w.forge.say(7, "ann", "/meshwright pause late")
+		w.forge.set(func(f *fakeForge) { f.unseen = []int64{late} })
+		after(20 * time.Second)
+		w.forge.say(7, "ann", "/meshwright pause early")
+		d.Poke()
+		after(20 * time.Second)
+		w.forge.set(func(f *fakeForge) { f.unseen = nil })
+		d.Poke()
+		after(20 * time.Second)
+
+		first := w.forge.say(8, "ann", "/meshwright pause first")
+		other := w.forge.say(99, "ann", "/meshwright pause other") // of another branch
+		d.Poke()
+		after(5 * time.Second)
+		d.end(t)
+		d = w.start(t)
+		after(5 * time.Second)
+		w.open(8, map[string]string{"mesh.txt": "good three"})
+		after(time.Minute) // nobody rings
+		calls := w.forge.calls
+		after(time.Hour)
+		if n := w.forge.calls - calls; n != 0 {
+			t.Errorf("%d calls in an hour without news or polls", n)
+		}
+		now := w.forge.said[w.forge.say(0, "bob", "on an issue")-1].Created
+		d.Poke()
+		after(time.Minute)
+		d.Poke()
+		after(time.Minute)
+		d.end(t)
+
+		var got []string
+		for _, p := range d.View().Pulls {
+			for _, a := range p.Report.Answers {
+				got = append(got, a.Command)
+			}
+		}
+		expect(t, "answers", sorted(got), "/meshwright pause early", "/meshwright pause first", "/meshwright pause late")
+		if r := w.forge.reactions; len(r[late]) != 1 || len(r[first]) != 1 || r[other] != nil {
+			t.Errorf("reactions: %v", r)
+		}
+		if got := w.forge.since; now.Sub(got) > time.Minute {
+			t.Errorf("comments are still asked for from %s on, the last is of %s", got, now)
+		}
+	})
+}
+
 // TestWhoMayCommandIsNotTold: where the forge does not tell us who may write,
 // nobody may, and nothing waits for it.
 func TestWhoMayCommandIsNotTold(t *testing.T) {

@@ -28,6 +28,8 @@ type pulls struct {
 	groups  []string       // heads of the merge queue's groups, as last told
 	unheard trouble        // with the groups
 	heard   Heard          // up to where comments were read
+	listed  map[int]bool   // pull requests that were open once, or have a comment
+	awaits  bool           // a command is on a pull request that is not listed
 	blind   bool           // who may write is not told to us, and this was logged
 	asked   map[string]int // how often for the pull request of each traced commit
 
@@ -57,7 +59,7 @@ type news struct {
 func newPulls(cfg Config, ready bell) *pulls {
 	return &pulls{
 		forge: cfg.Forge, base: cfg.BaseBranch, spacing: cfg.PullSpacing, now: cfg.Now, log: cfg.Logger,
-		wake: newBell(), poke: newBell(), ready: ready, asked: map[string]int{},
+		wake: newBell(), poke: newBell(), ready: ready, asked: map[string]int{}, listed: map[int]bool{},
 	}
 }
 
@@ -107,7 +109,7 @@ func (p *pulls) run(ctx context.Context) {
 			away = max(away, at.Sub(p.now()))
 		}
 		if sleep(ctx, away, nil) {
-			p.rest(ctx, pause-away, err != nil || tries > 0)
+			p.rest(ctx, pause-away, err != nil || tries > 0 || p.awaits)
 		}
 	}
 }
@@ -160,6 +162,9 @@ func (p *pulls) list(ctx context.Context) error {
 	open, err := p.forge.PullRequests(ctx, p.base)
 	if err != nil {
 		return err
+	}
+	for _, pull := range open {
+		p.listed[pull.Number] = true
 	}
 	// Groups that cannot be read keep nobody from the pull requests: those that
 	// were there are taken to be there still.

@@ -22,6 +22,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 			r.state.Heard.Since = r.state.Started.Truncate(time.Second)
 		}
 		r.pulls.heard, r.pulls.groups = r.state.Heard, r.state.groups()
+		for n := range r.state.Pulls {
+			r.pulls.listed[n] = true
+		}
 	}
 	r.rules.restore(&r.state)
 	r.shown.Store(view(r.cfg.Environment, r.state, Seen{}, r.resources))
