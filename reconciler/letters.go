@@ -67,11 +67,25 @@ type Slot struct {
 	Unsure bool `json:"-"`
 	// Refused is why the forge will never take Want.
 	Refused string `json:"refused,omitempty"`
+	// Writes is how many letters the forge has taken.
+	Writes int `json:"writes,omitempty"`
 }
+
+// mostWrites is after how many letters a status is written for its state only:
+// GitHub takes 1,000 of one context beside a commit, and none of them may use up
+// the place of the verdict.
+const mostWrites = 900
 
 // open reports whether the slot still has something to write.
 func (s Slot) open() bool {
-	return s.Want.some() && s.Refused == "" && (s.Tried || !s.stands())
+	return s.Want.some() && s.Refused == "" && (s.Tried || !s.stands() && !s.spared())
+}
+
+// spared reports whether what is wanted is not worth one of the last letters: it
+// is not final, or another text for the state that stands.
+func (s Slot) spared() bool {
+	return s.Writes >= mostWrites && s.Want.State != "" &&
+		(s.Want.State == sources.Pending || s.Wrote != nil && s.Wrote.State == s.Want.State)
 }
 
 // stands reports whether what was last confirmed is what is wanted.
@@ -95,6 +109,9 @@ func (s Slot) answered(w Written) Slot {
 	switch {
 	case w.Refused == nil:
 		s.Wrote = &w.Content
+		if !w.Stood {
+			s.Writes++
+		}
 	case equal(s.Want, w.Content):
 		s.Refused = w.Refused.Error()
 	}

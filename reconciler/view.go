@@ -136,7 +136,7 @@ func view(environment string, s State, seen Seen, resources []ResourceView) *Vie
 		}
 		for _, context := range slices.Sorted(maps.Keys(r.Statuses)) {
 			slot := r.Statuses[context]
-			c.Statuses = append(c.Statuses, StatusView{Context: context, Status: slot.Want.Status, Written: !slot.open() && slot.Refused == "", Error: slot.Refused})
+			c.Statuses = append(c.Statuses, StatusView{Context: context, Status: slot.Want.Status, Written: slot.stands() && !slot.Tried, Error: slot.Refused})
 		}
 		v.Commits = append(v.Commits, c)
 	}
