@@ -15,8 +15,11 @@ import (
 // call them and report.
 type Traffic struct {
 	Before, After map[schema.Ref]xds.Traffic
-	Proxies       int // connected
-	Reporting     int // of them
+	// Lately is what they got in spans just before the change, each as long as
+	// span has it: steady traffic is in all of them.
+	Lately    []map[schema.Ref]xds.Traffic
+	Proxies   int // connected
+	Reporting int // of them
 }
 
 // What counts as a difference. The figures of a minute vary; a change is blamed
@@ -28,7 +31,13 @@ const (
 	excess = 5  // errors more than there were to be expected
 	slower = 1.25
 	notice = 20 * time.Millisecond
+	fell   = 10 // times fewer requests than usual: they all but vanished
+	spans  = 3  // in which traffic is steady
 )
+
+// span is how long each of the spans before a change is to which a window after
+// it is compared: as long, where they have room in what is looked at.
+func span(window time.Duration) time.Duration { return min(window, before/spans) }
 
 // health compares the traffic of the nodes that a change touches: all of it,
 // since requests may go to other nodes now, then each node's. The window is that
@@ -42,6 +51,9 @@ func health(nodes []schema.Ref, t Traffic, window time.Duration) sources.Status 
 	silent := ""
 	if missing := t.Proxies - t.Reporting; missing > 0 {
 		silent = fmt.Sprintf("; no reports from %d of %d proxies", missing, t.Proxies)
+	}
+	if worse := vanished(nodes, t, after.Requests, window); worse != "" {
+		return sources.Status{State: sources.Failure, Description: report.Clamp(worse + silent)}
 	}
 	if least := min(before.Requests, after.Requests); least < enough {
 		where := fmt.Sprintf("in %.0f s", window.Seconds())
@@ -72,6 +84,29 @@ func health(nodes []schema.Ref, t Traffic, window time.Duration) sources.Status 
 		}
 	}
 	return sources.Status{State: sources.Success, Description: report.Clamp(text + silent)}
+}
+
+// vanished says that steady traffic is all but gone: who asks where nobody
+// listens any more, or where no route leads, is in no count of errors. It is of
+// all nodes together, for a change may well lead requests from one to another.
+// Empty: it is there, or was not steady; a burst that is over is no failure.
+func vanished(nodes []schema.Ref, t Traffic, now uint64, window time.Duration) string {
+	if len(t.Lately) == 0 || t.Reporting == 0 || window < spans*xds.ReportInterval {
+		return "" // nobody tells of it, or one late report would look the same
+	}
+	least := uint64(math.MaxUint64)
+	for _, got := range t.Lately {
+		var sum uint64
+		for _, n := range nodes {
+			sum += got[n].Requests
+		}
+		least = min(least, sum)
+	}
+	usual := float64(least) * float64(window) / float64(span(window))
+	if usual < enough || float64(now)*fell > usual {
+		return ""
+	}
+	return fmt.Sprintf("requests fell from %.0f or more to %d in %.0f s", usual, now, window.Seconds())
 }
 
 // worsened says what got worse, and by how much; empty: nothing beyond noise.

@@ -13,6 +13,7 @@ import (
 // reports are proxies that tell of the node web.
 type reports struct {
 	good, bad       xds.Traffic // what they tell of a window before and after
+	burst           bool        // good was over a while before
 	since           time.Time   // of the change for the worse; zero: none
 	proxies, silent int
 	asked           []string
@@ -21,8 +22,11 @@ type reports struct {
 func (r *reports) Traffic(_ xds.State, from, to time.Time) (map[schema.Ref]xds.Traffic, int, int) {
 	r.asked = append(r.asked, to.Sub(from).String())
 	t := r.good
-	if !r.since.IsZero() && !from.Before(r.since) {
+	switch {
+	case !r.since.IsZero() && !from.Before(r.since):
 		t = r.bad
+	case r.burst && time.Since(to) < 2*time.Minute && to.Sub(from) < 5*time.Minute:
+		t = xds.Traffic{}
 	}
 	return map[schema.Ref]xds.Traffic{{Kind: schema.KindVirtualNode, Key: schema.Key{Namespace: "shop", Name: "web"}}: t}, r.proxies, r.proxies - r.silent
 }
@@ -31,17 +35,20 @@ func (r *reports) Traffic(_ xds.State, from, to time.Time) (map[schema.Ref]xds.T
 // over the window after it is on all proxies; the comment has it as its last word.
 func TestHealthAfterAMerge(t *testing.T) {
 	for name, c := range map[string]struct {
-		bad  xds.Traffic
-		want string
+		bad   xds.Traffic
+		want  string
+		burst bool
 	}{
-		"as_before": {xds.Traffic{Requests: 1000}, "success: 100.00 % of 1000 requests succeed (100.00 % before)"},
-		"worse":     {xds.Traffic{Requests: 1000, Errors: 70}, "failure: success rate fell from 100.00 % to 93.00 % of 1000 requests"},
-		"silence":   {xds.Traffic{Requests: 12}, "success: too little traffic to compare: 12 requests in 60 s"},
+		"as_before": {xds.Traffic{Requests: 1000}, "success: 100.00 % of 1000 requests succeed (100.00 % before)", false},
+		"worse":     {xds.Traffic{Requests: 1000, Errors: 70}, "failure: success rate fell from 100.00 % to 93.00 % of 1000 requests", false},
+		"fewer":     {xds.Traffic{Requests: 501, Errors: 501}, "failure: success rate fell from 100.00 % to 0.00 % of 501 requests", false},
+		"vanished":  {xds.Traffic{Requests: 2}, "failure: requests fell from 5000 or more to 2 in 60 s", false},
+		"silence":   {xds.Traffic{Requests: 12}, "success: too little traffic to compare: 12 requests in 60 s", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
-				r := &reports{good: xds.Traffic{Requests: 5000}, bad: c.bad, proxies: 3}
+				r := &reports{good: xds.Traffic{Requests: 5000}, bad: c.bad, burst: c.burst, proxies: 3}
 				cfg, wake := w.config()
 				cfg.Traffic = r.Traffic
 				w.branch.push("good one")
@@ -62,7 +69,7 @@ func TestHealthAfterAMerge(t *testing.T) {
 				if body := w.verdict(7); !strings.Contains(body, "health") {
 					t.Errorf("the last word is %s", body)
 				}
-				expect(t, "windows", r.asked, "5m0s", "1m0s")
+				expect(t, "windows", r.asked, "5m0s", "1m0s", "1m0s", "1m0s", "1m0s")
 			})
 		})
 	}

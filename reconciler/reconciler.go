@@ -167,6 +167,11 @@ func (r *Reconciler) traffic() *Traffic {
 	}
 	var t Traffic
 	t.Before, _, _ = r.cfg.Traffic(r.current, w.Published.Add(-before), w.Published)
+	for i := range time.Duration(spans) {
+		to := w.Published.Add(-i * span(r.rules.window))
+		lately, _, _ := r.cfg.Traffic(r.current, to.Add(-span(r.rules.window)), to)
+		t.Lately = append(t.Lately, lately)
+	}
 	t.After, t.Proxies, t.Reporting = r.cfg.Traffic(r.current, w.Applied, w.Applied.Add(r.rules.window))
 	return &t
 }
