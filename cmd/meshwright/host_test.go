@@ -37,6 +37,8 @@ func TestOpenHost(t *testing.T) {
 		"a broken key": {[]string{"--github-app-id", "1", "--github-app-key-file", token}, "private key"},
 		"no such file": {[]string{"--github-app-id", "1", "--github-app-key-file", "missing.pem"}, "--github-app-key-file"},
 		"a path":       {[]string{"--github-token-file", token, "--github-repo", "acme"}, "write OWNER/NAME"},
+		"a mirror":     {[]string{"--github-token-file", token, "--repo", "https://git.example.com/acme/mesh.git"}, "--github-api-url is missing"},
+		"with its API": {[]string{"--github-token-file", token, "--repo", "https://git.example.com/acme/mesh.git", "--github-api-url", "https://git.example.com/api/v1/"}, ""},
 	} {
 		cmd := parseServe(t, append([]string{"--repo", "https://github.com/acme/mesh.git"}, test.flags...)...)
 		host, err := openHost(cmd, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
@@ -46,7 +48,7 @@ func TestOpenHost(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: the secret is in the error: %v", name, err)
 		}
-		if _, usage := errors.AsType[usageError](err); strings.Contains(test.want, "--github-app-id") && !usage {
+		if _, usage := errors.AsType[usageError](err); (strings.Contains(test.want, "--github-app-id") || strings.Contains(test.want, "missing")) && !usage {
 			t.Errorf("%s: no error of usage", name)
 		}
 	}

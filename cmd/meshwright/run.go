@@ -192,6 +192,9 @@ func openHost(cmd serveCmd, metrics prometheus.Registerer, log *slog.Logger) (*g
 	if !ok {
 		return nil, usageError{fmt.Errorf("--github-repo %q: write OWNER/NAME", cmd.GithubRepo)}
 	}
+	if cmd.GithubAPIURL == "" && !github.Hosts(cmd.Repo) {
+		return nil, usageError{errors.New("--github-api-url is missing: --repo is not on github.com, and another host's token is not for its API; write https://HOST/api/v3/ of an Enterprise Server, https://HOST/api/v1/ of Gitea")}
+	}
 	return github.New(github.Config{
 		BaseURL: cmd.GithubAPIURL, Owner: owner, Repo: name, Token: token, Logger: log, Metrics: metrics,
 		App: github.App{ID: cmd.GithubAppID, Installation: cmd.GithubAppInstallation, Key: key},

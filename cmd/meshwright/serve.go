@@ -36,8 +36,8 @@ type serveCmd struct {
 	SSHKey       string `name:"ssh-key" type:"path" placeholder:"FILE" help:"Private key for ssh."`
 	KnownHosts   string `type:"path" placeholder:"FILE" help:"Known hosts for ssh (default: ~/.ssh/known_hosts)."`
 
-	GithubAPIURL          string `name:"github-api-url" default:"https://api.github.com/" help:"Base URL of the API, taken as it is."`
-	GithubRepo            string `placeholder:"OWNER/NAME" help:"Where statuses go (default: from --repo, when that is a GitHub URL)."`
+	GithubAPIURL          string `name:"github-api-url" placeholder:"URL" help:"Base URL of the git host's API, taken as it is (default: https://api.github.com/, when --repo is on github.com)."`
+	GithubRepo            string `placeholder:"OWNER/NAME" help:"Where statuses go (default: from --repo)."`
 	GithubTokenFile       string `type:"path" placeholder:"FILE" help:"Token for the API (or $$MESHWRIGHT_GITHUB_TOKEN); without one nothing is written back."`
 	GithubAppID           int64  `name:"github-app-id" placeholder:"ID" help:"GitHub App that writes back in the place of a token; its statuses are check runs."`
 	GithubAppKey          string `name:"github-app-key-file" type:"path" placeholder:"FILE" help:"Private key of the App, PEM (or $$MESHWRIGHT_GITHUB_APP_KEY)."`

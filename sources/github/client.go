@@ -132,18 +132,35 @@ func follow(next *http.Request, via []*http.Request) error {
 // host: https://HOST/OWNER/NAME.git, ssh://git@HOST/OWNER/NAME or
 // git@HOST:OWNER/NAME. It reports false for anything else, such as a path.
 func ParseRepo(address string) (owner, name string, ok bool) {
-	var path string
-	if u, err := url.Parse(address); err == nil && u.Host != "" {
-		path = u.Path
-		ok = u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "ssh"
-	} else if host, rest, colon := strings.Cut(address, ":"); colon && !strings.Contains(host, "/") && !strings.HasPrefix(rest, "//") {
-		path = rest
-		ok = true
-	}
+	_, path, ok := splitAddress(address)
 	owner, name, two := strings.Cut(strings.Trim(path, "/"), "/")
 	name = strings.TrimSuffix(name, ".git")
 	if !ok || !two || !namePattern.MatchString(owner) || !namePattern.MatchString(name) {
 		return "", "", false
 	}
 	return owner, name, true
+}
+
+// Hosts reports whether a repository's address is at github.com, whose API is
+// the default of [Config].
+func Hosts(address string) bool {
+	host, _, ok := splitAddress(address)
+	switch strings.ToLower(host) {
+	case "github.com", "www.github.com", "ssh.github.com":
+		return ok
+	}
+	return false
+}
+
+// splitAddress takes a repository's address at a git host apart; false for
+// anything else.
+func splitAddress(address string) (host, path string, ok bool) {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return u.Hostname(), u.Path, u.Scheme == "https" || u.Scheme == "http" || u.Scheme == "ssh"
+	}
+	host, path, colon := strings.Cut(address, ":")
+	if !colon || strings.Contains(host, "/") || strings.HasPrefix(path, "//") {
+		return "", "", false
+	}
+	return host[strings.LastIndex(host, "@")+1:], path, true
 }

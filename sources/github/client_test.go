@@ -394,3 +394,25 @@ func TestParseRepo(t *testing.T) {
 		}
 	}
 }
+
+func TestHosts(t *testing.T) {
+	for address, want := range map[string]bool{
+		"https://github.com/acme/mesh.git":          true,
+		"https://x:y@GitHub.com/acme/mesh":          true,
+		"git@github.com:acme/mesh.git":              true,
+		"ssh://git@ssh.github.com:443/acme/mesh":    true,
+		"github.com:acme/mesh":                      true,
+		"http://127.0.0.1:3000/acme/mesh.git":       false,
+		"https://github.com.example.com/acme/mesh":  false,
+		"https://github.com@git.example.com/a/mesh": false,
+		"git@git.example.com:github.com/mesh":       false,
+		"/srv/github.com/acme/mesh":                 false,
+		"https://github.example.com/acme/mesh":      false,
+		"file://github.com/acme/mesh":               false,
+		"":                                          false,
+	} {
+		if got := github.Hosts(address); got != want {
+			t.Errorf("%s: %t; want %t", address, got, want)
+		}
+	}
+}
