@@ -37,7 +37,7 @@ type Health string
 const (
 	Healthy   Health = "HEALTHY"
 	Unhealthy Health = "UNHEALTHY" // gets nothing
-	Draining  Health = "DRAINING"  // keeps its connections and gets no new ones
+	Draining  Health = "DRAINING"  // gets nothing new while another is healthy
 )
 
 // Port returns where the instance answers for a listener of its node: on the

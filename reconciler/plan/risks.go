@@ -32,7 +32,7 @@ var rules = []rule{
 	{RiskDoc{"health-check-removed", []Level{Low}, "a listener is no longer checked: requests go to broken instances too"}, (*change).healthCheckRemoved},
 	{RiskDoc{"limit-below-use", []Level{High}, "a connection pool's limit falls below what is in flight"}, (*change).limitBelowUse},
 	{RiskDoc{"moves-untried", []Level{Low}, "so many routes change that not all requests that could move were tried"}, nil},
-	{RiskDoc{"no-endpoint", []Level{High}, "a node that gets requests has no endpoint that is not unhealthy or draining, or none at all"}, (*change).noEndpoint},
+	{RiskDoc{"no-endpoint", []Level{High, Low}, "a node that gets requests has no endpoint, or unhealthy ones only (high); or none that is healthy but some that drain, which get them all the same (low)"}, (*change).noEndpoint},
 	{RiskDoc{"proxies-left", []Level{High}, "proxies are connected for a node or gateway that goes: they keep what they have"}, (*change).proxiesLeft},
 	{RiskDoc{"retry-unsafe", []Level{Low}, "requests with POST or PATCH begin to be tried again after a server may have done them"}, (*change).retryUnsafe},
 	{RiskDoc{"route-removed", []Level{High, Low}, "a route goes whose targets had requests lately (high) or of which nothing is known (low)"}, (*change).routeRemoved},

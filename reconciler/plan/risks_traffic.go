@@ -184,16 +184,16 @@ func (c *change) noEndpoint(p *Plan, tell teller) {
 	}
 	for ref := range seen {
 		n := c.to.Spec.VirtualNodes[ref.Key]
-		why, at := endpointless(c.to.Spec, n)
+		level, why, at := endpointless(c.to.Spec, n)
 		if why == "" {
 			continue
 		}
 		if was := c.from.Spec.VirtualNodes[ref.Key]; was != nil && c.gotRequests(p, ref) {
-			if before, _ := endpointless(c.from.Spec, was); before != "" {
+			if before, _, _ := endpointless(c.from.Spec, was); before == level {
 				continue // nothing new
 			}
 		}
-		tell(High, at, "spec", fmt.Sprintf("%s gets requests and %s: they get a 503", ref, why))
+		tell(level, at, "spec", fmt.Sprintf("%s gets requests and %s", ref, why))
 	}
 }
 
@@ -202,25 +202,37 @@ func (c *change) gotRequests(p *Plan, node schema.Ref) bool {
 	return !slices.ContainsFunc(p.Routes, func(r Route) bool { return shareOf(r.After, node) > 0 && shareOf(r.Before, node) == 0 })
 }
 
-// endpointless says why a node can have no requests; empty if that is not known.
-func endpointless(s *schema.Spec, n *schema.VirtualNode) (why string, at schema.Resource) {
+// endpointless says why a node can have no requests, or should not; empty if
+// that is not known. What drains is asked all the same when nothing else is
+// left: no endpoint is healthy then, and Envoy panics.
+func endpointless(s *schema.Spec, n *schema.VirtualNode) (_ Level, why string, at schema.Resource) {
 	if n == nil {
-		return "", nil
+		return "", "", nil
 	}
 	written := s.EndpointsOf(n)
 	if written == nil {
 		if n.Spec.ServiceDiscovery == nil {
-			return "has neither service discovery nor endpoints", n
+			return High, "has neither service discovery nor endpoints: they get a 503", n
 		}
-		return "", nil
-	}
-	if slices.ContainsFunc(written.Spec.Endpoints, func(e schema.Endpoint) bool { return e.Health != schema.Unhealthy && e.Health != schema.Draining }) {
-		return "", nil
+		return "", "", nil
 	}
 	if len(written.Spec.Endpoints) == 0 {
-		return "its endpoints are an empty list", written
+		return High, "its endpoints are an empty list: they get a 503", written
 	}
-	return "none of its endpoints is healthy", written
+	draining := false
+	for _, e := range written.Spec.Endpoints {
+		switch e.Health {
+		case schema.Unhealthy:
+		case schema.Draining:
+			draining = true
+		default:
+			return "", "", nil
+		}
+	}
+	if draining {
+		return Low, "none of its endpoints is healthy: those that drain get them all the same, for want of others", written
+	}
+	return High, "all of its endpoints are unhealthy: they get a 503", written
 }
 
 // proxiesLeft: only what is connected is known.
