@@ -37,7 +37,12 @@ type Seen struct {
 	// Spec is that of Published; nil before.
 	Spec      *schema.Spec
 	Progress  xds.Progress
-	Connected int // proxies
+	Connected int // proxies, where it matters
+	// Around are how many proxies of each identity were connected when they were last
+	// counted, at Counted (zero: not yet): some time after the first has come or gone, so that a crowd that comes
+	// back is counted once.
+	Around  map[xds.Identity]int
+	Counted time.Time
 	// Traffic is that of the watched nodes, when its time has come; nil before.
 	Traffic *Traffic
 	// Written are the answers of the forge since the last look.
@@ -114,6 +119,12 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	for _, l := range seen.Loaded {
 		if p := r.branch(&s, l, seen, published, now); p != nil {
 			do.Publish, published = p, p.Revision.Commit
+		}
+	}
+	if !seen.Counted.IsZero() {
+		s.Proxies = 0
+		for _, n := range seen.Around {
+			s.Proxies += n
 		}
 	}
 	r.asked(&s, seen, now)

@@ -8,6 +8,7 @@ import (
 	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/sources"
+	"github.com/meshwright/meshwright/xds"
 )
 
 // Open is what waits to be merged.
@@ -89,7 +90,11 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 		if s.Head == "" || published != s.Good {
 			continue // there is nothing to merge with or to compare with yet
 		}
-		j := Job{Head: h.commit, Broken: rec.Errors > 0, Labels: h.labels, Basis: Basis{Base: s.Head, Serving: published, Labels: strings.Join(h.labels, ",")}}
+		if settled := s.Started.Add(r.settle); now.Before(settled) && seen.Connected < s.Proxies {
+			next = earlier(next, settled)
+			continue // who has not come back yet would be in no plan
+		}
+		j := Job{Head: h.commit, Broken: rec.Errors > 0, Labels: h.labels, Basis: Basis{Base: s.Head, Serving: published, Labels: strings.Join(h.labels, ","), Counted: seen.Counted}}
 		for _, n := range h.pulls {
 			j.Pull = n
 			if p := s.Pulls[n]; p != nil {
@@ -99,16 +104,28 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 		}
 		switch {
 		case rec.Basis == nil || len(j.Questions) > 0:
+		case seen.Counted.After(rec.Basis.Counted) && joined(j.Last, seen.Around):
 		case rec.Basis.equal(j.Basis):
 			continue
 		case seen.Open.List <= s.Moved:
 			continue // perhaps this one has just been merged: the next list tells
 		case rec.Basis.Labels == j.Basis.Labels:
-			j.Was = rec.Basis
+			j.Was, j.Basis.Counted = rec.Basis, rec.Basis.Counted
 		}
 		jobs = append(jobs, j)
 	}
 	return jobs, next
+}
+
+// joined reports whether proxies have come that a plan knows nothing of: of all
+// that there are, or of those that it touches, it saw none. That more come, or that
+// some go, makes no new plan, so that none follows proxies that come and go.
+func joined(p *plan.Plan, around map[xds.Identity]int) bool {
+	if p == nil || p.Proxies.Touched > 0 || len(p.Proxies.Identities) == 0 {
+		return false
+	}
+	touched := func(t plan.Touched) bool { return around[t.Identity] > 0 }
+	return p.Proxies.Connected == 0 && len(around) > 0 || slices.ContainsFunc(p.Proxies.Identities, touched)
 }
 
 // head is a commit that waits to be merged.

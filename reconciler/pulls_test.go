@@ -312,6 +312,70 @@ func TestARefusedBranch(t *testing.T) {
 	})
 }
 
+// TestPlansOfProxiesThatComeBack: after a restart nothing is planned before those
+// are back that were there, or the time to come back is over; a plan that saw no
+// proxy is made again when there are some, and none for each that comes and goes.
+func TestPlansOfProxiesThatComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.proxies.envoys = 0
+		plans := 0
+		compare := func(_, _ reconciler.Side, seen plan.Observed) *plan.Plan {
+			plans++
+			n := len(seen.Proxies)
+			return &plan.Plan{Proxies: plan.Proxies{Touched: n, Connected: n, Identities: []plan.Touched{{Connected: n}}}, Resources: make([]plan.Resource, 1)}
+		}
+		connect := func(n int) { w.proxies.set(func(p *fakeProxies) { p.envoys = n }) }
+		planned := func(head, want string, times int) {
+			t.Helper()
+			if status := w.status(head, "plan"); status != "success: "+want || plans != times {
+				t.Errorf("%q after %d plans, want %q after %d", status, plans, want, times)
+			}
+		}
+		w.branch.push("good one")
+		head := w.open(7, map[string]string{"mesh.txt": "good two"})
+		cfg, wake := w.config()
+		cfg.Plan = compare
+		d := run(t, cfg, wake)
+		after(time.Minute)
+		planned(head, "1 resource, 1 proxy identity", 1)
+		connect(1)
+		after(time.Second)
+		connect(4)
+		after(time.Minute)
+		planned(head, "1 resource, 4 of 4 proxies", 2)
+		for n := range 20 {
+			connect(n % 3)
+			after(10 * time.Second)
+		}
+		planned(head, "1 resource, 4 of 4 proxies", 2)
+		connect(4)
+		after(time.Minute)
+		d.end(t)
+
+		w.proxies.restart()
+		connect(0)
+		head = w.open(8, map[string]string{"mesh.txt": "good three"})
+		cfg, wake = w.config()
+		cfg.Plan = compare
+		d = run(t, cfg, wake)
+		defer d.end(t)
+		after(time.Second)
+		connect(1)
+		after(time.Second)
+		if plans != 2 {
+			t.Errorf("%d plans before the proxies are back", plans)
+		}
+		connect(4)
+		after(2 * time.Second)
+		if plans != 3 {
+			t.Errorf("%d plans when all are back", plans)
+		}
+		after(time.Minute)
+		planned(head, "1 resource, 4 of 4 proxies", 3)
+	})
+}
+
 // TestCUEIsOneText: what one CUE file says may change what another means.
 func TestCUEIsOneText(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -33,6 +33,9 @@ type Reconciler struct {
 	spec      *schema.Spec // of that commit
 	current   xds.State    // of that commit; nil at first
 	resources []ResourceView
+	around    map[xds.Identity]int // see [Seen]
+	counted   time.Time
+	recount   time.Time // when to count anew; zero: nobody has come or gone
 
 	mu    sync.Mutex // guards:
 	again []string   // see [Reconciler.Again]
@@ -120,8 +123,8 @@ func (r *Reconciler) loop(ctx context.Context) error {
 			close(r.ready)
 		}
 		var alarm <-chan time.Time
-		if !do.Next.IsZero() {
-			alarm = time.After(do.Next.Sub(r.cfg.Now()))
+		if at := earlier(do.Next, r.recount); !at.IsZero() {
+			alarm = time.After(at.Sub(r.cfg.Now()))
 		}
 		select {
 		case <-ctx.Done():
@@ -130,6 +133,9 @@ func (r *Reconciler) loop(ctx context.Context) error {
 		case <-r.cfg.Moved:
 			r.refresh()
 		case <-r.cfg.Proxies.Changed():
+			if r.planner != nil && r.recount.IsZero() {
+				r.recount = r.cfg.Now().Add(r.cfg.Settle)
+			}
 		case <-alarm:
 		}
 	}
@@ -141,18 +147,31 @@ func (r *Reconciler) look() Seen {
 	r.mu.Lock()
 	seen.Again, r.again = r.again, nil
 	r.mu.Unlock()
-	if seen.Progress.Touched == 0 { // only then it matters how many there are
+	// Only then it matters how many there are.
+	if seen.Progress.Touched == 0 || r.cfg.Now().Before(r.state.Started.Add(r.cfg.Settle)) {
 		seen.Connected = len(r.cfg.Proxies.Proxies())
 	}
 	if r.pulls != nil {
 		n := r.pulls.take()
 		seen.Lists, seen.Open, seen.Orders, seen.Heard, seen.Brought = n.lists, n.open, n.orders, n.heard, n.brought
 		seen.Planned = r.planner.take()
+		seen.Around, seen.Counted = r.count()
 	}
 	if r.outbox != nil {
 		seen.Written = r.outbox.take()
 	}
 	return seen
+}
+
+// count counts who is connected, when it is time to.
+func (r *Reconciler) count() (around map[xds.Identity]int, when time.Time) {
+	if now := r.cfg.Now(); !r.recount.IsZero() && !now.Before(r.recount) {
+		r.around, r.counted, r.recount = map[xds.Identity]int{}, now, time.Time{}
+		for _, p := range r.cfg.Proxies.Proxies() {
+			r.around[p.Identity]++
+		}
+	}
+	return r.around, r.counted
 }
 
 // before is how far back the traffic is looked at that a change is compared

@@ -20,6 +20,9 @@ type State struct {
 	Head string `json:"head"`
 	// Good is the commit that proxies should have: the newest good one.
 	Good string `json:"good"`
+	// Proxies is how many were connected when they were last counted: so many come
+	// back after a restart.
+	Proxies int `json:"proxies,omitempty"`
 	// Records are what is known of commits, newest first; see [State.trim].
 	Records []Record `json:"records"`
 	// Heard is up to where comments were read.
@@ -100,6 +103,8 @@ type Basis struct {
 	Files []string `json:"files,omitempty"`
 	// More: there are more of them than are kept.
 	More bool `json:"more,omitempty"`
+	// Counted is [Seen]'s when the verdict was asked for.
+	Counted time.Time `json:"-"`
 }
 
 // keepFiles is how many files of a head are kept: the state is small, since it is
