@@ -257,7 +257,6 @@ func (m *mover) backends(key schema.Key) {
 		return
 	}
 	before, after := m.from.Spec.BackendsOf(was), m.to.Spec.BackendsOf(is)
-	known := len(m.moves)
 	var a *asked
 	try := func(s *schema.Spec, all, others []schema.BackendLink) {
 		for _, b := range all {
@@ -267,16 +266,20 @@ func (m *mover) backends(key schema.Key) {
 			if a == nil {
 				a = m.ask(identity(&was.Meta))
 			}
+			known := len(m.moves)
 			both(tableOf(s, b.Service), table{}, func(r request) bool {
 				r.host = b.Service.AWSName
 				return a != nil && m.try(a, r)
 			})
+			for _, move := range m.moves[known:] {
+				if move.After == "" { // it is told of the backend
+					delete(m.lost, move)
+					m.cut[edge{was.Ref, b.Service.Ref}] = !m.to.Spec.MeshOf(is).AllowAll()
+				}
+			}
 		}
 	}
 	try(m.from.Spec, before, after)
-	for _, move := range m.moves[known:] {
-		delete(m.lost, move) // it is told of the backend
-	}
 	try(m.to.Spec, after, before)
 }
 
@@ -295,8 +298,14 @@ func (m *mover) gateway(key schema.Key) {
 	if a == nil {
 		return
 	}
+	any := "any host"
+	if slices.ContainsFunc(slices.Concat(before.routes, after.routes), func(r asks) bool { return r.host != "" }) {
+		any = "any other host"
+	}
 	both(before, after, func(r request) bool {
-		r.host = cmp.Or(r.host, "elsewhere")
+		if r.host == "" {
+			r.host, r.any = "elsewhere", any
+		}
 		return m.try(a, r)
 	})
 }

@@ -63,6 +63,8 @@ type change struct {
 	reach map[schema.Ref]bool
 	// lost are the requests that no route takes any more, with what took them.
 	lost map[Move]schema.Resource
+	// cut are the services whose requests no route of a node takes any more.
+	cut map[edge]bool
 	// known are the lines of routers, made once.
 	known map[router][]line
 }
@@ -90,7 +92,7 @@ func (c *change) lines(s *schema.Spec, r *schema.VirtualRouter) []line {
 func newChange(from, to Side, seen Observed) *change {
 	from = from.whole(nil)
 	to = to.whole(from.State)
-	c := &change{from: from, to: to, seen: seen, diff: schema.Diff(from.Spec, to.Spec), ops: map[schema.Ref]schema.Op{}, lost: map[Move]schema.Resource{}, known: map[router][]line{}}
+	c := &change{from: from, to: to, seen: seen, diff: schema.Diff(from.Spec, to.Spec), ops: map[schema.Ref]schema.Op{}, lost: map[Move]schema.Resource{}, cut: map[edge]bool{}, known: map[router][]line{}}
 	refs := make([]schema.Ref, len(c.diff))
 	for i, d := range c.diff {
 		refs[i], c.ops[d.Ref] = d.Ref, d.Op

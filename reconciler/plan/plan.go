@@ -64,8 +64,11 @@ type Share struct {
 
 // Proxies counts whom the change reaches.
 type Proxies struct {
-	Touched    int       `json:"touched"`   // connected proxies that would be sent something
-	Connected  int       `json:"connected"` // proxies, touched or not
+	Touched   int `json:"touched"`   // connected proxies that would be sent something
+	Connected int `json:"connected"` // proxies, touched or not
+	// Left are connected proxies of a node or gateway that goes: they are sent
+	// nothing any more.
+	Left       int       `json:"left,omitempty"`
 	Identities []Touched `json:"identities"`
 }
 

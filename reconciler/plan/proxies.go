@@ -31,7 +31,8 @@ func (c *change) proxies() (Proxies, []Drain) {
 			profile := xds.Profile{Identity: id, Capture: capture}
 			is, err := c.to.State.Resources(profile)
 			if err != nil {
-				continue // it is gone: its proxies keep what they have
+				out.Left += n // it is gone: they keep what they have
+				continue
 			}
 			was, _ := c.from.State.Resources(profile) // nil: it is new
 			differ, ended := compareResources(was, is)

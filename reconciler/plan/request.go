@@ -14,6 +14,7 @@ import (
 // request is an example of what an application, or a client of a gateway, asks.
 type request struct {
 	host   string
+	any    string // says that the host is but an example: "any host"
 	port   uint32
 	method string
 	path   string // with query
@@ -31,19 +32,25 @@ func (r request) asked() translate.Request {
 
 // String is the request as people write it down.
 func (r request) String() string {
-	host := r.host
+	host, s := r.host, ""
 	if r.port != 80 {
 		host = fmt.Sprintf("%s:%d", r.host, r.port)
 	}
-	switch r.kind {
-	case schema.ProtocolTCP:
+	switch {
+	case r.kind == schema.ProtocolTCP:
 		return "TCP " + host
-	case schema.ProtocolGRPC:
-		host = "gRPC " + host
+	case r.kind == schema.ProtocolGRPC && r.any != "":
+		s = "gRPC " + r.path
+	case r.kind == schema.ProtocolGRPC:
+		s = "gRPC " + host + r.path
+	case r.any != "":
+		s = r.method + " " + r.path
 	default:
-		host = r.method + " http://" + host
+		s = r.method + " http://" + host + r.path
 	}
-	s := host + r.path
+	if r.any != "" {
+		s += fmt.Sprintf(" for %s on port %d", r.any, r.port)
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.header)) {
 		if name != "content-type" || r.kind != schema.ProtocolGRPC {
 			s += fmt.Sprintf(" with %s: %s", name, r.header[name])

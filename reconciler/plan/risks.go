@@ -26,7 +26,7 @@ type teller func(level Level, at schema.Resource, path, text string)
 
 var rules = []rule{
 	{RiskDoc{"all-at-once", []Level{High, Low}, "a node that got nothing (high) or up to a tenth (low) of a route's requests gets all of them"}, (*change).allAtOnce},
-	{RiskDoc{"backend-removed", []Level{High, Low}, "a node may no longer call a service, whose nodes had requests lately (high) or of which nothing is known (low)"}, (*change).backendRemoved},
+	{RiskDoc{"backend-removed", []Level{High, Low}, "a node may no longer call a service whose nodes had requests lately (high); of whose traffic nothing is known, while no other route takes its requests (high) or one does (low)"}, (*change).backendRemoved},
 	{RiskDoc{"certificate-missing", []Level{High}, "proxies would need a certificate or an authority that has no source: they refuse connections"}, (*change).certificateMissing},
 	{RiskDoc{"egress-open", []Level{High}, "the mesh's egress filter becomes ALLOW_ALL: applications reach what is no backend"}, (*change).egressOpen},
 	{RiskDoc{"health-check-removed", []Level{Low}, "a listener is no longer checked: requests go to broken instances too"}, (*change).healthCheckRemoved},

@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/meshwright/meshwright/schema"
@@ -98,14 +97,19 @@ func (c *change) latelyOf(v *schema.VirtualService) (t xds.Traffic) {
 }
 
 // busy grades the loss of what had traffic: false where it had none.
-func (c *change) busy(t xds.Traffic) (level Level, figures string, ok bool) {
+func (c *change) busy(t xds.Traffic) (level Level, ok bool) {
 	switch {
 	case len(c.seen.Traffic) == 0:
-		return Low, "nothing is known of its traffic", true
+		return Low, true
 	case t.Requests == 0:
-		return "", "", false
+		return "", false
 	}
-	return High, fmt.Sprintf("%d requests came in %s", t.Requests, span(t.Window)), true
+	return High, true
+}
+
+// figures of traffic as people say them.
+func figures(t xds.Traffic) string {
+	return fmt.Sprintf("%d requests in %s", t.Requests, span(t.Window))
 }
 
 func (c *change) routeRemoved(p *Plan, tell teller) {
@@ -113,13 +117,22 @@ func (c *change) routeRemoved(p *Plan, tell teller) {
 		if r.Op != schema.Removed {
 			continue
 		}
-		if level, figures, ok := c.busy(c.lately(r.Before)); ok {
-			owner := c.owner(r)
-			tell(level, owner, pathOf(owner, r.Name), fmt.Sprintf("%s goes; to its targets, %s", called(r), strings.Replace(figures, "its traffic", "their traffic", 1)))
+		t := c.lately(r.Before)
+		level, ok := c.busy(t)
+		if !ok {
+			continue
 		}
+		text := called(r) + " goes, and how many requests its targets get is not known"
+		if level == High {
+			text = called(r) + " goes, whose targets got " + figures(t)
+		}
+		owner := c.owner(r)
+		tell(level, owner, pathOf(owner, r.Name), text)
 	}
 }
 
+// backendRemoved: where nothing is known of the traffic, it counts whether the
+// requests would still go somewhere.
 func (c *change) backendRemoved(_ *Plan, tell teller) {
 	for _, key := range c.reached(schema.KindVirtualNode) {
 		was, is := c.from.Spec.VirtualNodes[key], c.to.Spec.VirtualNodes[key]
@@ -133,9 +146,21 @@ func (c *change) backendRemoved(_ *Plan, tell teller) {
 			}) {
 				continue
 			}
-			if level, figures, ok := c.busy(c.latelyOf(b.Service)); ok {
-				tell(level, is, "spec.backends", fmt.Sprintf("%s may no longer call %s; to the nodes behind it, %s from all callers", is.Ref, b.Service.AWSName, figures))
+			t := c.latelyOf(b.Service)
+			level, ok := c.busy(t)
+			text := fmt.Sprintf("%s may no longer call %s", is.Ref, b.Service.AWSName)
+			switch {
+			case !ok:
+				continue
+			case level == High:
+				text += fmt.Sprintf(", whose nodes got %s from all callers", figures(t))
+			case c.cut[edge{is.Ref, b.Service.Ref}]:
+				level = High
+				text += ", and no other route takes such requests; whether it sends any is not known"
+			default:
+				text += "; whether it does is not known"
 			}
+			tell(level, is, "spec.backends", text)
 		}
 	}
 }

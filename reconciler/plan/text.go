@@ -22,6 +22,9 @@ func (p *Plan) Summary() string {
 	whom := count(len(p.Proxies.Identities), "proxy identity")
 	if p.Proxies.Connected > 0 {
 		whom = fmt.Sprintf("%d of %s", p.Proxies.Touched, count(p.Proxies.Connected, "proxy"))
+		if p.Proxies.Left > 0 {
+			whom += fmt.Sprintf(" and %d left behind", p.Proxies.Left)
+		}
 	}
 	s := what + ", " + whom
 	high := 0
