@@ -65,7 +65,7 @@ func busy(s *schema.Spec) plan.Observed {
 func FuzzNew(f *testing.F) {
 	for _, c := range fixtures.Archives(f, "plans/*.txtar") {
 		_, after := c.Sides(f)
-		if files := after.(fstest.MapFS); files["api.yaml"] != nil {
+		if files := after.(fstest.MapFS); files["api.yaml"] != nil && files["edge.yaml"] != nil {
 			f.Add(string(files["api.yaml"].Data), string(files["edge.yaml"].Data))
 		}
 	}

@@ -13,8 +13,8 @@ const graphLimit = 40
 // edge is a way that requests take between two resources.
 type edge struct{ from, to schema.Ref }
 
-// graph is what changes, and the way of requests from the gateways down to it
-// and on to the nodes behind it.
+// graph is what changes, the way of requests to it from the gateways and the
+// nodes that call it, and on to the nodes behind it.
 func (c *change) graph() Graph {
 	before, after := map[edge]float64{}, map[edge]float64{}
 	distance := map[schema.Ref]int{}
@@ -37,12 +37,11 @@ func (c *change) graph() Graph {
 	for i, side := range c.sides() {
 		edges := [...]map[edge]float64{before, after}[i]
 		walk := walker{side, edges, distance}
-		for _, ref := range seeds {
-			if side.Find(ref) != nil {
-				walk.up(ref, 0)
-				walk.down(ref, 0)
-			}
+		there := slices.DeleteFunc(slices.Clone(seeds), func(r schema.Ref) bool { return side.Find(r) == nil })
+		for _, ref := range there {
+			walk.down(ref, 0)
 		}
+		walk.up(there)
 	}
 	c.backendEdges(before, after, distance)
 
@@ -124,22 +123,51 @@ func (w walker) down(ref schema.Ref, far int) {
 	}
 }
 
-// up goes to what sends requests to a resource, nodes left out: who calls is not
-// where a request is routed.
-func (w walker) up(ref schema.Ref, far int) {
-	w.visit(ref, far)
+// up goes to what sends requests to resources, as far as there is room: the next
+// step is not taken when the last ones have filled the graph.
+func (w walker) up(level []schema.Ref) {
+	seen := map[schema.Ref]bool{}
+	for _, ref := range level {
+		seen[ref] = true
+	}
+	for far := 1; len(level) > 0; far++ {
+		var next []schema.Ref
+		for _, ref := range level {
+			for user, percent := range w.senders(ref) {
+				w.edges[edge{user, ref}] = percent
+				w.visit(user, far)
+				if !seen[user] {
+					seen[user] = true
+					next = append(next, user)
+				}
+			}
+		}
+		if level = next; len(seen) >= graphLimit {
+			return
+		}
+	}
+}
+
+// senders send requests to a resource, with the share of theirs.
+func (w walker) senders(ref schema.Ref) map[schema.Ref]float64 {
+	from := map[schema.Ref]float64{}
 	if ref.Kind == schema.KindVirtualGateway {
-		return
+		return from
 	}
 	for user := range w.spec.Dependents([]schema.Ref{ref}) {
-		if user == ref || !inTraffic(user) || user.Kind == schema.KindVirtualNode {
-			continue
-		}
-		if percent, ok := w.targets(user)[ref]; ok {
-			w.edges[edge{user, ref}] = percent
-			w.up(user, far+1)
+		switch {
+		case user == ref || !inTraffic(user):
+		case user.Kind == schema.KindVirtualNode:
+			if v := w.spec.VirtualServices[ref.Key]; ref.Kind == schema.KindVirtualService && v != nil && calls(w.spec, w.spec.VirtualNodes[user.Key], v) {
+				from[user] = 100
+			}
+		default:
+			if percent, ok := w.targets(user)[ref]; ok {
+				from[user] = percent
+			}
 		}
 	}
+	return from
 }
 
 // targets are where a resource sends requests, with their share. Of a router

@@ -114,11 +114,13 @@ const (
 	Low  Level = "low"  // worth a look
 )
 
-// Graph is the touched part of the mesh: what changes and its neighbours.
+// Graph is the touched part of the mesh: what changes, the nearest of what leads
+// requests there, and where they go on to.
 type Graph struct {
 	Nodes []GraphNode `json:"nodes"`
 	Edges []GraphEdge `json:"edges"`
-	// Omitted counts the resources that there was no room for.
+	// Omitted counts the resources beside these that there was no room for; what
+	// leads to those is not looked for.
 	Omitted int `json:"omitted,omitempty"`
 }
 
