@@ -106,6 +106,10 @@ func comments() map[string]report.Pull {
 	with("protected", func(p *report.Pull) {
 		p.Plan, p.Protected = canary(), []string{"needs label mesh-gateway: spec/shop/edge.yaml", "needs label platform or security: VirtualNode/shop/api-v2"}
 	})
+	with("protected_brief", func(p *report.Pull) {
+		p.Plan = &plan.Plan{Resources: canary().Resources[1:2]}
+		p.Protected = []string{"needs label mesh-gateway: spec/shop/edge.yaml"}
+	})
 	with("branch_refused", func(p *report.Pull) {
 		p.Plan, p.Refused = canary(), "1234567def5678900000000000000000000000dd"
 	})
@@ -113,7 +117,7 @@ func comments() map[string]report.Pull {
 		p.Check = status(sources.Errored, "could not be read, will be tried again: fetch refs/pull/104/head: timeout")
 	})
 	with("merged", func(p *report.Pull) {
-		p.Plan = canary()
+		p.Plan, p.Protected = canary(), []string{"needs label mesh-gateway: spec/shop/edge.yaml"}
 		p.After = &report.After{Commit: "abc1234def5678900000000000000000000000cc", Applied: status(sources.Success, "12/12 proxies in 140 ms"),
 			Health: status(sources.Success, "99.98 % of 1,204 requests succeeded (99.97 % before), p99 31 ms (30 ms)")}
 	})

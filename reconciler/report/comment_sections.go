@@ -33,16 +33,21 @@ func branch(p Pull) section {
 	return s
 }
 
-// todo is what the author has to do: rebase, ask for a label, mend.
+// todo is what the author has to do before the merge: rebase, ask for a label, mend.
 func todo(p Pull) []section {
+	if p.After != nil {
+		p.Conflicts, p.Protected = nil, nil
+	}
 	conflicts := section{title: "Conflicts", where: "`git merge` lists them", head: "Changed here and on the branch:\n\n", most: mostErrors}
 	for _, f := range p.Conflicts {
 		conflicts.rows = append(conflicts.rows, "- "+place(schema.Pos{File: f}, p.Files)+"\n")
 	}
-	labels := section{title: "Labels", where: "the status has them", head: "Before the check is green:\n\n", most: mostErrors}
+	var lacks [][]string
 	for _, l := range p.Protected {
-		labels.rows = append(labels.rows, "- "+prose(l)+"\n")
+		lacks = append(lacks, []string{prose(l)})
 	}
+	// A table, since a list would go on in the one below.
+	labels := section{title: "Labels", where: "the status has them", most: mostErrors}.table([]string{"Before the check is green"}, lacks)
 	errors := findings(p, schema.Error, p.Errors)
 	errors.title, errors.most = "Errors", mostErrors
 	return []section{conflicts, labels, errors}
