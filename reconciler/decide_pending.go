@@ -24,6 +24,9 @@ func (r rules) gone(s *State, open *Open, now time.Time) {
 	heads := map[int]string{}
 	for _, p := range open.Pulls {
 		heads[p.Number] = p.Head
+		if known := s.Pulls[p.Number]; known != nil && (known.Title != p.Title || known.Author != p.Author) {
+			s.change(p.Number, func(k *Pull) { k.Title, k.Author = p.Title, p.Author })
+		}
 	}
 	for i := range s.Records {
 		rec := &s.Records[i]

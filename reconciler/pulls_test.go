@@ -137,7 +137,7 @@ func TestPullRequestStory(t *testing.T) {
 		if lines := w.forge.take(); len(lines) != 6 || len(w.forge.edits) != 3 {
 			t.Errorf("written: %q, comments %q", lines, w.forge.edits)
 		}
-		if v := d.View().Pulls; len(v) != 1 || v[0].Open || v[0].Report.After == nil || len(v[0].Report.Past) != 1 {
+		if v := d.View().Pulls; len(v) != 1 || v[0].Open || !v[0].Merged || v[0].Title != "change 7" || v[0].Report.After == nil || len(v[0].Report.Past) != 1 {
 			t.Errorf("the view does not tell: %+v", v)
 		}
 	})
@@ -339,11 +339,21 @@ func TestPlansOfProxiesThatComeBack(t *testing.T) {
 		d := run(t, cfg, wake)
 		after(time.Minute)
 		planned(head, "1 resource, 1 proxy identity", 1)
+		applied := func(want string) {
+			t.Helper()
+			for _, c := range d.View().Commits {
+				if c.Serving && c.Applied.Description != want {
+					t.Errorf("applied is %q, want %q", c.Applied.Description, want)
+				}
+			}
+		}
+		applied("no proxies connected")
 		connect(1)
 		after(time.Second)
 		connect(4)
 		after(time.Minute)
 		planned(head, "1 resource, 4 of 4 proxies", 2)
+		applied("no proxies connected then; 4 now")
 		for n := range 20 {
 			connect(n % 3)
 			after(10 * time.Second)

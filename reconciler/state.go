@@ -138,6 +138,9 @@ type Watch struct {
 // Pull is what is known of one pull request, open or merged.
 type Pull struct {
 	Report report.Pull `json:"report"`
+	// Title and Author are those of the pull request when it was last open.
+	Title  string `json:"title,omitempty"`
+	Author string `json:"author,omitempty"`
 	// Comment is our one comment on it; its digest is that of the body.
 	Comment Slot `json:"comment,omitzero"`
 	// Questions are commands that wait for the next look at its head.

@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -129,8 +130,12 @@ func view(environment string, s State, seen Seen, resources []ResourceView) *Vie
 			if c.Serving && seen.Progress.Commit == r.Commit { // what happens now; the verdict may be held back
 				p := bounded(seen.Progress)
 				c.Applied.Progress = &p
-				if a.Status.State == sources.Pending {
+				now := max(seen.Connected, p.Touched)
+				switch {
+				case a.Status.State == sources.Pending:
 					c.Applied.Description = report.Applied(seen.Progress, seen.Connected).Description
+				case now > 0 && same(a.Status, report.Applied(xds.Progress{}, 0)): // the verdict stands, those who come get the same
+					c.Applied.Description += fmt.Sprintf(" then; %d now", now)
 				}
 			}
 		}

@@ -16,6 +16,7 @@ type PullView struct {
 	Author string `json:"author"`
 	Head   string `json:"head"` // its commit
 	Open   bool   `json:"open"`
+	Merged bool   `json:"merged,omitempty"` // as far as its comment tells
 	Draft  bool   `json:"draft,omitempty"`
 	Fork   bool   `json:"fork,omitempty"`
 	// Verdict is one line of what matters most.
@@ -47,7 +48,7 @@ func pullViews(environment string, s State, open *Open) []PullView {
 	var past []PullView
 	for n, p := range s.Pulls {
 		if !known[n] {
-			past = append(past, PullView{Number: n, Head: p.Report.Head}.with(environment, s))
+			past = append(past, PullView{Number: n, Title: p.Title, Author: p.Author, Head: p.Report.Head, Merged: p.Report.After != nil}.with(environment, s))
 		}
 	}
 	slices.SortFunc(past, newest)

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -155,8 +156,11 @@ func proxiesTable(w io.Writer, body []byte) error {
 func commitsTable(w io.Writer, body []byte) error {
 	return rows(w, body, "COMMIT\tTITLE\tCHECK\tAPPLIED\tHEALTH\tFIRST MISTAKE", func(v reconciler.CommitView) []any {
 		name, applied, health, first := short(v.Commit), "", "", ""
-		if v.Serving {
+		switch {
+		case v.Serving:
 			name += " (serving)"
+		case !v.Branch:
+			name += " (" + origin(v) + ")"
 		}
 		if v.Applied != nil {
 			applied = v.Applied.Description
@@ -166,15 +170,39 @@ func commitsTable(w io.Writer, body []byte) error {
 		}
 		if errs := v.Diagnostics.Errors(); len(errs) > 0 {
 			first = errs[0].String()
+		} else if v.Result == reconciler.Bad { // no mistake of a file: a conflict
+			for _, s := range v.Statuses {
+				if strings.HasSuffix(s.Context, "/"+report.KindCheck) {
+					first = s.Description
+				}
+			}
 		}
 		return []any{name, v.Title, v.Result, applied, health, first}
 	})
 }
 
+// origin says whose head a commit is that stands among those of the branch.
+func origin(v reconciler.CommitView) string {
+	var names []string
+	for _, n := range v.Pulls {
+		names = append(names, fmt.Sprintf("PR #%d", n))
+	}
+	if v.Group {
+		names = append(names, "merge queue")
+	}
+	if len(names) == 0 {
+		return "former PR"
+	}
+	return strings.Join(names, ", ")
+}
+
 func pullsTable(w io.Writer, body []byte) error {
 	return rows(w, body, "PULL REQUEST\tHEAD\tTITLE\tVERDICT\tRISKS", func(p reconciler.PullView) []any {
 		name, risks := fmt.Sprint(p.Number), ""
-		if !p.Open {
+		switch {
+		case p.Merged:
+			name += " (merged)"
+		case !p.Open:
 			name += " (closed)"
 		}
 		if p.Report != nil && p.Report.Plan != nil && len(p.Report.Plan.Risks) > 0 {

@@ -31,13 +31,16 @@ func TestGetTables(t *testing.T) {
 			{ID: "ui-3", Identity: ui, Protocol: "delta", Note: "no VirtualNode for it"},
 		},
 		"commits": []reconciler.CommitView{
-			{Commit: bad, Title: "101 %\x1b[31m\tto v2", Result: reconciler.Bad, Applied: &reconciler.AppliedView{State: sources.Failure, Description: "refused"}, Health: &sources.Status{State: sources.Failure, Description: "diverged: serving 4be1c0d"},
+			{Commit: bad, Branch: true, Title: "101 %\x1b[31m\tto v2", Result: reconciler.Bad, Applied: &reconciler.AppliedView{State: sources.Failure, Description: "refused"}, Health: &sources.Status{State: sources.Failure, Description: "diverged: serving 4be1c0d"},
 				Diagnostics: schema.Diagnostics{{Severity: schema.Error, Pos: schema.Pos{File: "a.yaml", Line: 3, Col: 4}, What: "101 is out of range"}}},
-			{Commit: good, Title: "half to v2", Result: reconciler.Good, Serving: true, Applied: &reconciler.AppliedView{State: sources.Success, Description: "5/5 proxies in 31 ms"}},
+			{Commit: good, Branch: true, Title: "half to v2", Result: reconciler.Good, Serving: true, Applied: &reconciler.AppliedView{State: sources.Success, Description: "5/5 proxies in 31 ms"}},
+			{Commit: "c0ffee1", Title: "late", Pulls: []int{7, 9}, Result: reconciler.Bad, Statuses: []reconciler.StatusView{{Context: "meshwright/check", Status: sources.Status{Description: "needs a rebase: a.yaml changed on both sides"}}}},
+			{Commit: "c0ffee2", Title: "gone", Result: reconciler.Good},
 		},
 		"pulls": []reconciler.PullView{
 			{Number: 8, Title: "half\tto v2", Head: bad, Open: true, Verdict: "1 route, 5 of 5 proxies; 2 high risks", Report: &report.Pull{Plan: &plan.Plan{Risks: []plan.Risk{{Text: "all at once"}, {Text: "and blindly"}}}}},
-			{Number: 7, Title: "all on v1", Head: good, Verdict: "Merged as 4be1c0d"},
+			{Number: 7, Title: "all on v1", Head: good, Merged: true, Verdict: "Merged as 4be1c0d"},
+			{Number: 6, Title: "none", Head: good, Verdict: "no mesh changes"},
 		},
 		"resources": []reconciler.ResourceView{{
 			Ref:  schema.Ref{Kind: schema.KindVirtualNode, Key: schema.Key{Namespace: "yelb", Name: "ui"}},
@@ -51,14 +54,17 @@ ui-2    mesh/yelb/virtualNode/ui   explicit      sotw    4be1c0d   9a31f02      
 ui-3    mesh/yelb/virtualNode/ui   transparent   delta                                 no VirtualNode for it
 `,
 		"commits": `
-COMMIT              TITLE              CHECK   APPLIED                HEALTH                      FIRST MISTAKE
-9a31f02             101 % [31m to v2   bad     refused                diverged: serving 4be1c0d   a.yaml:3:4: error: 101 is out of range
-4be1c0d (serving)   half to v2         good    5/5 proxies in 31 ms
+COMMIT                   TITLE              CHECK   APPLIED                HEALTH                      FIRST MISTAKE
+9a31f02                  101 % [31m to v2   bad     refused                diverged: serving 4be1c0d   a.yaml:3:4: error: 101 is out of range
+4be1c0d (serving)        half to v2         good    5/5 proxies in 31 ms
+c0ffee1 (PR #7, PR #9)   late               bad                                                        needs a rebase: a.yaml changed on both sides
+c0ffee2 (former PR)      gone               good
 `,
 		"pulls": `
 PULL REQUEST   HEAD      TITLE        VERDICT                                 RISKS
 8              9a31f02   half to v2   1 route, 5 of 5 proxies; 2 high risks   all at once (+1 more)
-7 (closed)     4be1c0d   all on v1    Merged as 4be1c0d
+7 (merged)     4be1c0d   all on v1    Merged as 4be1c0d
+6 (closed)     4be1c0d   none         no mesh changes
 `,
 		"resources": `
 RESOURCE              MESH   APP MESH NAME   DEFINED AT
