@@ -106,7 +106,7 @@ func newCommand(line string, words []string) (Command, error) {
 		}
 		return c, nil
 	}
-	return Command{}, fmt.Errorf("no such command; write /meshwright and one of %s", strings.Join(names, ", "))
+	return Command{}, fmt.Errorf("no such command; write one of %s after /meshwright", strings.Join(names, ", "))
 }
 
 // explain holds the last args of explain to be a path and, before it, a method.

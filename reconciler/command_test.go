@@ -14,7 +14,7 @@ import (
 func TestParseCommand(t *testing.T) {
 	const (
 		explain = "write /meshwright explain FROM TO [METHOD] PATH"
-		unknown = "no such command; write /meshwright and one of plan, explain, canary, pause, resume, promote, abort, retry, help"
+		unknown = "no such command; write one of plan, explain, canary, pause, resume, promote, abort, retry, help after /meshwright"
 		unseen  = "the command has characters that cannot be seen; type it anew"
 	)
 	for name, test := range map[string]struct {

@@ -31,8 +31,12 @@ type Question struct {
 	Comment int64    `json:"comment"`
 	Who     string   `json:"who"`
 	Text    string   `json:"text"` // of the command
-	Args    []string `json:"args"`
+	Args    []string `json:"args"` // of explain; none: to plan
+	// Asked is when the comment was written.
+	Asked time.Time `json:"asked,omitzero"`
 }
+
+func (q Question) plan() bool { return len(q.Args) == 0 }
 
 // Reaction is one of ours to somebody's comment.
 type Reaction struct {
@@ -99,7 +103,7 @@ func (r rules) order(s *State, o Order, open *Open, now time.Time) {
 		reaction, text := r.carryOut(o, p, rec, now)
 		s.Reactions = append(s.Reactions, Reaction{o.ID, reaction})
 		if text != "" {
-			p.answer(report.Answer{Who: o.Author, Command: o.text(), Text: text})
+			p.answer(report.Answer{Who: o.Author, Command: o.text(), Text: text, Asked: o.Created})
 			r.comment(p)
 		}
 	})
@@ -119,9 +123,8 @@ func (r rules) carryOut(o Order, p *Pull, rec *Record, now time.Time) (reaction,
 		}
 		if o.Verb == "plan" {
 			r.again(rec, now)
-			return working, ""
 		}
-		p.Questions = append(slices.Clone(p.Questions), Question{Comment: o.ID, Who: o.Author, Text: o.text(), Args: o.Args})
+		p.Questions = append(slices.Clone(p.Questions), Question{Comment: o.ID, Who: o.Author, Text: o.text(), Args: o.Args, Asked: o.Created})
 		return working, ""
 	case "help":
 		return done, CommandHelp()

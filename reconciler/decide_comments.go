@@ -50,10 +50,13 @@ func (r rules) report(s *State, rec *Record, p Planned, now time.Time) {
 					continue
 				}
 				text, ok := p.Answers[q.Comment]
-				if !ok {
+				switch {
+				case q.plan():
+					text = "planned anew: " + report.Verdict(is)
+				case !ok:
 					text = "no answer: " + is.Check.Description
 				}
-				pull.answer(report.Answer{Who: q.Who, Command: q.Text, Text: text})
+				pull.answer(report.Answer{Who: q.Who, Command: q.Text, Text: text, Asked: q.Asked})
 			}
 			pull.Questions = later
 			r.comment(pull)
@@ -83,9 +86,12 @@ func (r rules) refused(s *State, seen Seen) {
 	}
 }
 
-// answer puts down what became of a command.
+// answer puts down what became of a command: those come first that were asked
+// for last, whichever took longer.
 func (p *Pull) answer(a report.Answer) {
-	p.Report.Answers = first(keepAnswers, append([]report.Answer{a}, p.Report.Answers...))
+	all := append([]report.Answer{a}, p.Report.Answers...)
+	slices.SortStableFunc(all, func(a, b report.Answer) int { return b.Asked.Compare(a.Asked) })
+	p.Report.Answers = first(keepAnswers, all)
 }
 
 // comment wants the comment that a pull request should have.

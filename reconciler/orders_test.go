@@ -1,6 +1,7 @@
 package reconciler_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -67,9 +68,19 @@ func TestOrders(t *testing.T) {
 		}
 		answers := d.View().Pulls[0].Report.Answers
 		expected := []report.Answer{
-			{Who: "ann", Command: "/meshwright paus web", Text: "no such command; write /meshwright and one of plan, explain, canary, pause, resume, promote, abort, retry, help"},
+			{Who: "ann", Command: "/meshwright paus web", Text: "no such command; write one of plan, explain, canary, pause, resume, promote, abort, retry, help after /meshwright"},
 			{Who: "ann", Command: "/meshwright pause web", Text: "there is no rollout web"},
 			{Who: "ann", Command: "/meshwright explain web api /x", Text: "from web api /x"},
+			{Who: "ann", Command: "/meshwright plan", Text: "planned anew: 1 resource, 0 proxy identities"},
+		}
+		for i := range answers { // the youngest first, though it took no time to answer
+			if i > 0 && !answers[i].Asked.Before(answers[i-1].Asked) {
+				t.Errorf("answer %d was asked for at %s, the one before at %s", i, answers[i].Asked, answers[i-1].Asked)
+			}
+		}
+		answers = slices.Clone(answers)
+		for i := range answers {
+			answers[i].Asked = time.Time{}
 		}
 		if diff := cmp.Diff(expected, answers); diff != "" {
 			t.Errorf("answers (-want +got):\n%s", diff)

@@ -184,7 +184,7 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 	for _, file := range merge.Conflicts {
 		result.Conflicts = append(result.Conflicts, path.Join(p.cfg.Path, file))
 	}
-	if len(merge.Conflicts) > 0 || len(merge.Changed) == 0 && len(j.Questions) == 0 {
+	if len(merge.Conflicts) > 0 || len(merge.Changed) == 0 && !slices.ContainsFunc(j.Questions, func(q Question) bool { return !q.plan() }) {
 		return result, nil
 	}
 	begin := p.cfg.Now()
@@ -210,6 +210,9 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 		result.Plan.Within(p.cfg.Path)
 	}
 	for _, q := range j.Questions {
+		if q.plan() {
+			continue // the plan itself tells
+		}
 		if result.Answers == nil {
 			result.Answers = map[int64]string{}
 		}

@@ -58,6 +58,8 @@ type Answer struct {
 	Who     string `json:"who"`     // login
 	Command string `json:"command"` // as it was written: "/meshwright explain web api /x"
 	Text    string `json:"text"`    // a sentence, or lines of an explanation
+	// Asked is when the comment was written; zero: in an older version.
+	Asked time.Time `json:"asked,omitzero"`
 }
 
 // After is what a merge did.

@@ -135,6 +135,7 @@ func comments() map[string]report.Pull {
 		p.Plan = canary()
 		p.Answers = []report.Answer{
 			{Who: "octocat", Command: "/meshwright explain web api /search", Text: "GET http://api.shop.svc.cluster.local:8080/search\n  web: route VirtualRouter/shop/api all (prefix /)\n    50 % api-v1\n    50 % api-v2\n"},
+			{Who: "octocat", Command: "/meshwright explain web", Text: "write /meshwright explain FROM TO [METHOD] PATH"},
 			{Who: "hubot-fan", Command: "/meshwright pause api", Text: "there is no canary api; canaries: none"},
 		}
 		p.Past = []report.PastPlan{

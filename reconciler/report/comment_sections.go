@@ -100,6 +100,8 @@ func answers(p Pull) section {
 		text := " " + prose(a.Text) + "\n\n"
 		if strings.Contains(strings.TrimSpace(a.Text), "\n") {
 			text = "\n\n" + fence(a.Text, mostLines) + "\n"
+		} else if why, usage, ok := strings.Cut(a.Text, "write /meshwright "); ok { // to be copied as it is
+			text = " " + prose(why+"write") + " " + code("/meshwright "+usage) + "\n\n"
 		}
 		s.rows = append(s.rows, fmt.Sprintf("%s by %s:%s", code(a.Command), code(a.Who), text))
 	}
