@@ -230,7 +230,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		t.Fatal("no error")
 	}
 	want := `
-# HELP meshwright_github_requests_total Requests to the git host's API, by kind and result: ok, unchanged (costs nothing of the limits), refused, limited (too many) or lost (no answer).
+# HELP meshwright_github_requests_total Requests to the git host's API, by kind and result: ok, unchanged (costs nothing of the limits), none (there is nothing of the kind), refused, limited (too many) or lost (no answer).
 # TYPE meshwright_github_requests_total counter
 meshwright_github_requests_total{request="GET /commits/*/pulls",result="limited"} 1
 meshwright_github_requests_total{request="GET /commits/*/pulls",result="lost"} 1
@@ -249,6 +249,46 @@ meshwright_github_requests_total{request="POST app/installations/*/access_tokens
 	if got := remaining(t, metrics); !math.IsInf(got, 1) {
 		t.Errorf("%v remain at a host without limits", got)
 	}
+}
+
+// TestNone: that no pull request has brought a commit is an answer of Gitea, and
+// no refusal.
+func TestNone(t *testing.T) {
+	metrics := prometheus.NewRegistry()
+	c, err := github.New(github.Config{BaseURL: "https://git.example.com/api/v1/", Owner: "acme", Repo: "mesh", Token: token, Metrics: metrics,
+		Transport: front(func(*http.Request) (*http.Response, error) { return answer(404, `{"message": "not found"}`), nil })})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pull, err := c.PullOf(t.Context(), commit); pull != 0 || err != nil {
+		t.Errorf("%d, %v; want none", pull, err)
+	}
+	for result, want := range map[string]float64{"none": 1, "refused": 0} {
+		if got := requests(t, metrics, "GET /commits/*/pull", result); got != want {
+			t.Errorf("%s: %v; want %v", result, got, want)
+		}
+	}
+}
+
+// requests is how many ended so.
+func requests(t *testing.T, from prometheus.Gatherer, request, result string) float64 {
+	t.Helper()
+	families, err := from.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			said := ""
+			for _, l := range m.GetLabel() {
+				said += l.GetValue() + " "
+			}
+			if f.GetName() == "meshwright_github_requests_total" && said == request+" "+result+" " {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
 }
 
 // remaining is what the metric says.

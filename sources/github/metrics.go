@@ -3,6 +3,7 @@ package github
 import (
 	"errors"
 	"math"
+	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,6 +19,7 @@ type metrics struct {
 const (
 	answered  = "ok"
 	unchanged = "unchanged" // costs nothing of the limits
+	nothing   = "none" // and that is an answer
 	turned    = "refused"
 	tooMany   = "limited"
 	lost      = "lost"
@@ -27,7 +29,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "meshwright_github_requests_total",
-			Help: "Requests to the git host's API, by kind and result: ok, unchanged (costs nothing of the limits), refused, limited (too many) or lost (no answer).",
+			Help: "Requests to the git host's API, by kind and result: ok, unchanged (costs nothing of the limits), none (there is nothing of the kind), refused, limited (too many) or lost (no answer).",
 		}, []string{"request", "result"}),
 		remaining: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "meshwright_github_rate_limit_remaining", Help: "Requests that the git host's API still takes in this hour; +Inf while it says nothing of a limit.",
@@ -51,6 +53,8 @@ func (m *metrics) asked(method string, to place, err error) {
 		result = tooMany
 	case errors.Is(err, errUnchanged):
 		result = unchanged
+	case to.maybe && is(err, http.StatusNotFound):
+		result = nothing
 	case refused:
 		result = turned
 	case err != nil:

@@ -103,7 +103,7 @@ func (c *Client) PullOf(ctx context.Context, commit string) (int, error) {
 	var err error
 	if c.gitea {
 		var p pull
-		_, err = c.call(ctx, http.MethodGet, c.at("/commits/%s/pull", commit), nil, &p, "")
+		_, err = c.call(ctx, http.MethodGet, c.at("/commits/%s/pull", commit).ifAny(), nil, &p, "")
 		pulls = []pull{p}
 	} else {
 		pulls, err = list[[]pull](ctx, c, c.at("/commits/%s/pulls?per_page=100", commit))

@@ -20,10 +20,16 @@ type place struct {
 	route string
 	path  string
 	app   bool // asked by the App itself, not by its installation
+	maybe bool // that there is nothing (404) is an answer
 }
 
 func (p place) asApp() place {
 	p.app = true
+	return p
+}
+
+func (p place) ifAny() place {
+	p.maybe = true
 	return p
 }
 
