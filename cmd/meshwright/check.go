@@ -13,7 +13,7 @@ import (
 
 type checkCmd struct {
 	tree
-	Format string `enum:"text,json,github,sarif" default:"text" help:"How to print the findings: ${enum}."`
+	Format string `short:"o" enum:"text,json,github,sarif" default:"text" help:"How to print the findings: ${enum}."`
 }
 
 func (cmd checkCmd) Run(ctx context.Context, c console) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,7 @@ import (
 )
 
 type planCmd struct {
-	Path    string `arg:"" optional:"" default:"." help:"Directory (or file) of the specs, in a git work tree."`
+	Path    string `arg:"" optional:"" help:"Directory (or file) of the specs, in a git work tree (default: the current one)."`
 	From    string `placeholder:"REV" help:"The revision before the change (default: the branch that the repository was cloned from, as origin/main, else main)."`
 	To      string `placeholder:"REV" help:"The revision after it (default: the work tree)."`
 	FromDir string `placeholder:"DIR" help:"The directory before the change, in place of a revision; with --to-dir."`
@@ -35,7 +36,7 @@ func (cmd planCmd) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	if cmd.FromDir == "" && cmd.From == "" {
+	if cmd.FromDir == "" && cmd.From == "" && cmd.Format == "markdown" { // the other formats have it
 		fmt.Fprintf(c.err, "comparing %s with %s\n", from.name, to.name)
 	}
 	load := newLoad(cmd.Certificates.Mapping())
@@ -92,15 +93,18 @@ func (cmd planCmd) sides() (from, to planSide, err error) {
 			return from, to, usageError{errors.New("--from-dir and --to-dir belong together")}
 		case cmd.From != "" || cmd.To != "":
 			return from, to, usageError{errors.New("--from-dir and --to-dir are folders in the place of the revisions --from and --to")}
+		case cmd.Path != "":
+			return from, to, usageError{fmt.Errorf("%s: --from-dir and --to-dir name the folders already", cmd.Path)}
 		}
 		from.Path, from.name = cmd.FromDir, cmd.FromDir
 		to.Path, to.name = cmd.ToDir, cmd.ToDir
 		return from, to, nil
 	}
-	from.Path, to.Path = cmd.Path, cmd.Path
+	from.Path = cmp.Or(cmd.Path, ".")
+	to.Path = from.Path
 	from.Git, to.Git = cmd.From, cmd.To
 	if from.Git == "" {
-		if from.Git, err = git.DefaultBranch(cmd.Path); err != nil {
+		if from.Git, err = git.DefaultBranch(from.Path); err != nil {
 			return from, to, err
 		}
 	}
@@ -112,7 +116,7 @@ func (cmd planCmd) sides() (from, to planSide, err error) {
 			}
 			continue
 		}
-		rev, dir, err := git.OpenLocal(s.Path, s.Git)
+		rev, dir, err := s.revision()
 		switch s.none = errors.Is(err, sources.ErrNoPath) && s.which == "from"; {
 		case s.none:
 			s.name = s.Git

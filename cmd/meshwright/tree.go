@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/meshwright/meshwright/reconciler"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/schema/cueeval"
+	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/sources/git"
 	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/translate"
@@ -31,7 +33,7 @@ type tree struct {
 // can open them from where they are.
 func (t tree) open() (files fs.FS, prefix string, err error) {
 	if t.Git != "" {
-		rev, dir, err := git.OpenLocal(t.Path, t.Git)
+		rev, dir, err := t.revision()
 		if err != nil {
 			return nil, "", err
 		}
@@ -53,6 +55,25 @@ func (t tree) open() (files fs.FS, prefix string, err error) {
 	}
 	one := fstest.MapFS{filepath.Base(t.Path): {Data: data}}
 	return one, filepath.ToSlash(filepath.Dir(t.Path)), nil
+}
+
+// revision opens the tree at its revision, were it a file; [sources.ErrNoPath]
+// when that has neither.
+func (t tree) revision() (rev *sources.Revision, dir string, err error) {
+	rev, dir, err = git.OpenLocal(t.Path, t.Git)
+	if !errors.Is(err, sources.ErrNoPath) || !slices.Contains(schema.Extensions(), filepath.Ext(t.Path)) {
+		return rev, dir, err
+	}
+	around, dir, none := git.OpenLocal(filepath.Dir(t.Path), t.Git)
+	if none != nil {
+		return nil, "", err
+	}
+	data, none := fs.ReadFile(around.Files, filepath.Base(t.Path))
+	if none != nil {
+		return nil, "", err
+	}
+	around.Files = fstest.MapFS{filepath.Base(t.Path): {Data: data}}
+	return around, dir, nil
 }
 
 // load loads and validates the tree; diagnostics name files as open says.
