@@ -144,8 +144,8 @@ func routeHint(r *VirtualRouter, name string) string {
 	for i := range r.Spec.Routes {
 		names = append(names, r.Spec.Routes[i].Name)
 	}
-	if near := nearest(name, names); near != "" {
-		return "did you mean " + near + "?"
+	if asked := meant(name, names); asked != "" {
+		return asked
 	}
 	return "it has " + strings.Join(names[:min(len(names), 10)], ", ")
 }

@@ -114,19 +114,44 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// nearest returns the candidate that a misspelled word most likely means,
-// empty if none is near: the same but for case, or a third of its letters away.
+// meant asks whether a misspelled word is one of the candidates: the nearest, or
+// two that are as near; empty if none is near, or too many are.
+func meant(word string, candidates []string) string {
+	switch near := nearestAll(word, candidates); len(near) {
+	case 1:
+		return "did you mean " + near[0] + "?"
+	case 2:
+		return "did you mean " + near[0] + " or " + near[1] + "?"
+	}
+	return ""
+}
+
+// nearest returns the candidate that a misspelled word most likely means, the
+// first of those that are as near; empty if none is.
 func nearest(word string, candidates []string) string {
-	best, least := "", max(1, min(len(word), 12)/3)+1
+	if near := nearestAll(word, candidates); len(near) > 0 {
+		return near[0]
+	}
+	return ""
+}
+
+// nearestAll returns the candidates that are nearest to a misspelled word: the
+// same but for case, or a third of its letters away.
+func nearestAll(word string, candidates []string) (near []string) {
+	least := max(1, min(len(word), 12)/3) + 1
 	for _, c := range candidates {
 		if strings.EqualFold(word, c) {
-			return c
+			return []string{c}
 		}
-		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < least && d < len(c) {
-			best, least = c, d
+		switch d := distance(strings.ToLower(word), strings.ToLower(c)); {
+		case d >= len(c) || slices.Contains(near, c):
+		case d < least:
+			near, least = []string{c}, d
+		case d == least && near != nil:
+			near = append(near, c)
 		}
 	}
-	return best
+	return near
 }
 
 // distance counts the letters to insert, delete, replace or swap with their

@@ -1,6 +1,9 @@
 package schema
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // reference is one place of a document that names another.
 type reference struct {
@@ -164,8 +167,9 @@ func (t *linker) hint(missing Ref) string {
 				elsewhere = append(elsewhere, d.ref.Namespace)
 			}
 		}
-		if name := nearest(missing.Name, near); name != "" {
-			fix = "did you mean " + name + "?"
+		slices.Sort(near)
+		if asked := meant(missing.Name, near); asked != "" {
+			fix = asked
 		} else if len(elsewhere) > 0 {
 			fix = "there is one in namespace " + elsewhere[0] + ": write namespace: " + elsewhere[0]
 		}

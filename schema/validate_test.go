@@ -192,6 +192,17 @@ func TestNearest(t *testing.T) {
 	}
 }
 
+func TestMeant(t *testing.T) {
+	for word, want := range map[string]string{
+		"api-v3": "did you mean api-v1 or api-v2?", "API-V1": "did you mean api-v1?", "api-v11": "did you mean api-v1?",
+		"node-4": "", "gone": "", // three are as near, none is near
+	} {
+		if got := meant(word, []string{"api-v1", "api-v2", "node-1", "node-2", "node-3", "api-v1"}); got != want {
+			t.Errorf("%q: got %q, want %q", word, got, want)
+		}
+	}
+}
+
 func BenchmarkValidate(b *testing.B) {
 	n := testNode(b, yelbRouter)
 	b.ReportAllocs()
