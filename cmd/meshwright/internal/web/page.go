@@ -2,7 +2,9 @@ package web
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -11,12 +13,24 @@ import (
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
 )
 
 //go:embed page.html
 var pageSource string
+
+//go:embed page.js
+var script string
+
+// policy lets nothing in but the page's own style, and its one script by what
+// that says.
+var policy = func() string {
+	sum := sha256.Sum256([]byte(script))
+	return "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; frame-ancestors 'none'"
+}()
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"short":    func(commit string) string { return commit[:min(len(commit), 7)] },
@@ -29,6 +43,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"ago":      ago,
 	"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"refusals": refusals,
+	"script":   func() template.JS { return template.JS(script) },
 }).Parse(pageSource))
 
 // writePage renders whole before it sends: a half page is worse than an error.
@@ -40,7 +55,7 @@ func writePage(w http.ResponseWriter, v *reconciler.View, now time.Time) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.Write(b.Bytes())
 }
@@ -78,6 +93,14 @@ func notes(c reconciler.CommitView) []note {
 type pull struct {
 	reconciler.PullView
 	Notes []note
+}
+
+// PlanClass is how a plan is shown: one that may break something is not green.
+func (p pull) PlanClass() string {
+	if p.Report != nil && p.Report.Plan != nil && p.Plan.State == sources.Success && slices.ContainsFunc(p.Report.Plan.Risks, func(r plan.Risk) bool { return r.Level == plan.High }) {
+		return "warning"
+	}
+	return string(p.Plan.State)
 }
 
 func pulls(v *reconciler.View) []pull {
