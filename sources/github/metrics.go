@@ -19,7 +19,7 @@ type metrics struct {
 const (
 	answered  = "ok"
 	unchanged = "unchanged" // costs nothing of the limits
-	nothing   = "none" // and that is an answer
+	nothing   = "none"      // and that is an answer
 	turned    = "refused"
 	tooMany   = "limited"
 	lost      = "lost"
