@@ -27,16 +27,20 @@ func (p *Plan) Summary() string {
 		}
 	}
 	s := what + ", " + whom
-	high := 0
+	if high := p.HighRisks(); high > 0 {
+		s += ", " + count(high, "high risk")
+	}
+	return s
+}
+
+// HighRisks counts the risks of the level [High].
+func (p *Plan) HighRisks() (high int) {
 	for _, r := range p.Risks {
 		if r.Level == High {
 			high++
 		}
 	}
-	if high > 0 {
-		s += ", " + count(high, "high risk")
-	}
-	return s
+	return high
 }
 
 func count(n int, what string) string {

@@ -13,9 +13,7 @@ import (
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler"
-	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
-	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -97,7 +95,7 @@ type pull struct {
 
 // PlanClass is how a plan is shown: one that may break something is not green.
 func (p pull) PlanClass() string {
-	if p.Report != nil && p.Report.Plan != nil && p.Plan.State == sources.Success && slices.ContainsFunc(p.Report.Plan.Risks, func(r plan.Risk) bool { return r.Level == plan.High }) {
+	if p.Report != nil && p.Report.Plan != nil && p.Plan.State == "success" && p.Report.Plan.HighRisks() > 0 {
 		return "warning"
 	}
 	return string(p.Plan.State)
