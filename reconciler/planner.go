@@ -203,7 +203,7 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 	// The settings are those of the branch. A merge queue's group has no labels:
 	// its pull requests had them when they came into the queue.
 	if served.Spec != nil && j.Pull != 0 {
-		result.Protected = schema.Protected(served.Spec.Settings, merge.Changed, schema.Diff(served.Spec, to.Spec), j.Labels)
+		result.Protected = schema.Protected(served.Spec.Settings, merge.Changed, schema.Diff(served.Spec, to.Spec), j.Labels, p.cfg.Path)
 	}
 	if p.cfg.Plan != nil {
 		result.Plan = p.cfg.Plan(served, to, p.observed(served))

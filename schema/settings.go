@@ -38,19 +38,20 @@ func isSettings(file string) bool {
 
 // Protected returns which labels a pull request lacks, in the order of the
 // rules: a line for each rule that it touches, as "needs label X:
-// gateways/front.yaml and 2 more: why". Nothing is protected by no settings.
+// spec/gateways/front.yaml and 2 more: why", in which files are named from outside
+// of the folder of the spec. Nothing is protected by no settings.
 //
 // The settings are those of the branch that is merged into, never those of the
 // pull request. files are what it changes, adds, moves or deletes (paths below
 // the spec path), changes what becomes of resources.
-func Protected(s *Settings, files []string, changes []Change, labels []string) []string {
+func Protected(s *Settings, files []string, changes []Change, labels []string, folder string) []string {
 	if s == nil {
 		return nil
 	}
 	var missing []string
 	for _, p := range s.Protect {
 		has := slices.ContainsFunc(labels, func(l string) bool { return strings.EqualFold(l, p.Label) }) // git hosts tell no case apart
-		if touched := p.touched(files, changes); len(touched) > 0 && !has {
+		if touched := p.touched(files, changes, folder); len(touched) > 0 && !has {
 			missing = append(missing, p.needs(touched))
 		}
 	}
@@ -58,11 +59,11 @@ func Protected(s *Settings, files []string, changes []Change, labels []string) [
 }
 
 // touched returns what of files and changes the rule is about.
-func (p *Protection) touched(files []string, changes []Change) []string {
+func (p *Protection) touched(files []string, changes []Change, folder string) []string {
 	var out []string
 	for _, f := range files {
 		if slices.ContainsFunc(p.Paths, func(glob string) bool { return doublestar.MatchUnvalidated(glob, f) }) {
-			out = append(out, Pos{File: f}.String())
+			out = append(out, Pos{File: path.Join(folder, f)}.String())
 		}
 	}
 	for _, c := range changes {
@@ -73,9 +74,13 @@ func (p *Protection) touched(files []string, changes []Change) []string {
 	return out
 }
 
+// mostTouched is how many things a line names that need its label.
+const mostTouched = 3
+
 func (p *Protection) needs(touched []string) string {
-	line := fmt.Sprintf("needs label %s: %s", p.Label, touched[0])
-	if more := len(touched) - 1; more > 0 {
+	named := touched[:min(len(touched), mostTouched)]
+	line := fmt.Sprintf("needs label %s: %s", p.Label, strings.Join(named, ", "))
+	if more := len(touched) - len(named); more > 0 {
 		line += fmt.Sprintf(" and %d more", more)
 	}
 	if p.Why != "" {

@@ -28,13 +28,14 @@ func TestProtected(t *testing.T) {
 		{"", "", "", nil},
 		{"README.md prod/a/b.yaml prod/a.yml", "VirtualNode", "", nil},
 		{"gateways/front.yaml", "", "", []string{"needs label mesh-approved: gateways/front.yaml: gateways are everyone's front door"}},
-		{"gateways/a/b/c.txt prod/x.yaml z", "", "", []string{"needs label mesh-approved: gateways/a/b/c.txt and 1 more: gateways are everyone's front door"}},
+		{"gateways/a/b/c.txt prod/x.yaml z", "", "", []string{"needs label mesh-approved: gateways/a/b/c.txt, prod/x.yaml: gateways are everyone's front door"}},
+		{"prod/1.yaml prod/2.yaml prod/3.yaml prod/4.yaml prod/5.yaml", "", "", []string{"needs label mesh-approved: prod/1.yaml, prod/2.yaml, prod/3.yaml and 2 more: gateways are everyone's front door"}},
 		{"gateways/front.yaml", "", "other,Mesh-Approved", nil},
 		{"x", "VirtualGateway Mesh", "mesh-approved", []string{"needs label gateway-owners: VirtualGateway/shop/a", "needs label Core Team: Mesh/shop/a"}},
-		{"a.cue", "Mesh", "gateway-owners", []string{"needs label Core Team: a.cue and 1 more"}},
+		{"a.cue", "Mesh", "gateway-owners", []string{"needs label Core Team: a.cue, Mesh/shop/a"}},
 		{"a.cue", "Mesh", "core team", nil},
 		{"secret-a1.yaml", "", "", []string{"needs label mesh-approved: secret-a1.yaml"}},
-		{"a/b/secret-x9.yaml meshwright.yaml", "", "", []string{"needs label mesh-approved: a/b/secret-x9.yaml and 1 more"}},
+		{"a/b/secret-x9.yaml meshwright.yaml", "", "", []string{"needs label mesh-approved: a/b/secret-x9.yaml, meshwright.yaml"}},
 		{"a/secret-xx.yaml", "", "", nil},
 		{"gateways/a\nb", "", "", []string{`needs label mesh-approved: "gateways/a\nb": gateways are everyone's front door`}},
 	} {
@@ -43,10 +44,15 @@ func TestProtected(t *testing.T) {
 			changes = append(changes, Change{Ref{Kind(kind), Key{"shop", "a"}}, Removed})
 		}
 		files, labels := strings.Split(c.files, " "), strings.Split(c.labels, ",")
-		if diff := cmp.Diff(c.want, Protected(settings, files, changes, labels)); diff != "" {
+		if diff := cmp.Diff(c.want, Protected(settings, files, changes, labels, "")); diff != "" {
 			t.Errorf("%q %q %q (-want +got):\n%s", c.files, c.changes, c.labels, diff)
 		}
-		if got := Protected(nil, files, changes, labels); got != nil {
+		for i, line := range Protected(settings, files, changes, labels, "spec") {
+			if file := strings.Contains(c.want[i], ".yaml") && !strings.Contains(c.want[i], `"`); file && !strings.Contains(line, ": spec/") {
+				t.Errorf("%q names files from within their folder", line)
+			}
+		}
+		if got := Protected(nil, files, changes, labels, "spec"); got != nil {
 			t.Errorf("no settings protect %v", got)
 		}
 	}
@@ -128,7 +134,7 @@ func FuzzSettings(f *testing.F) {
 			}
 		}
 		all := Diff(nil, r.Spec)
-		if lines := Protected(r.Spec.Settings, []string{"mesh.yaml", name}, all, nil); len(lines) > len(r.Spec.Settings.Protect) {
+		if lines := Protected(r.Spec.Settings, []string{"mesh.yaml", name}, all, nil, ""); len(lines) > len(r.Spec.Settings.Protect) {
 			t.Errorf("more lines than rules: %v", lines)
 		}
 	})
