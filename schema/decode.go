@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"time"
 )
 
 // decode makes the Go model of a validated document. An error means that the
@@ -26,6 +27,19 @@ func decode(kind Kind, n *node) (Resource, error) {
 // that the model does not have (the schema names those that nothing reads).
 func fill(v reflect.Value, n *node) error {
 	if n.kind == nullNode {
+		return nil
+	}
+	switch v := v.Addr().Interface().(type) {
+	case *time.Duration:
+		d, err := time.ParseDuration(n.text)
+		*v = d
+		return err
+	case *Percent:
+		p, ok := parsePercent(n.text)
+		if !ok {
+			return fmt.Errorf("%s is no number of percent", quote(n.text))
+		}
+		*v = p
 		return nil
 	}
 	misfit := func() error { return fmt.Errorf("%s does not fit (%s)", n.kind, v.Type()) }
@@ -92,6 +106,12 @@ func fill(v reflect.Value, n *node) error {
 		} else {
 			v.SetUint(uint64(i))
 		}
+	case reflect.Float64:
+		f, ok := parseFloat(n.text)
+		if !ok {
+			return misfit()
+		}
+		v.SetFloat(f)
 	default:
 		return misfit()
 	}

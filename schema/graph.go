@@ -29,6 +29,12 @@ func (s *Spec) link() {
 		s.hosts[e.Spec.VirtualNodeRef.In(e.Ref.Namespace)] = e
 	}
 	s.govern()
+	s.rollouts = map[Ref]*Rollout{}
+	for _, r := range s.Rollouts {
+		for i := range r.Spec.Targets {
+			s.rollouts[r.Spec.Targets[i].In(r.Ref.Namespace)] = r
+		}
+	}
 	for r := range s.resources() {
 		from := r.meta()
 		used := func(to Ref) { s.users[to] = append(s.users[to], from.Ref) }
@@ -143,6 +149,10 @@ func (s *Spec) TargetService(g *GatewayRoute, t GatewayTarget) *VirtualService {
 // EndpointsOf returns the endpoints that are written for a virtual node, nil
 // where its service discovery finds them.
 func (s *Spec) EndpointsOf(n *VirtualNode) *Endpoints { return s.hosts[n.Ref.Key] }
+
+// RolloutOf returns the rollout that governs a virtual router or gateway route,
+// nil if none does.
+func (s *Spec) RolloutOf(target Ref) *Rollout { return s.rollouts[target] }
 
 // backend returns the virtual service that a node's backend names.
 func (s *Spec) backend(n *VirtualNode, b Backend) *VirtualService {
@@ -266,6 +276,12 @@ func (s *Spec) Refers(r Resource) []Ref {
 		for _, asked := range r.Spec.asked() {
 			if v := s.VirtualServices[asked.ref.In(r.Ref.Namespace)]; v != nil {
 				refs = append(refs, v.Ref)
+			}
+		}
+	case *Rollout: // nothing depends on it, so that no proxy is made anew for it
+		for i := range r.Spec.Targets {
+			if to := r.Spec.Targets[i].In(r.Ref.Namespace); s.Find(to) != nil {
+				refs = append(refs, to)
 			}
 		}
 	case *BackendGroup:

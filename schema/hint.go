@@ -64,6 +64,13 @@ func asType(s *shape, n *node) string {
 		return substitute(n.text)
 	case s.kind == intShape && n.kind == floatNode:
 		return "write it without a fraction or an exponent"
+	case s.kind == numberShape && n.kind == stringNode:
+		if number := strings.TrimSpace(strings.TrimSuffix(n.text, "%")); number != n.text {
+			return "write it without %: " + number
+		} else if _, ok := parseFloat(n.text); ok {
+			return "write it without quotes: " + n.text
+		}
+		return substitute(n.text)
 	case s.kind == boolShape:
 		switch strings.ToLower(n.text) {
 		case "yes", "on", "y", "true", "1":

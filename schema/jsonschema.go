@@ -77,6 +77,11 @@ func (s *shape) jsonSchema(define bool) object {
 	case intShape:
 		out["type"] = "integer"
 		bound("minimum", "maximum", math.MinInt64)
+	case numberShape: // multipleOf is left out: editors compute it in binary, and would refuse 99.5
+		out["type"] = "number"
+		if s.min != math.MinInt64 {
+			out["minimum"], out["maximum"] = float64(s.min)/100, float64(s.max)/100
+		}
 	case boolShape:
 		out["type"] = "boolean"
 	case listShape:

@@ -43,6 +43,7 @@ var kinds = []kindRow{
 	kindOf(KindEndpoints, ourVersion, func(s *Spec) *map[Key]*Endpoints { return &s.Endpoints }),
 	kindOf(KindRoutePolicy, ourVersion, func(s *Spec) *map[Key]*RoutePolicy { return &s.RoutePolicies }),
 	kindOf(KindListenerPolicy, ourVersion, func(s *Spec) *map[Key]*ListenerPolicy { return &s.ListenerPolicies }),
+	kindOf(KindRollout, ourVersion, func(s *Spec) *map[Key]*Rollout { return &s.Rollouts }),
 }
 
 // kindOf makes the row of a kind from its Go type and its map.

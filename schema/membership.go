@@ -160,6 +160,8 @@ func meshRef(res Resource) *MeshReference {
 		return r.Spec.MeshRef
 	case *ListenerPolicy:
 		return r.Spec.MeshRef
+	case *Rollout:
+		return r.Spec.MeshRef
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ const (
 	KindEndpoints      Kind = "Endpoints"
 	KindRoutePolicy    Kind = "RoutePolicy"
 	KindListenerPolicy Kind = "ListenerPolicy"
+	KindRollout        Kind = "Rollout"
 )
 
 // Key is a namespace and a name: what identifies a resource among those of its

@@ -72,6 +72,10 @@ func references(res Resource) []reference {
 		for _, s := range r.Spec.asked() {
 			refs = append(refs, reference{to: Ref{KindVirtualService, s.ref.In(from)}, path: s.path + ".virtualServiceRef"})
 		}
+	case *Rollout:
+		for i := range r.Spec.Targets {
+			refs = append(refs, reference{to: r.Spec.Targets[i].In(from), path: fmt.Sprintf("spec.targets[%d]", i)})
+		}
 	case *BackendGroup:
 		for i, v := range r.Spec.VirtualServices {
 			refs = append(refs, reference{to: Ref{KindVirtualService, v.In(from)}, path: fmt.Sprintf("spec.virtualservices[%d]", i)})

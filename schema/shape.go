@@ -41,7 +41,8 @@ type shape struct {
 	says   string // what form means, as "a path that starts with /"
 	fix    string // how to write a text of that form
 
-	min, max int64  // of an integer, of a string's runes, of a list's items
+	min, max int64  // of an integer, of a number's hundredths, of a string's runes, of a list's items
+	cents    bool   // a number has two decimals at most
 	above    string // of an integer: the sibling field that it exceeds
 }
 
@@ -51,6 +52,7 @@ const (
 	anyShape shapeKind = iota
 	stringShape
 	intShape
+	numberShape
 	boolShape
 	structShape
 	mapShape // names are free
@@ -58,7 +60,7 @@ const (
 )
 
 func (k shapeKind) String() string {
-	return [...]string{"anything", "a string", "an integer", "a boolean", "a map", "a map", "a list"}[k]
+	return [...]string{"anything", "a string", "an integer", "a number", "a boolean", "a map", "a map", "a list"}[k]
 }
 
 // shapeField is one field of a struct.
@@ -124,11 +126,12 @@ func newShapes(file *ast.File) map[string]*shape {
 
 // builder turns expressions of CUE into shapes. It knows
 //
-//	string  bool  int  int64  _                     types
+//	string  bool  int  int64  number  _             types
 //	"a" | "b"                                       strings to choose from
 //	{a!: T, b?: T}  close({…})  [string]: T  [...T]  structs, maps, lists
 //	#Name                                           definitions
 //	int & >=1 & <=9 & >sibling                      ranges
+//	number & >=0.1 & <=9.5 & math.MultipleOf(0.01)  the same, of two decimals at most
 //	string & =~"…" & strings.MinRunes(1) & strings.MaxRunes(9)
 //	[...T] & list.MinItems(1) & list.MaxItems(9)
 //	close({…}) & matchN(1, [{a!: _}, {b!: _}])      exactly one of; also >=1, <=1
@@ -173,7 +176,9 @@ func (b *builder) definition(at *ast.Field, name string) *shape {
 	s.name, s.doc = strings.TrimPrefix(name, "#"), docOf(f)
 	if says, ok := attribute(f, "form"); ok {
 		s.says = says
-		s.fix, _ = attribute(f, "fix")
+	}
+	if fix, ok := attribute(f, "fix"); ok {
+		s.fix = fix
 	}
 	b.done[name] = s
 	return s
@@ -209,6 +214,8 @@ func (b *builder) expr(e ast.Expr, f *ast.Field) *shape {
 			return &shape{kind: stringShape, max: math.MaxInt64}
 		case "bool":
 			return &shape{kind: boolShape}
+		case "number":
+			return &shape{kind: numberShape, min: math.MinInt64, max: math.MaxInt64}
 		case "int", "int64":
 			return &shape{kind: intShape, min: math.MinInt64, max: math.MaxInt64}
 		}
@@ -285,8 +292,15 @@ func (b *builder) narrow(s *shape, e ast.Expr) {
 			s.bound(e.Op == token.GEQ, intOf(e.X))
 			return
 		}
+		if s.kind == numberShape && (e.Op == token.GEQ || e.Op == token.LEQ) {
+			s.bound(e.Op == token.GEQ, centsOf(e.X))
+			return
+		}
 	case *ast.CallExpr:
 		switch name := funcName(e); {
+		case s.kind == numberShape && name == "math.MultipleOf" && centsOf(e.Args[0]) == 1:
+			s.cents = true
+			return
 		case s.kind == stringShape && (name == "strings.MinRunes" || name == "strings.MaxRunes"),
 			s.kind == listShape && (name == "list.MinItems" || name == "list.MaxItems"):
 			s.bound(strings.Contains(name, ".Min"), intOf(e.Args[0]))
@@ -402,6 +416,20 @@ func intOf(e ast.Expr) int64 {
 	n, err := strconv.ParseInt(lit.Value, 10, 64)
 	if err != nil {
 		unsupported(e, "this integer")
+	}
+	return n
+}
+
+// centsOf is a number of two decimals at most, in hundredths.
+func centsOf(e ast.Expr) int64 {
+	lit, ok := e.(*ast.BasicLit)
+	if !ok || lit.Kind != token.INT && lit.Kind != token.FLOAT {
+		unsupported(e, "other than a number")
+	}
+	f, _ := parseFloat(lit.Value)
+	n, ok := hundredths(f)
+	if !ok {
+		unsupported(e, "a number of more than two decimals")
 	}
 	return n
 }

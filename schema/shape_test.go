@@ -45,7 +45,7 @@ func TestSchemaIsCUE(t *testing.T) {
 // What a shape cannot hold must never be dropped in silence.
 func TestUnsupportedCUEPanics(t *testing.T) {
 	for _, src := range []string{
-		`#A: number`,
+		`#A: float`,
 		`#A: {a: string}`,
 		`#A: {a?: string, ...}`,
 		`#A: {a?: 1 | 2}`,
@@ -62,7 +62,9 @@ func TestUnsupportedCUEPanics(t *testing.T) {
 		`#A: {if true {a?: string}}`,
 		`#A: {a?: #A}`,
 		`#A: #B`,
-		`#A: [string]: number`,
+		`#A: [string]: float`,
+		`#A: number & >=0.001`,
+		`#A: number & math.MultipleOf(0.1)`,
 		`#A: {a?: string & =~1}`,
 	} {
 		file, err := parser.ParseFile("a.cue", strings.ReplaceAll(src, ", #B", "\n#B"), parser.ParseComments)

@@ -19,6 +19,7 @@ type Spec struct {
 	Endpoints        map[Key]*Endpoints
 	RoutePolicies    map[Key]*RoutePolicy
 	ListenerPolicies map[Key]*ListenerPolicy
+	Rollouts         map[Key]*Rollout
 
 	// Settings of the repository, nil without a settings file.
 	Settings *Settings
@@ -29,6 +30,7 @@ type Spec struct {
 	users    map[Ref][]Ref           // who depends on it
 	hosts    map[Key]*Endpoints      // by virtual node
 	policies map[Ref][]Resource      // by what they target
+	rollouts map[Ref]*Rollout        // by what they govern
 }
 
 // NewSpec returns a spec without resources.

@@ -3,6 +3,7 @@ package schema
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -92,6 +93,11 @@ func (v *validation) value(s *shape, n *node) {
 		if ok = n.kind == intNode || n.kind == floatNode && strings.Trim(n.text, "+-0123456789") == ""; ok { // one too long for 64 bits may come as a float
 			v.integer(s, n)
 		}
+	case numberShape:
+		if f, isNumber := parseFloat(n.text); (n.kind == intNode || n.kind == floatNode) && isNumber {
+			ok = true
+			v.number(s, n, f)
+		}
 	case boolShape:
 		ok = n.kind == boolNode
 	case structShape:
@@ -118,8 +124,8 @@ func (v *validation) text(s *shape, n *node) {
 		if slices.Contains(s.enum, n.text) {
 			return
 		}
-		fix := ""
-		if near := nearest(n.text, s.enum); near != "" {
+		fix := s.fix
+		if near := nearest(n.text, s.enum); s.fix == "" && near != "" {
 			fix = "did you mean " + near + "?"
 		}
 		of := "one of " + strings.Join(s.enum, ", ")
@@ -140,6 +146,43 @@ func (v *validation) integer(s *shape, n *node) {
 	if i, ok := parseInt(n.text); !ok || i < s.min || i > s.max {
 		v.bad(n.pos, CodeRange, "", "%s is out of range (%s)", n.text, span(s.min, s.max))
 	}
+}
+
+func (v *validation) number(s *shape, n *node, f float64) {
+	cents, exact := hundredths(f)
+	switch low, high := float64(s.min)/100, float64(s.max)/100; {
+	case s.min == math.MinInt64: // without a range
+	case f < low || f > high:
+		v.bad(n.pos, CodeRange, "", "%s is out of range (%s to %s)", n.text, Percent(s.min), Percent(s.max))
+	case s.cents && !exact:
+		v.bad(n.pos, CodeRange, "write "+Percent(cents).String(), "%s has more than two decimals", n.text)
+	}
+}
+
+// parseFloat reads a number as YAML, JSON and CUE write it; not infinity.
+func parseFloat(text string) (float64, bool) {
+	if i, ok := parseInt(text); ok {
+		return float64(i), true
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	return f, err == nil && !math.IsInf(f, 0) && !math.IsNaN(f)
+}
+
+// hundredths returns the nearest number of them, and whether a number is that
+// one to the digits it was written with.
+func hundredths(f float64) (int64, bool) {
+	if math.Abs(f) > 1e12 {
+		return 0, false
+	}
+	n := math.Round(f * 100)
+	return int64(n), n/100 == f
+}
+
+// parsePercent reads a number of percent.
+func parsePercent(text string) (Percent, bool) {
+	f, ok := parseFloat(text)
+	n, exact := hundredths(f)
+	return Percent(n), ok && exact && n >= 0 && n <= math.MaxUint32
 }
 
 // parseInt reads an integer as YAML and JSON write it: decimal, or with a
