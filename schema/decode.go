@@ -148,6 +148,19 @@ func contentHash(res Resource) string {
 	return hash(data)
 }
 
+// Digest returns the digest of a resource with its labels, spec, mesh and
+// gateway as they are: what is made from another resource has to have it in
+// [Meta].Digest before it becomes part of a spec.
+func Digest(r Resource) string { return digest(r, contentHash(r)) }
+
+func digest(r Resource, content string) string {
+	var gateway Key
+	if route, ok := r.(*GatewayRoute); ok {
+		gateway = route.Gateway
+	}
+	return hash([]byte(content), []byte{0}, []byte(r.meta().Mesh), []byte{0}, []byte(gateway.Namespace), []byte{0}, []byte(gateway.Name))
+}
+
 // hash is the first 128 bits of a SHA-256, in hexadecimal.
 func hash(parts ...[]byte) string {
 	h := sha256.New()

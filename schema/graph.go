@@ -14,7 +14,7 @@ type named struct {
 	mesh, name string
 }
 
-// link makes the indexes that the methods below read. Load calls it once, when
+// link makes the indexes that the methods below read. It is called once, when
 // all resources are in and know their mesh; the spec does not change after.
 func (s *Spec) link() {
 	s.byName = map[named]Resource{}
@@ -36,49 +36,55 @@ func (s *Spec) link() {
 		}
 	}
 	for r := range s.resources() {
-		from := r.meta()
-		used := func(to Ref) { s.users[to] = append(s.users[to], from.Ref) }
-		mesh := s.MeshOf(r)
-		switch r := r.(type) {
-		case *VirtualNode:
-			for _, b := range r.Spec.Backends {
-				if v := s.backend(r, b); v != nil {
-					used(v.Ref)
-				}
-			}
-			for _, g := range r.Spec.BackendGroups {
-				if g.Name == "*" {
-					used(everyService(from.Mesh))
-				} else {
-					used(Ref{KindBackendGroup, g.In(from.Ref.Namespace)})
-				}
-			}
-			if mesh != nil {
-				used(mesh.Ref)
-			}
-			for _, p := range s.PoliciesOf(r) {
-				used(p.meta().Ref)
-			}
-		case *VirtualGateway:
-			if mesh != nil { // its routes know it, not the other way round
-				used(mesh.Ref)
-			}
-			for _, p := range s.PoliciesOf(r) {
-				used(p.meta().Ref)
-			}
-		default:
-			for _, to := range s.Refers(r) {
-				used(to)
-			}
-			if route, ok := r.(*GatewayRoute); ok {
-				s.routes[route.Gateway] = append(s.routes[route.Gateway], route)
-				s.users[from.Ref] = append(s.users[from.Ref], Ref{KindVirtualGateway, route.Gateway})
-			}
+		s.use(r)
+		if route, ok := r.(*GatewayRoute); ok {
+			s.routes[route.Gateway] = append(s.routes[route.Gateway], route)
+			s.users[route.Ref] = append(s.users[route.Ref], Ref{KindVirtualGateway, route.Gateway})
 		}
 	}
 	for _, routes := range s.routes {
 		slices.SortFunc(routes, func(a, b *GatewayRoute) int { return a.Ref.Compare(b.Ref) })
 	}
+}
+
+// use notes a resource as a user of what it depends on.
+func (s *Spec) use(r Resource) {
+	for _, to := range s.uses(r) {
+		s.users[to] = append(s.users[to], r.meta().Ref)
+	}
+}
+
+// uses returns what a resource depends on directly. A node's groups and
+// everything that a group named * means may be absent; the routes of a gateway
+// know it, not the other way round.
+func (s *Spec) uses(r Resource) []Ref {
+	n, isNode := r.(*VirtualNode)
+	if _, isGateway := r.(*VirtualGateway); !isNode && !isGateway {
+		return s.Refers(r)
+	}
+	var refs []Ref
+	if m := s.MeshOf(r); m != nil {
+		refs = append(refs, m.Ref)
+	}
+	for _, p := range s.PoliciesOf(r) {
+		refs = append(refs, p.meta().Ref)
+	}
+	if !isNode {
+		return refs
+	}
+	for _, b := range n.Spec.Backends {
+		if v := s.backend(n, b); v != nil {
+			refs = append(refs, v.Ref)
+		}
+	}
+	for _, g := range n.Spec.BackendGroups {
+		if g.Name == "*" {
+			refs = append(refs, everyService(n.Mesh))
+		} else {
+			refs = append(refs, Ref{KindBackendGroup, g.In(n.Ref.Namespace)})
+		}
+	}
+	return refs
 }
 
 // everyService stands for the backend group named *: no document can have that

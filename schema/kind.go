@@ -3,6 +3,7 @@ package schema
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -23,8 +24,10 @@ type kindRow struct {
 	kind    Kind
 	version string // apiVersion of its documents
 	new     func() Resource
-	open    func(s *Spec) // makes the map
+	open    func(s *Spec)     // makes the map
+	clone   func(s, of *Spec) // copies the map
 	put     func(s *Spec, r Resource)
+	drop    func(s *Spec, k Key)
 	get     func(s *Spec, k Key) Resource          // nil if there is none
 	each    func(s *Spec) iter.Seq2[Key, Resource] // in no order
 	diff    func(from, to *Spec) []Change
@@ -53,9 +56,11 @@ func kindOf[T any, R interface {
 }](kind Kind, version string, in func(*Spec) *map[Key]R) kindRow {
 	return kindRow{
 		kind: kind, version: version,
-		new:  func() Resource { return R(new(T)) },
-		open: func(s *Spec) { *in(s) = map[Key]R{} },
-		put:  func(s *Spec, r Resource) { (*in(s))[r.meta().Ref.Key] = r.(R) },
+		new:   func() Resource { return R(new(T)) },
+		open:  func(s *Spec) { *in(s) = map[Key]R{} },
+		clone: func(s, of *Spec) { *in(s) = maps.Clone(*in(of)) },
+		put:   func(s *Spec, r Resource) { (*in(s))[r.meta().Ref.Key] = r.(R) },
+		drop:  func(s *Spec, k Key) { delete(*in(s), k) },
 		get: func(s *Spec, k Key) Resource {
 			if r, ok := (*in(s))[k]; ok {
 				return r

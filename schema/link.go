@@ -101,10 +101,10 @@ func (d *document) placed(mesh string, gateway Key) Resource {
 		route, isRoute = d.res.(*GatewayRoute)
 	}
 	m.Mesh = mesh
-	m.Digest = hash([]byte(d.content), []byte{0}, []byte(mesh), []byte{0}, []byte(gateway.Namespace), []byte{0}, []byte(gateway.Name))
 	if isRoute {
 		route.Gateway = gateway
 	}
+	m.Digest = digest(d.res, d.content)
 	return d.res
 }
 
