@@ -18,6 +18,7 @@ var checks = []check{
 	{CodeDoc{"MW2011", "two virtual nodes or gateways select the same pods"}, Error, nil, sharedPods},
 	{CodeDoc{"MW2012", "two Endpoints are for one virtual node"}, Error, nil, sharedHosts},
 	{CodeDoc{"MW2013", "two policies say one thing of one target"}, Error, nil, sharedRules},
+	{CodeDoc{"MW2014", "two rollouts govern one target"}, Error, nil, sharedTargets},
 
 	{CodeDoc{"MW2101", "two listeners have one port"}, Error, sharedPorts, nil},
 	{CodeDoc{"MW2102", "two routes of a router have one name"}, Error, sharedRouteNames, nil},
@@ -33,6 +34,11 @@ var checks = []check{
 	{CodeDoc{"MW2112", "a key set is none, or an issuer is written twice"}, Error, keySets, nil},
 	{CodeDoc{"MW2113", "load balancing hashes nothing, or does not hash"}, Error, hashes, nil},
 	{CodeDoc{"MW2114", "the format of an access log is none"}, Error, accessLogs, nil},
+	{CodeDoc{"MW2115", "a step of a rollout does not rise, does not last, or waits for what never comes"}, Error, steps, nil},
+	{CodeDoc{"MW2116", "a window or the end of a hold is none"}, Error, windows, nil},
+	{CodeDoc{"MW2117", "an analysis cannot be made"}, Error, judgements, nil},
+	{CodeDoc{"MW2118", "the windows of a rollout are never open (a warning)"}, Warning, shutWindows, nil},
+	{CodeDoc{"MW2119", "nobody looks at a canary (a warning)"}, Warning, unjudged, nil},
 
 	{CodeDoc{"MW2201", "a route is for a port or protocol that no listener has"}, Error, routerListeners, gatewayListeners},
 	{CodeDoc{"MW2202", "a target's port is not one of its listeners', or is needed and missing"}, Error, nil, targetPorts},
@@ -46,6 +52,8 @@ var checks = []check{
 	{CodeDoc{"MW2210", "a policy is for a route that there is not, or that says itself what the policy says"}, Error, nil, policyRoutes},
 	{CodeDoc{"MW2211", "a policy is for a listener that there is not or that cannot have it, or asks a service that does not answer"}, Error, nil, policyListeners},
 	{CodeDoc{"MW2212", "a health check has no token, and needs one (a warning)"}, Warning, nil, tokenlessChecks},
+	{CodeDoc{"MW2213", "a rollout of nothing but TCP asks for what only requests have"}, Error, nil, deafTargets},
+	{CodeDoc{"MW2214", "a rollout asks for what some of its routes cannot have, since they are TCP (a warning)"}, Warning, nil, deafRoutes},
 }
 
 // checkDocument reports what the rules within one document find.

@@ -168,6 +168,12 @@ func regexes(res Resource, report func(path, what, fix string)) {
 		case r.Spec.GRPCRoute != nil:
 			headers(r.Spec.GRPCRoute.Match.Metadata, path+".metadata")
 		}
+	case *Rollout:
+		for i := range r.Spec.Steps {
+			if h := r.Spec.Steps[i].Header; h != nil && h.Match != nil {
+				try(h.Match.Regex, fmt.Sprintf("spec.steps[%d].header.match.regex", i))
+			}
+		}
 	case *RoutePolicy:
 		if f := r.Spec.Fault; f != nil {
 			headers(f.Headers, "spec.fault.headers")

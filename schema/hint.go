@@ -55,6 +55,8 @@ func (v *validation) hint(s *shape, n *node, f *field, meant *fieldSet) string {
 // asType says how to write a value as the type that is wanted.
 func asType(s *shape, n *node) string {
 	switch {
+	case s.kind == stringShape && s.fix != "" && s.form != nil && (n.kind == intNode || n.kind == floatNode) && !s.form.MatchString(n.text):
+		return s.fix
 	case s.kind == stringShape && (n.kind == intNode || n.kind == floatNode || n.kind == boolNode):
 		return "put it in quotes: " + strconv.Quote(n.text)
 	case s.kind == intShape && n.kind == stringNode:

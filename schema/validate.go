@@ -94,9 +94,8 @@ func (v *validation) value(s *shape, n *node) {
 			v.integer(s, n)
 		}
 	case numberShape:
-		if f, isNumber := parseFloat(n.text); (n.kind == intNode || n.kind == floatNode) && isNumber {
-			ok = true
-			v.number(s, n, f)
+		if ok = n.kind == intNode || n.kind == floatNode; ok {
+			v.number(s, n)
 		}
 	case boolShape:
 		ok = n.kind == boolNode
@@ -148,9 +147,12 @@ func (v *validation) integer(s *shape, n *node) {
 	}
 }
 
-func (v *validation) number(s *shape, n *node, f float64) {
+func (v *validation) number(s *shape, n *node) {
+	f, finite := parseFloat(n.text)
 	cents, exact := hundredths(f)
 	switch low, high := float64(s.min)/100, float64(s.max)/100; {
+	case !finite:
+		v.bad(n.pos, CodeRange, "write its digits", "%s is no finite number", n.text)
 	case s.min == math.MinInt64: // without a range
 	case f < low || f > high:
 		v.bad(n.pos, CodeRange, "", "%s is out of range (%s to %s)", n.text, Percent(s.min), Percent(s.max))

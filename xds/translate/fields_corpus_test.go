@@ -67,7 +67,7 @@ func ourLeaves(t testing.TB) map[leaf]map[string]any {
 	out := map[leaf]map[string]any{}
 	for name, def := range s.Defs {
 		properties, _ := def.(map[string]any)["properties"].(map[string]any)
-		if properties["apiVersion"] != nil {
+		if properties["apiVersion"] != nil && name != string(schema.KindRollout) { // a spec means the same without
 			maps.Copy(out, leaves(properties["spec"].(map[string]any), s.Defs, name+" "))
 		}
 	}

@@ -1,0 +1,227 @@
+package schema
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// steps rise, last, and wait for what can come.
+func steps(res Resource, report func(path, what, fix string)) {
+	r, ok := res.(*Rollout)
+	if !ok {
+		return
+	}
+	least := Percent(0)
+	for i := range r.Spec.Steps {
+		s, path := &r.Spec.Steps[i], fmt.Sprintf("spec.steps[%d]", i)
+		if s.Weight != nil {
+			switch w := *s.Weight; {
+			case w < least:
+				report(path+".weight", fmt.Sprintf("%s is less than the canary has already, which is %s", w, least), "write rising weights; back goes a rollout by itself, and at once")
+			case w == least:
+				report(path+".weight", fmt.Sprintf("the canary has %s already", w), "leave weight out to keep it, or write more")
+			}
+			least = max(least, *s.Weight)
+		}
+		switch {
+		case s.Hold == 0 && s.Gate == nil:
+			report(path+".hold", "the step lasts no time, so that nobody sees how it does", "write how long, as hold: 5m, or a gate")
+		case r.Spec.ProgressDeadline > 0 && s.Hold >= r.Spec.ProgressDeadline:
+			report(path+".hold", fmt.Sprintf("the step lasts %s, and fails after progressDeadline, which is %s", spellSpan(s.Hold), spellSpan(r.Spec.ProgressDeadline)), "write a longer progressDeadline, or a shorter hold")
+		}
+		if g := s.Gate; g != nil && g.Status == "" && !g.Approval {
+			report(path+".gate.approval", "false is nothing to wait for", "write true, or remove the gate")
+		}
+	}
+}
+
+// windows can be read: when they open, where, and for how long.
+func windows(res Resource, report func(path, what, fix string)) {
+	r, ok := res.(*Rollout)
+	if !ok {
+		return
+	}
+	for i := range r.Spec.Windows {
+		w, path := &r.Spec.Windows[i], fmt.Sprintf("spec.windows[%d]", i)
+		if _, err := zoneOf(w.Timezone); err != nil {
+			report(path+".timezone", quote(w.Timezone)+" is no time zone", "write a name as Europe/Berlin or UTC")
+		}
+		switch s, err := (&Window{Schedule: w.Schedule}).read(); {
+		case err != nil:
+			report(path+".schedule", fmt.Sprintf("%s is no schedule: %v", quote(w.Schedule), err), `write five fields of cron, as "0 9 * * MON-FRI" for nine o'clock on weekdays`)
+		case s.next(aMonday).IsZero():
+			report(path+".schedule", quote(w.Schedule)+" never comes", "write a day that there is")
+		}
+		if w.Duration > farthest {
+			report(path+".duration", fmt.Sprintf("%s is more than a year", spellSpan(w.Duration)), "write a shorter one; for good, write hold")
+		}
+	}
+	if h := r.Spec.Hold; h != nil && h.Until != "" && h.End().IsZero() {
+		report("spec.hold.until", quote(h.Until)+" is no time that there is", "write it as 2026-12-24T18:00:00Z")
+	}
+}
+
+// spellSpan spells a length of time as people write it: 2h, not 2h0m0s.
+func spellSpan(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// aMonday is a time to begin looking at schedules from. It is fixed, so that
+// a tree has the same findings each day.
+var aMonday = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// shutWindows keep everything forever.
+func shutWindows(res Resource, report func(path, what, fix string)) {
+	r, ok := res.(*Rollout)
+	if !ok || len(r.Spec.Windows) == 0 {
+		return
+	}
+	for i := range r.Spec.Windows {
+		if s, err := r.Spec.Windows[i].read(); err != nil || s.next(aMonday).IsZero() {
+			return // that is told
+		}
+	}
+	if o := r.Spec.Windows.Open(aMonday); !o.Open && o.Until.IsZero() {
+		report("spec.windows", "no time of a year is in them, so that no rollout ever begins", "write fewer deny windows, or more allow windows")
+	}
+}
+
+// judgements can be made, within the steps that they are about.
+func judgements(res Resource, report func(path, what, fix string)) {
+	r, ok := res.(*Rollout)
+	if !ok || r.Spec.Analysis == nil {
+		return
+	}
+	a := r.Policy().Analysis
+	if r.Spec.Analysis.Interval != 0 && a.Interval < time.Second {
+		report("spec.analysis.interval", fmt.Sprintf("%s is less than proxies tell, which is 1s", a.Interval), "write 1s at least, as 10s")
+	}
+	for i := range r.Spec.Steps {
+		if hold := r.Spec.Steps[i].Hold; hold > 0 && hold < a.InitialDelay+a.Interval {
+			report(fmt.Sprintf("spec.steps[%d].hold", i), fmt.Sprintf("the step is over after %s, before its first judgement, which is after %s", spellSpan(hold), spellSpan(a.InitialDelay+a.Interval)),
+				"hold it longer, or write a shorter interval or initialDelay")
+		}
+	}
+	names := map[string]int{}
+	for i, p := range a.Prometheus {
+		path := fmt.Sprintf("spec.analysis.prometheus[%d]", i)
+		if first, twice := names[p.Name]; twice {
+			report(path+".name", fmt.Sprintf("spec.analysis.prometheus[%d] is called %s already", first, quote(p.Name)), "rename one")
+		} else {
+			names[p.Name] = i
+		}
+		if p.Min != nil && p.Max != nil && *p.Min > *p.Max {
+			report(path+".max", fmt.Sprintf("%v is less than min, which is %v", *p.Max, *p.Min), "write a range that a number can be in")
+		}
+	}
+	if l := a.Latency; l != nil {
+		least, of := time.Duration(0), ""
+		for _, q := range []struct {
+			name string
+			most time.Duration
+		}{{"p50", l.P50}, {"p95", l.P95}, {"p99", l.P99}} {
+			if q.most > 0 && q.most < least {
+				report("spec.analysis.latency."+q.name, fmt.Sprintf("%s is less than %s, which is %s", spellSpan(q.most), of, spellSpan(least)), "write rising bounds: p50, p95, p99")
+			} else if q.most > 0 {
+				least, of = q.most, q.name
+			}
+		}
+	}
+}
+
+// unjudged rollouts go on whatever the canary does.
+func unjudged(res Resource, report func(path, what, fix string)) {
+	if r, ok := res.(*Rollout); ok && r.Spec.Analysis == nil && slices.ContainsFunc(r.Spec.Steps, func(s RolloutStep) bool { return s.Gate == nil }) {
+		report("spec.analysis", "there is none, so that a step without a gate passes whatever the canary answers", "write at least successRate: {min: 99}")
+	}
+}
+
+// sharedTargets: of two rollouts for one router, whose weights would hold?
+func sharedTargets(t *linker, report func(res Resource, path, what, fix string)) {
+	first := map[Ref]Ref{}
+	for _, d := range t.docs {
+		r, ok := d.res.(*Rollout)
+		if !ok {
+			continue
+		}
+		for i := range r.Spec.Targets {
+			to, path := r.Spec.Targets[i].In(r.Ref.Namespace), fmt.Sprintf("spec.targets[%d]", i)
+			switch other, taken := first[to]; {
+			case !taken:
+				first[to] = r.Ref
+			case other == r.Ref:
+				report(r, path, to.String()+" is a target already", "keep one")
+			default:
+				report(r, path, fmt.Sprintf("%s governs %s already", other, to), "keep one of them")
+			}
+		}
+	}
+}
+
+// deafTargets and deafRoutes: a connection has neither headers nor a latency of
+// its own, and no copies are made of it. Where nothing that is governed has
+// requests, that is a mistake.
+func deafTargets(t *linker, report func(res Resource, path, what, fix string)) {
+	t.deaf(report, true)
+}
+
+func deafRoutes(t *linker, report func(res Resource, path, what, fix string)) {
+	t.deaf(report, false)
+}
+
+func (t *linker) deaf(report func(res Resource, path, what, fix string), all bool) {
+	for _, r := range t.spec.Rollouts {
+		tcp, requests := t.tcpRoute(r)
+		if tcp == "" || requests == all {
+			continue
+		}
+		deaf := func(path string) {
+			report(r, path, "it does nothing on TCP, as "+tcp+" is", "use weights, and judge TCP by successRate or prometheus")
+		}
+		for i := range r.Spec.Steps {
+			if r.Spec.Steps[i].Header != nil {
+				deaf(fmt.Sprintf("spec.steps[%d].header", i))
+			}
+			if r.Spec.Steps[i].Mirror != nil {
+				deaf(fmt.Sprintf("spec.steps[%d].mirror", i))
+			}
+		}
+		if r.Spec.Affinity != nil {
+			deaf("spec.affinity")
+		}
+		if r.Spec.Analysis != nil && r.Spec.Analysis.Latency != nil {
+			deaf("spec.analysis.latency")
+		}
+	}
+}
+
+// tcpRoute names a route that a rollout governs and that is TCP, empty if there
+// is none, and says whether it governs others too, or what is not known.
+func (t *linker) tcpRoute(r *Rollout) (name string, requests bool) {
+	for i := range r.Spec.Targets {
+		to := r.Spec.Targets[i].In(r.Ref.Namespace)
+		router := t.spec.VirtualRouters[to.Key]
+		if to.Kind != KindVirtualRouter || router == nil {
+			requests = true
+			continue
+		}
+		for j := range router.Spec.Routes {
+			if route := &router.Spec.Routes[j]; route.TCPRoute == nil {
+				requests = true
+			} else {
+				name = cmp.Or(name, part{to, "route " + route.Name}.String())
+			}
+		}
+	}
+	return name, requests
+}
