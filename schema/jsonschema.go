@@ -12,7 +12,8 @@ type object = map[string]any
 // JSONSchema returns the schema of every kind as JSON Schema (draft 2020-12),
 // for editors. Documents of other API groups satisfy it. It says what
 // schema.cue says, but for a range's end, which JSON Schema cannot compare with
-// its start, and for null, which it takes for a mistake.
+// its start, for the third decimal of a percentage, and for null, which it takes
+// for a mistake.
 func JSONSchema() []byte {
 	defs := object{}
 	for name, s := range shapes() {

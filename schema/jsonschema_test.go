@@ -61,7 +61,16 @@ func TestJSONSchemaHasOurKinds(t *testing.T) {
 	spec := func(endpoint string) string {
 		return `"metadata": {"name": "a"}, "spec": {"virtualNodeRef": {"name": "b"}, "endpoints": [` + endpoint + `]}`
 	}
+	rollout := func(steps string) string {
+		return `{"apiVersion": "meshwright.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "a"}, "spec": {"targets": [{"kind": "VirtualRouter", "name": "b"}], "steps": [` + steps + `]}}`
+	}
 	for document, good := range map[string]bool{
+		rollout(`{"weight": 99.5, "hold": "1h30m"}, {"gate": {"approval": true}}`): true,
+		rollout(`{"weight": 0.05, "hold": "5m"}`):                                  false,
+		rollout(`{"weight": 100.1, "hold": "5m"}`):                                 false,
+		rollout(`{"weight": 5, "hold": "5 min"}`):                                  false,
+		rollout(`{"weight": "5", "hold": "5m"}`):                                   false,
+		rollout(``):                                                                false,
 		`{"apiVersion": "meshwright.dev/v1alpha1", "kind": "Endpoints", ` + spec(`{"address": "10.0.0.1", "weight": 2}`) + `}`: true,
 		`{"apiVersion": "meshwright.dev/v1alpha1", "kind": "Endpoints", ` + spec(`{"address": "10.0.0.1", "weight": 0}`) + `}`: false,
 		`{"apiVersion": "meshwright.dev/v1alpha1", "kind": "Endpoints", ` + spec(`{"adress": "10.0.0.1"}`) + `}`:               false,
