@@ -29,19 +29,6 @@ func fill(v reflect.Value, n *node) error {
 	if n.kind == nullNode {
 		return nil
 	}
-	switch v := v.Addr().Interface().(type) {
-	case *time.Duration:
-		d, err := time.ParseDuration(n.text)
-		*v = d
-		return err
-	case *Percent:
-		p, ok := parsePercent(n.text)
-		if !ok {
-			return fmt.Errorf("%s is no number of percent", quote(n.text))
-		}
-		*v = p
-		return nil
-	}
 	misfit := func() error { return fmt.Errorf("%s does not fit (%s)", n.kind, v.Type()) }
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -95,6 +82,19 @@ func fill(v reflect.Value, n *node) error {
 			v.SetBool(true)
 		}
 	case reflect.Int64, reflect.Uint32:
+		switch v := v.Addr().Interface().(type) {
+		case *time.Duration:
+			d, err := time.ParseDuration(n.text)
+			*v = d
+			return err
+		case *Percent:
+			p, ok := parsePercent(n.text)
+			if !ok {
+				return misfit()
+			}
+			*v = p
+			return nil
+		}
 		i, ok := parseInt(n.text)
 		if n.kind != intNode || !ok {
 			return misfit()

@@ -146,7 +146,8 @@ func TestRolloutDependsAndIsNotDependedOn(t *testing.T) {
 // Numbers, and what says that they are percent, have one verdict with us and
 // with CUE, however they are spelled.
 func TestNumbersAgreeWithCUE(t *testing.T) {
-	schema := cuecontext.New().CompileBytes(schemaCUE)
+	ctx := cuecontext.New()
+	schema := ctx.CompileBytes(schemaCUE)
 	if err := schema.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func TestNumbersAgreeWithCUE(t *testing.T) {
 			var found Diagnostics
 			v := validation{report: func(d Diagnostic) { found = append(found, d) }}
 			v.value(shapes()[definition], n)
-			theirs := schema.Context().CompileString(text).Unify(schema.LookupPath(cue.ParsePath("#"+definition))).Validate(cue.Concrete(true)) == nil
+			theirs := ctx.CompileString(text).Unify(schema.LookupPath(cue.ParsePath("#"+definition))).Validate(cue.Concrete(true)) == nil
 			if got := len(found) == 0; got != want || theirs != want {
 				t.Errorf("#%s %s: we say %v, CUE says %v, want %v", definition, text, got, theirs, want)
 			}
