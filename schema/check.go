@@ -37,7 +37,7 @@ var checks = []check{
 	{CodeDoc{"MW2115", "a step of a rollout does not rise, does not last, or waits for what never comes"}, Error, steps, nil},
 	{CodeDoc{"MW2116", "a window or the end of a hold is none"}, Error, windows, nil},
 	{CodeDoc{"MW2117", "an analysis cannot be made"}, Error, judgements, nil},
-	{CodeDoc{"MW2118", "the windows of a rollout are never open (a warning)"}, Warning, shutWindows, nil},
+	{CodeDoc{"MW2118", "the windows of a rollout are never open (a warning)"}, Warning, nil, shutWindows},
 	{CodeDoc{"MW2119", "nobody looks at a canary (a warning)"}, Warning, unjudged, nil},
 
 	{CodeDoc{"MW2201", "a route is for a port or protocol that no listener has"}, Error, routerListeners, gatewayListeners},

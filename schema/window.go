@@ -66,7 +66,7 @@ type Opening struct {
 
 // The bounds of a look ahead, so that no windows cost more than milliseconds.
 const (
-	mostTurns   = 800                  // of windows
+	mostLooks   = 1600                 // at windows: two, of which one turns each day, for a year
 	mostChained = 16                   // windows of one schedule that overlap
 	farthest    = 366 * 24 * time.Hour // from now
 )
@@ -85,21 +85,21 @@ func (w Windows) Open(now time.Time) Opening {
 		return Opening{Open: true, Until: m.until}
 	}
 	var why []string
-	for range mostTurns {
-		if len(why) == 0 || why[len(why)-1] != m.why {
+	for looks := 0; ; looks += len(schedules) {
+		if len(why) < 3 && (len(why) == 0 || why[len(why)-1] != m.why) {
 			why = append(why, m.why)
 		}
+		o := Opening{Until: m.until, Reason: strings.Join(why, ", then ")}
 		if m.until.IsZero() || m.until.Sub(now) > farthest {
-			break
+			return Opening{Reason: o.Reason + ", for a year"}
 		}
 		next := look(schedules, m.until)
-		if next.open {
-			until := m.until.In(m.by.zone)
-			return Opening{Until: m.until, Reason: fmt.Sprintf("%s until %s %s", strings.Join(why[:min(len(why), 3)], ", then "), until.Format("Mon 2 Jan 15:04"), m.by.zone)}
+		if next.open || looks > mostLooks {
+			o.Reason += fmt.Sprintf(" until %s %s", m.until.In(m.by.zone).Format("Mon 2 Jan 15:04"), m.by.zone)
+			return o
 		}
 		m = next
 	}
-	return Opening{Reason: strings.Join(why[:min(len(why), 3)], ", then ") + ", for a year"}
 }
 
 // moment is what windows say of one time, and until when; zero: for good.
