@@ -15,22 +15,27 @@ import (
 // Where all of put only change routes, the cost follows the change, but for
 // copies of a few maps; otherwise it is that of a load of unchanged files.
 func (s *Spec) Derive(put []Resource, drop []Ref) *Spec {
-	out := &Spec{Settings: s.Settings}
-	for i := range kinds {
-		kinds[i].clone(out, s)
+	derived := *s // shares what does not change
+	out, owned := &derived, map[Kind]bool{}
+	own := func(kind Kind) *kindRow {
+		row := rowOf(kind)
+		if !owned[kind] {
+			owned[kind] = true
+			row.clone(out)
+		}
+		return row
 	}
 	for _, r := range put {
-		out.put(r)
+		own(r.meta().Ref.Kind).put(out, r)
 	}
 	for _, ref := range drop {
-		rowOf(ref.Kind).drop(out, ref.Key)
+		own(ref.Kind).drop(out, ref.Key)
 	}
 	if len(drop) > 0 || slices.ContainsFunc(put, func(r Resource) bool { return !s.onlyRoutes(r) }) {
 		out.link()
 		return out
 	}
-	out.byName, out.users = maps.Clone(s.byName), maps.Clone(s.users)
-	out.routes, out.hosts, out.policies, out.rollouts = maps.Clone(s.routes), s.hosts, s.policies, s.rollouts
+	out.byName, out.users, out.routes = maps.Clone(s.byName), maps.Clone(s.users), maps.Clone(s.routes)
 	for _, r := range put {
 		out.reroute(r)
 	}

@@ -24,8 +24,8 @@ type kindRow struct {
 	kind    Kind
 	version string // apiVersion of its documents
 	new     func() Resource
-	open    func(s *Spec)     // makes the map
-	clone   func(s, of *Spec) // copies the map
+	open    func(s *Spec) // makes the map
+	clone   func(s *Spec) // makes it a copy of what it is
 	put     func(s *Spec, r Resource)
 	drop    func(s *Spec, k Key)
 	get     func(s *Spec, k Key) Resource          // nil if there is none
@@ -58,7 +58,7 @@ func kindOf[T any, R interface {
 		kind: kind, version: version,
 		new:   func() Resource { return R(new(T)) },
 		open:  func(s *Spec) { *in(s) = map[Key]R{} },
-		clone: func(s, of *Spec) { *in(s) = maps.Clone(*in(of)) },
+		clone: func(s *Spec) { *in(s) = maps.Clone(*in(s)) },
 		put:   func(s *Spec, r Resource) { (*in(s))[r.meta().Ref.Key] = r.(R) },
 		drop:  func(s *Spec, k Key) { delete(*in(s), k) },
 		get: func(s *Spec, k Key) Resource {
