@@ -259,6 +259,9 @@ func (s *Spec) Refers(r Resource) []Ref {
 			for _, t := range r.Spec.Routes[i].Targets() {
 				target(s.TargetNode(r, t))
 			}
+			for _, c := range r.Spec.Routes[i].Derived.copies() {
+				target(s.VirtualNodes[c.VirtualNodeRef.In("")])
+			}
 		}
 	case *VirtualGateway:
 		for _, g := range s.GatewayRoutesOf(r) {
@@ -269,6 +272,14 @@ func (s *Spec) Refers(r Resource) []Ref {
 			if v := s.TargetService(r, t); v != nil {
 				refs = append(refs, v.Ref)
 			}
+		}
+		for _, b := range r.Spec.Derived.branches() {
+			if v := s.TargetService(r, b.Target); v != nil {
+				refs = append(refs, v.Ref)
+			}
+		}
+		for _, c := range r.Spec.Derived.copies() {
+			target(s.VirtualNodes[c.VirtualNodeRef.In("")])
 		}
 	case *Endpoints:
 		if n := s.VirtualNodes[r.Spec.VirtualNodeRef.In(r.Ref.Namespace)]; n != nil {

@@ -84,6 +84,7 @@ type GatewayRouteSpec struct {
 	GRPCRoute         *GatewayGRPCRoute `json:"grpcRoute,omitempty"`
 	MeshRef           *MeshReference    `json:"meshRef,omitempty"`
 	VirtualGatewayRef *GatewayReference `json:"virtualGatewayRef,omitempty"`
+	Derived           *DerivedGateway   `json:"derived,omitempty"` // in no document
 }
 
 // GatewayReference is virtualGatewayRef, which the controller fills in.

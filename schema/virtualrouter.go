@@ -27,6 +27,7 @@ type Route struct {
 	HTTP2Route *HTTPRoute `json:"http2Route,omitempty"`
 	GRPCRoute  *GRPCRoute `json:"grpcRoute,omitempty"`
 	TCPRoute   *TCPRoute  `json:"tcpRoute,omitempty"`
+	Derived    *Derived   `json:"derived,omitempty"` // in no document
 }
 
 // Protocol is that of the route's type; empty if it has none.

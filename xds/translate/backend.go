@@ -27,6 +27,7 @@ type route struct {
 	*schema.Route
 	targets []target
 	rules   schema.RouteRules
+	copies  []schema.Copy // while a canary runs
 }
 
 // target is a virtual node's listener and its relative weight.
@@ -47,7 +48,7 @@ func (b *builder) answers(link schema.BackendLink) []answer {
 		for i := range node.Spec.Listeners {
 			l := &node.Spec.Listeners[i]
 			implicit := implicitRoute(l.PortMapping.Protocol)
-			all := route{implicit, []target{{node, l, 1}}, b.spec.RulesOf(link.Service, nil, implicit)}
+			all := route{implicit, []target{{node, l, 1}}, b.spec.RulesOf(link.Service, nil, implicit), nil}
 			found = append(found, answer{link, l.PortMapping.Port, l.PortMapping.Protocol, []route{all}, digest + node.Digest})
 		}
 	case router != nil:
@@ -105,6 +106,9 @@ func (b *builder) routesOn(v *schema.VirtualService, r *schema.VirtualRouter, p 
 			continue
 		}
 		made := route{Route: spec, rules: b.spec.RulesOf(v, r, spec)}
+		if spec.Derived != nil {
+			made.copies = spec.Derived.Copies
+		}
 		for _, t := range spec.Targets() {
 			n := b.spec.TargetNode(r, t)
 			if n == nil {

@@ -54,3 +54,8 @@ func percentage(p *uint32) *typev3.FractionalPercent {
 func fraction(p *uint32) *corev3.RuntimeFractionalPercent {
 	return &corev3.RuntimeFractionalPercent{DefaultValue: percentage(p)}
 }
+
+// exactFraction is a share of the requests, to a hundredth of a percent.
+func exactFraction(p schema.Percent) *corev3.RuntimeFractionalPercent {
+	return &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{Numerator: uint32(p), Denominator: typev3.FractionalPercent_TEN_THOUSAND}}
+}

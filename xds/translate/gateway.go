@@ -45,6 +45,7 @@ type entrance struct {
 	rank   rank
 	action *schema.GatewayAction
 	prefix string // that is matched; empty if the path is matched otherwise
+	copied []schema.Copy
 }
 
 // gatewayRoutes adds the routes of one of a gateway's listeners. App Mesh sent
@@ -73,7 +74,9 @@ func (b *builder) gatewayRoutes(name string, g *schema.VirtualGateway, p schema.
 	made := make([][]*routev3.Route, len(entrances))
 	domains := []string{}
 	for i, e := range entrances {
-		made[i] = b.through(name, e, defaults, p)
+		for _, branch := range branchesOf(e) {
+			made[i] = append(made[i], b.through(name, branch, defaults, p)...)
+		}
 		domains = append(domains, domainOf(e.host))
 	}
 	slices.Sort(domains)
@@ -145,6 +148,7 @@ func (b *builder) through(table string, e entrance, policy *schema.ClientPolicy,
 	rules := b.spec.GatewayRulesOf(e.GatewayRoute)
 	for _, r := range a.routes {
 		r.rules = rules.Or(r.rules)
+		r.copies = slices.Concat(r.copies, e.copied)
 		b.acting[table] |= actingOn(&r)
 		inner := httpRoute(r, b.way(a.link, r))
 		for _, rw := range rewritesOf(e) {
@@ -164,7 +168,10 @@ func (b *builder) through(table string, e entrance, policy *schema.ClientPolicy,
 					action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: service.AWSName}
 				}
 			}
-			out = append(out, made)
+			if e.Spec.Derived != nil {
+				unrelated(made.GetRoute().GetWeightedClusters())
+			}
+			out = append(out, sides(made, r.Derived)...)
 		}
 	}
 	if slices.ContainsFunc(out, func(r *routev3.Route) bool { return proto.Equal(r.Match, missing.Match) }) {

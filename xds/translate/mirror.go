@@ -6,6 +6,32 @@ import (
 	"github.com/meshwright/meshwright/schema"
 )
 
+// copies adds the clusters that get a canary's copies of a route's requests, as
+// mirror does.
+func (b *builder) copies(link schema.BackendLink, r route) []weighted {
+	var out []weighted
+	for _, c := range r.copies {
+		n := b.spec.VirtualNodes[c.VirtualNodeRef.In("")]
+		if n == nil {
+			continue
+		}
+		if l := listenerFor(n, c.Port, r.Protocol()); l != nil && l.PortMapping.Protocol != schema.ProtocolTCP {
+			out = append(out, weighted{b.cluster(link, target{n, l, 1}), uint32(c.Share)})
+		}
+	}
+	return out
+}
+
+func copyPolicies(copies []weighted) []*routev3.RouteAction_RequestMirrorPolicy {
+	var out []*routev3.RouteAction_RequestMirrorPolicy
+	for _, c := range copies {
+		out = append(out, &routev3.RouteAction_RequestMirrorPolicy{
+			Cluster: c.cluster, RuntimeFraction: exactFraction(schema.Percent(c.weight)), DisableShadowHostSuffixAppend: true,
+		})
+	}
+	return out
+}
+
 // mirror adds the cluster that gets copies of a route's requests and returns
 // its name, empty without one. The copies are meant for the application as it
 // is: their host stays as the requests have it.

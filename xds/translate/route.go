@@ -35,6 +35,7 @@ type way struct {
 	to     []weighted
 	mirror string // empty: no copies
 	hash   []schema.HashKey
+	copies []weighted // a canary's, in hundredths of a percent of the requests
 }
 
 // straight is the way to one cluster.
@@ -42,7 +43,7 @@ func straight(cluster string) way { return way{to: []weighted{{cluster, 1}}} }
 
 // way adds the clusters of a route.
 func (b *builder) way(link schema.BackendLink, r route) way {
-	return way{b.clusters(link, r.targets), b.mirror(link, r), b.hashKeys(r.targets)}
+	return way{b.clusters(link, r.targets), b.mirror(link, r), b.hashKeys(r.targets), b.copies(link, r)}
 }
 
 // egressRoutes adds the routes to backends, a virtual host each, with the
@@ -80,9 +81,10 @@ func (b *builder) egressRoutes(name string, passing bool, backends []answer, dom
 		for _, h := range hosts {
 			made := &routev3.VirtualHost{Name: virtualHostName(h.link.Service), Domains: h.domains}
 			for i, r := range h.routes {
-				route := httpRoute(r, h.ways[i])
-				route.StatPrefix = h.link.Service.AWSName
-				made.Routes = append(made.Routes, route)
+				for _, route := range sides(httpRoute(r, h.ways[i]), r.Derived) {
+					route.StatPrefix = h.link.Service.AWSName
+					made.Routes = append(made.Routes, route)
+				}
 			}
 			out.VirtualHosts = append(out.VirtualHosts, made)
 		}
@@ -98,7 +100,7 @@ func httpRoute(r route, w way) *routev3.Route {
 	out := &routev3.Route{Name: r.Name, Match: matchOf(r.Route)}
 	action := &routev3.RouteAction{
 		RetryPolicy:           retryPolicy(r.rules.RetryPolicy),
-		RequestMirrorPolicies: mirrorPolicies(r.rules.Mirror, w.mirror),
+		RequestMirrorPolicies: append(mirrorPolicies(r.rules.Mirror, w.mirror), copyPolicies(w.copies)...),
 		HashPolicy:            hashPolicies(w.hash),
 	}
 	setTimeouts(action, r.rules.Timeout)
