@@ -219,3 +219,26 @@ func (s *RolloutSpec) longestHold() time.Duration {
 	}
 	return longest
 }
+
+// Quantile is one of a latency's that has a bound, or that is compared with the
+// base's.
+type Quantile struct {
+	Name string
+	Of   float64       // 0 to 1
+	Most time.Duration // 0: it is compared only
+}
+
+// Quantiles returns those that count: which have a bound, and p99 where none
+// has one and the base's counts.
+func (l *Latency) Quantiles() []Quantile {
+	var out []Quantile
+	for _, q := range []Quantile{{"p50", .5, l.P50}, {"p95", .95, l.P95}, {"p99", .99, l.P99}} {
+		if q.Most > 0 {
+			out = append(out, q)
+		}
+	}
+	if len(out) == 0 && l.NotWorseThanBase != nil {
+		out = append(out, Quantile{"p99", .99, 0})
+	}
+	return out
+}

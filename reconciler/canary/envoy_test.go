@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
@@ -369,7 +370,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-func load(t testing.TB, files fstest.MapFS) *schema.Spec {
+func load(t testing.TB, files fs.FS) *schema.Spec {
 	t.Helper()
 	r, err := schema.NewLoader(schema.Config{}).Load(context.Background(), files)
 	if err != nil {

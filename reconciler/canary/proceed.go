@@ -1,0 +1,274 @@
+package canary
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/meshwright/meshwright/schema"
+)
+
+// proceed takes a rollout on that nothing ends.
+func (m *machine) proceed(fresh bool) {
+	s := &m.s
+	switch s.Phase {
+	case Waiting:
+		m.wait(fresh)
+	case Moving:
+		s.Live.Counts = true
+		s.Reason = m.acked()
+		switch {
+		case s.Reason == "":
+			m.watch()
+		default:
+			m.overdue()
+		}
+	case Watching, Paused, Passed:
+		if m.judge(); s.Phase.watches() && !m.overdue() {
+			m.goOn()
+		}
+	case Held:
+		if s.PromotedBy != "" && m.kept(false) == "" {
+			m.promote("promoted by " + s.PromotedBy)
+		}
+	case Promoting:
+		if s.Reason = m.acked(); s.Reason == "" {
+			m.enter(Completed, "after "+span(m.now.Wall.Sub(s.Began)))
+			return
+		}
+		m.overdue()
+	case RollingBack:
+		if m.acked() == "" {
+			m.enter(RolledBack, s.Failure)
+		}
+	}
+}
+
+// wait begins, unless something keeps it.
+func (m *machine) wait(fresh bool) {
+	s := &m.s
+	if s.Skip != "" {
+		if s.Start == schema.StartPullRequest {
+			s.Step = len(m.policy.Steps)
+			m.enter(Passed, s.Skip)
+			m.publish()
+			return
+		}
+		m.promote(s.Skip)
+		return
+	}
+	why := m.kept(true)
+	switch {
+	case why == "" && (s.PromotedBy != "" || len(m.policy.Steps) == 0):
+		m.promote("promoted by " + s.PromotedBy)
+	case why == "":
+		m.begin(0, "the first step")
+	case fresh && s.Start == schema.StartMerge:
+		m.publish() // what no rollout governs does not wait
+	}
+	if s.Phase == Waiting {
+		s.Reason, s.Live.Keeps = why, why
+	}
+}
+
+// kept says what of git, of time and of people keeps a rollout from beginning,
+// or from going on; empty: nothing. Their time is not the rollout's.
+func (m *machine) kept(begin bool) string {
+	windows := m.policy.Windows
+	if !begin {
+		windows = windows.Running()
+	}
+	opening := windows.Open(m.now.Wall)
+	hold := m.policy.Hold
+	switch {
+	case begin && m.seen.Behind != "":
+		return "waits for " + m.seen.Behind
+	case m.s.PausedBy != "":
+		return "paused by " + m.s.PausedBy
+	case hold != nil && (hold.End().IsZero() || m.now.Wall.Before(hold.End())):
+		if hold.End().IsZero() {
+			return "hold: " + hold.Reason
+		}
+		return fmt.Sprintf("hold until %s: %s", hold.End().UTC().Format("Mon 2 Jan 15:04 MST"), hold.Reason)
+	case m.seen.Away != "":
+		return "git cannot be asked: " + m.seen.Away
+	}
+	return opening.Reason
+}
+
+// published is what is said before the first proxy is known to have it.
+const published = "on its way to the proxies"
+
+// acked says which proxies do not have what is published; empty: all do.
+func (m *machine) acked() string {
+	s := &m.s
+	if m.seen.Serving != s.ID() {
+		return published
+	}
+	s.Live.Touched, s.Live.Applied = m.seen.Acks.Touched, m.seen.Acks.Applied
+	if !m.seen.Acks.Done() {
+		return fmt.Sprintf("%d of %d proxies have it", s.Live.Applied, s.Live.Touched)
+	}
+	return ""
+}
+
+// watch starts the step's clock.
+func (m *machine) watch() {
+	l := &m.s.Live
+	l.Began = m.now.Mono
+	l.Read, l.Judged = l.Began, l.Began
+	if a := m.policy.Analysis; a != nil {
+		l.Read += a.InitialDelay
+		l.Judged += a.InitialDelay
+	}
+	m.enter(Watching, "all proxies have it")
+	m.s.Reason = ""
+	m.goOn()
+}
+
+// goOn begins the next step, or says what is to come before.
+func (m *machine) goOn() {
+	s := &m.s
+	last := s.Step >= len(m.policy.Steps)
+	var step schema.RolloutStep
+	if !last {
+		step = m.policy.Steps[s.Step]
+	}
+	s.Live.Left = max(0, s.Live.Began+step.Hold-m.now.Mono)
+	var phase Phase
+	switch {
+	case s.PausedBy != "":
+		phase = Paused
+	case last && s.Start == schema.StartPullRequest:
+		phase = Passed
+	default:
+		phase = Watching
+	}
+	s.Phase = phase
+	s.Live.Counts = false
+	keeps := m.kept(false)
+	s.Live.Keeps = keeps
+	switch {
+	case s.PromotedBy != "":
+		s.Reason = keeps
+		if keeps == "" {
+			m.finish("promoted by " + s.PromotedBy)
+		}
+		return
+	case phase == Passed:
+		s.Reason = ""
+		return
+	}
+	own := m.unproven(step)
+	s.Live.Counts = own != "" && keeps == ""
+	if s.Reason = cmp.Or(keeps, own); s.Reason != "" {
+		return
+	}
+	if s.Reason = m.shut(step.Gate); s.Reason != "" {
+		s.Live.Keeps = s.Reason
+		return
+	}
+	why := fmt.Sprintf("%s passed in %s", percent(s.Weight), span(m.now.Mono-s.Live.Began))
+	if a := m.policy.Analysis; a != nil && a.DryRun && s.Failing > 0 {
+		why += fmt.Sprintf(", by a dry run: %s%s", s.Live.Bad, times(s.Failing, "interval"))
+	}
+	if s.ApprovedBy != "" {
+		why += ", approved by " + s.ApprovedBy
+	}
+	if s.Step+1 < len(m.policy.Steps) {
+		m.begin(s.Step+1, why)
+		return
+	}
+	m.finish(why)
+}
+
+// finish follows the last step.
+func (m *machine) finish(why string) {
+	if m.s.Start == schema.StartPullRequest {
+		m.s.Step = len(m.policy.Steps)
+		m.enter(Passed, why)
+		m.s.Reason, m.s.PromotedBy = "", ""
+		return
+	}
+	m.promote(why)
+}
+
+// unproven says what the step itself still lacks; empty: nothing.
+func (m *machine) unproven(step schema.RolloutStep) string {
+	l := &m.s.Live
+	a := m.policy.Analysis
+	switch why := m.acked(); {
+	case why != "":
+		return why
+	case l.Left > 0:
+		return span(l.Left) + " left"
+	case a == nil || a.DryRun:
+		return ""
+	case len(m.seen.Silent) > 0:
+		return m.silence()
+	case l.Verdict == Pass:
+		return ""
+	case m.previews(step):
+		return ""
+	case l.Why != "":
+		return l.Why
+	}
+	return "no judgement yet"
+}
+
+// previews: who asks for the canary by header may be too few to judge, and a
+// gate decides.
+func (m *machine) previews(step schema.RolloutStep) bool {
+	v := m.s.Live.Verdict
+	return m.s.Weight == 0 && step.Mirror == nil && step.Gate != nil && (v == NotYet || v == Insufficient)
+}
+
+// shut says what a gate waits for; empty: it is open.
+func (m *machine) shut(g *schema.Gate) string {
+	switch {
+	case g == nil:
+		return ""
+	case g.Approval && m.s.ApprovedBy == "":
+		return "waits for an approval"
+	case g.Status != "":
+		switch state := m.seen.Gates[g.Status]; state {
+		case "success":
+		case "":
+			return "waits for " + g.Status
+		default:
+			return fmt.Sprintf("waits for %s, which is %s", g.Status, state)
+		}
+	}
+	return ""
+}
+
+// Next says in how long [Step] is to be called at the latest though nothing
+// happens; false: not at all.
+func (s State) Next(policy schema.RolloutSpec, now Now) (time.Duration, bool) {
+	if s.Phase.Ended() {
+		return 0, false
+	}
+	next := 10 * time.Minute // of whatever keeps it
+	sooner := func(d time.Duration) { next = min(next, max(0, d)) }
+	for _, windows := range []schema.Windows{policy.Windows, policy.Windows.Running()} {
+		if o := windows.Open(now.Wall); !o.Until.IsZero() {
+			sooner(o.Until.Sub(now.Wall))
+		}
+	}
+	if h := policy.Hold; h != nil && now.Wall.Before(h.End()) {
+		sooner(h.End().Sub(now.Wall))
+	}
+	if s.Phase.watches() {
+		if s.Live.Left > 0 {
+			sooner(s.Live.Left)
+		}
+		if a := policy.Analysis; a != nil {
+			sooner(s.Live.Read + tick(a) - now.Mono)
+		}
+		sooner(s.Live.untold(now))
+	}
+	if s.Live.Counts {
+		sooner(policy.ProgressDeadline - s.Live.Spent + 1)
+	}
+	return next, true
+}
