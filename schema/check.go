@@ -53,7 +53,7 @@ var checks = []check{
 	{CodeDoc{"MW2211", "a policy is for a listener that there is not or that cannot have it, or asks a service that does not answer"}, Error, nil, policyListeners},
 	{CodeDoc{"MW2212", "a health check has no token, and needs one (a warning)"}, Warning, nil, tokenlessChecks},
 	{CodeDoc{"MW2213", "a rollout of nothing but TCP asks for what only requests have"}, Error, nil, deafTargets},
-	{CodeDoc{"MW2214", "a rollout asks for what some of its routes cannot have, since they are TCP (a warning)"}, Warning, nil, deafRoutes},
+	{CodeDoc{"MW2214", "a rollout asks for what some of its routes cannot have (a warning)"}, Warning, nil, deafRoutes},
 }
 
 // checkDocument reports what the rules within one document find.

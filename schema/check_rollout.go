@@ -180,6 +180,14 @@ func deafTargets(t *linker, report func(res Resource, path, what, fix string)) {
 
 func deafRoutes(t *linker, report func(res Resource, path, what, fix string)) {
 	t.deaf(report, false)
+	for _, r := range t.spec.Rollouts {
+		for i := range r.Spec.Targets {
+			if to := r.Spec.Targets[i].In(r.Ref.Namespace); to.Kind == KindGatewayRoute && r.Spec.Affinity != nil {
+				report(r, "spec.affinity", "it does nothing on "+to.String()+", where chance alone tells requests apart", "govern the VirtualRouter behind it, or remove affinity")
+				break
+			}
+		}
+	}
 }
 
 func (t *linker) deaf(report func(res Resource, path, what, fix string), all bool) {
