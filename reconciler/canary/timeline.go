@@ -72,7 +72,9 @@ func Chart(s State, now time.Time) []string {
 	for i, b := range bars {
 		until := now
 		if i+1 < len(bars) {
-			until = bars[i+1].from
+			if until = bars[i+1].from; until.Sub(b.from) < time.Second/2 {
+				continue // it waited for nothing
+			}
 		}
 		full := (int(b.weight)*chartWidth + int(schema.Whole) - 1) / int(schema.Whole) // what is not nothing shows
 		row := fmt.Sprintf("%7s ▕%s%s▏", percent(b.weight), strings.Repeat("█", full), strings.Repeat("░", chartWidth-full))
