@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
 )
 
 // Ends is what lies between two specs for a rollout: what moves, and who is to
@@ -22,9 +23,9 @@ type Ends struct {
 	// Canary are the virtual nodes whose share grows, Base those whose share
 	// falls, each sorted.
 	Canary, Base []schema.Ref
-	// Callers are the virtual nodes and gateways whose proxies send by the
-	// governed routes, sorted: theirs is the evidence.
-	Callers []schema.Ref
+	// Callers are the virtual nodes and gateways whose proxies send by the routes
+	// that move, sorted: theirs is the evidence.
+	Callers []xds.Identity
 }
 
 // Move is a route that leads elsewhere at the other end.
@@ -80,7 +81,7 @@ func EndsOf(base, target *schema.Spec, policy schema.RolloutSpec) Ends {
 			e.Base = append(e.Base, ref)
 		}
 	}
-	slices.SortFunc(e.Callers, schema.Ref.Compare)
+	slices.SortFunc(e.Callers, xds.Identity.Compare)
 	e.Callers = slices.Compact(e.Callers)
 	return e
 }
@@ -88,8 +89,9 @@ func EndsOf(base, target *schema.Spec, policy schema.RolloutSpec) Ends {
 // callers adds who calls by a governed route.
 func (e *Ends) callers(spec *schema.Spec, route schema.Ref) {
 	for ref := range spec.Dependents([]schema.Ref{route}) {
-		if ref.Kind == schema.KindVirtualNode || ref.Kind == schema.KindVirtualGateway {
-			e.Callers = append(e.Callers, ref)
+		if r := spec.Find(ref); r != nil && (ref.Kind == schema.KindVirtualNode || ref.Kind == schema.KindVirtualGateway) {
+			m := schema.MetaOf(r)
+			e.Callers = append(e.Callers, xds.Identity{Mesh: m.Mesh, Kind: ref.Kind, Name: m.AWSName})
 		}
 	}
 }

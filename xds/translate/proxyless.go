@@ -190,6 +190,9 @@ func (b *builder) grpcLosses(a answer, r route) {
 	if retryPolicy(retries) != nil && grpcRetries(retries) == nil {
 		b.notice("%s: gRPC clients know none of its retry events; write grpcRetryEvents.", what)
 	}
+	if d := r.Derived; d != nil && (len(d.Copies) > 0 || d.Affinity != nil) {
+		b.notice("%s: gRPC clients neither copy calls to a canary nor keep to a side of it.", what)
+	}
 	for _, field := range r.rules.Written() {
 		if field != "retryPolicy" && field != "timeout" {
 			b.notice("%s: gRPC clients do nothing of a policy's %s; reach it through an Envoy.", what, field)
