@@ -17,12 +17,12 @@ const mostRunes = 140
 // Status is what stands beside the target's commit, as meshwright/canary.
 func (s State) Status() sources.Status {
 	state := sources.Pending
-	switch s.Phase {
-	case Completed, Passed:
+	switch {
+	case s.Phase == Completed || s.Phase == Passed:
 		state = sources.Success
-	case RolledBack, RollingBack, Held:
+	case s.Phase == RolledBack || s.Phase == RollingBack || s.Phase == Held || s.Phase == Waiting && s.Failed != "":
 		state = sources.Failure
-	case Superseded, Withdrawn:
+	case s.Phase == Superseded || s.Phase == Withdrawn:
 		state = sources.Errored
 	}
 	return sources.Status{State: state, Description: Line(s)}

@@ -156,16 +156,21 @@ func FuzzStep(f *testing.F) {
 	w.commit("c1", "v2")
 	for range 5 {
 		data, _ := json.Marshal(w.state)
-		f.Add(data, int64(5), uint64(100), uint64(3), uint8(0b1011), "c1+1", "")
+		f.Add(data, 1, uint32(2500), int64(5), uint64(100), uint64(3), uint8(0b1011), "c1+1", "")
 		w.advance(97 * time.Second)
 	}
-	f.Fuzz(func(t *testing.T, data []byte, seconds int64, requests, errors uint64, bits uint8, serving, newer string) {
+	read := make([]schema.RolloutSpec, len(policies))
+	for i := range policies {
+		w.setPolicy(policies[i])
+		read[i] = w.policy
+	}
+	f.Fuzz(func(t *testing.T, data []byte, step int, weight uint32, seconds int64, requests, errors uint64, bits uint8, serving, newer string) {
 		var s State
 		if json.Unmarshal(data, &s) != nil {
 			return
 		}
-		w := newWorld(t)
-		w.setPolicy(policies[int(bits>>4)%len(policies)])
+		s.Step, s.Weight = step, schema.Percent(weight)
+		policy := read[int(bits>>4)%len(read)]
 		bit := func(i int) bool { return bits>>i&1 == 1 }
 		seen := Observation{Serving: serving, Newer: newer, Reporting: int(bits) % 3, Canary: xds.Traffic{Requests: requests, Errors: errors}, Acks: xds.Progress{Touched: 1}}
 		if bit(0) {
@@ -179,20 +184,20 @@ func FuzzStep(f *testing.F) {
 		}
 		now := Now{aMonday, time.Second}
 		weights := map[schema.Percent]bool{0: true, schema.Whole: true, s.Weight: true}
-		for i := range w.policy.Steps {
-			weights[w.policy.WeightAt(i)] = true
+		for i := range policy.Steps {
+			weights[policy.WeightAt(i)] = true
 		}
 		for range 4 {
-			next, effects := Step(s, w.policy, seen, now)
+			next, effects := Step(s, policy, seen, now)
 			for _, e := range effects {
 				if !weights[e.Mix.Weight] {
 					t.Errorf("a weight of %s", e.Mix.Weight)
 				}
 			}
 			_, _, _ = Line(next), Timeline(next), Chart(next, now.Wall)
-			_, _ = next.Next(w.policy, now)
+			_, _ = next.Next(policy, now)
 			seen.Said = []Saying{{Abort, "a"}}
-			if back, effects := Step(next, w.policy, seen, now); !next.Phase.Ended() && back.Mix(w.policy).Side != AtBase {
+			if back, effects := Step(next, policy, seen, now); !next.Phase.Ended() && back.Mix(policy).Side != AtBase {
 				t.Errorf("aborted, it is %s: %v", back.Phase, effects)
 			}
 			seen.Said = nil

@@ -46,7 +46,7 @@ type Verb string
 // The verbs. Abort beats all others.
 const (
 	Pause   Verb = "pause"
-	Resume  Verb = "resume" // also after a failure that is held: the step begins anew
+	Resume  Verb = "resume" // also after a failure that is held, or of the same before: it is tried again
 	Abort   Verb = "abort"
 	Promote Verb = "promote" // without the steps that are left; windows and holds still keep it
 	Approve Verb = "approve" // the gate that waits for a person

@@ -81,6 +81,8 @@ func (m *machine) kept(begin bool) string {
 	opening := windows.Open(m.now.Wall)
 	hold := m.policy.Hold
 	switch {
+	case begin && m.s.Failed != "":
+		return "the same failed as " + short(m.s.Failed) + ": resume to try it again"
 	case begin && m.seen.Behind != "":
 		return "waits for " + m.seen.Behind
 	case m.s.PausedBy != "":

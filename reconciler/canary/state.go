@@ -22,6 +22,9 @@ type State struct {
 	Pull     int                 `json:"pull,omitempty"`
 	By       string              `json:"by,omitempty"`   // who asked for it, of a pull request
 	Skip     string              `json:"skip,omitempty"` // why there is nothing to do in steps
+	// Failed is a commit of the same [Content] that was rolled back: the same is
+	// not tried again because something else was merged, but when a person says so.
+	Failed string `json:"failed,omitempty"`
 
 	Phase  Phase          `json:"phase"`
 	Reason string         `json:"reason,omitempty"` // of the phase, or what keeps it
@@ -142,7 +145,8 @@ type Now struct {
 func (s State) ID() string { return s.Target[:min(12, len(s.Target))] + "+" + strconv.Itoa(s.Pushes) }
 
 // Begin returns a rollout that waits for its first [Step]. The caller sets what
-// it is about: Rollout, Start, Governed, Base, Target, and Pull and By, or Skip.
+// it is about: Rollout, Start, Governed, Base, Target, and Pull and By, Skip or
+// Failed.
 func Begin(s State, policy schema.RolloutSpec, now Now) State {
 	s.Phase, s.Began, s.Steps = Waiting, now.Wall, len(policy.Steps)
 	s.Reason = "it has not begun"

@@ -30,7 +30,9 @@ func Step(s State, policy schema.RolloutSpec, seen Observation, now Now) (State,
 	case m.gone():
 	case m.refused():
 	default:
-		m.listen()
+		for _, said := range m.seen.Said {
+			m.listen(said)
+		}
 		m.follow()
 		m.proceed(fresh)
 	}
@@ -44,6 +46,7 @@ type machine struct {
 	s      State
 	was    Phase  // before
 	before string // what kept it
+	news   bool   // something else is to be told
 	policy schema.RolloutSpec
 	seen   Observation
 	now    Now
@@ -77,7 +80,7 @@ func (m *machine) takeUp() (fresh bool) {
 		return false
 	}
 	m.s.Live = Live{On: true, Last: m.now.Mono, Told: m.now.Mono, Began: m.now.Mono, Read: m.now.Mono, Judged: m.now.Mono}
-	m.was = "" // there is something to tell
+	m.news = true
 	switch m.s.Phase {
 	case Waiting:
 		return true
@@ -164,76 +167,6 @@ func (m *machine) refused() bool {
 	return true
 }
 
-// listen takes in what people say.
-func (m *machine) listen() {
-	for _, said := range m.seen.Said {
-		switch s := &m.s; {
-		case s.Phase == RollingBack || s.Phase == Promoting:
-		case said.Verb == Pause && s.PausedBy == "" && s.Phase != Held:
-			s.PausedBy = said.By
-			if s.Phase == Watching {
-				s.Phase = Paused
-			}
-			s.note(m.now, "paused by "+said.By, nil)
-			m.was = ""
-		case said.Verb == Resume && s.Phase == Held:
-			s.Failure = ""
-			m.begin(s.Step, "resumed by "+said.By+": the step begins anew")
-		case said.Verb == Resume && s.PausedBy != "":
-			s.PausedBy = ""
-			if s.Phase == Paused {
-				s.Phase = Watching
-			}
-			s.note(m.now, "resumed by "+said.By, nil)
-			m.was = ""
-		case said.Verb == Promote && s.PromotedBy == "" && s.Phase != Passed:
-			s.PromotedBy, s.PausedBy, s.Failure = said.By, "", ""
-			s.note(m.now, "promoted by "+said.By, nil)
-			m.was = ""
-		case said.Verb == Approve && s.ApprovedBy == "" && s.Step < len(m.policy.Steps) && s.Phase != Waiting:
-			if g := m.policy.Steps[s.Step].Gate; g != nil && g.Approval {
-				s.ApprovedBy = said.By
-				s.note(m.now, "approved by "+said.By, nil)
-				m.was = ""
-			}
-		}
-	}
-}
-
-// follow has the rollout lead to a newer commit that changes nothing of it: the
-// pull request's merge, or another commit of the branch.
-func (m *machine) follow() {
-	s := &m.s
-	if s.Phase == RollingBack {
-		return
-	}
-	if s.Start == schema.StartPullRequest {
-		if m.seen.Merged == "" {
-			return
-		}
-		passed := s.Phase == Passed
-		s.Start, s.Target = schema.StartMerge, m.seen.Merged
-		switch {
-		case passed:
-			m.promote("merged as " + short(m.seen.Merged))
-		case s.Phase == Waiting:
-			s.note(m.now, "merged as "+short(m.seen.Merged)+" before it began", nil)
-			m.publish()
-		case s.Phase == Held:
-			s.note(m.now, "merged as "+short(m.seen.Merged), nil)
-			m.publish()
-		default:
-			m.begin(s.Step, "merged as "+short(m.seen.Merged)+" before all steps had passed: the step begins anew")
-		}
-		return
-	}
-	if differs(m.seen.Follows, s.Target) {
-		s.Target = m.seen.Follows
-		s.note(m.now, short(s.Target)+" follows, and changes nothing here", nil)
-		m.publish() // its ACKs are awaited before the next step; what was seen counts
-	}
-}
-
 // begin publishes a step.
 func (m *machine) begin(step int, why string) {
 	s := &m.s
@@ -290,7 +223,7 @@ func (l *Live) untold(now Now) time.Duration {
 // tell has people told, of every transition and now and then of numbers.
 func (m *machine) tell() {
 	s := &m.s
-	news := s.Phase != m.was || s.Live.Keeps != m.before || slices.ContainsFunc(m.out, func(e Effect) bool { return e.Do == Publish })
+	news := m.news || s.Phase != m.was || s.Live.Keeps != m.before || slices.ContainsFunc(m.out, func(e Effect) bool { return e.Do == Publish })
 	if news || s.Phase.watches() && s.Live.untold(m.now) <= 0 {
 		s.Live.Told = m.now.Mono
 		m.out = append(m.out, Effect{Do: Report, Text: Line(*s)})

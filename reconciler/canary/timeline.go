@@ -76,7 +76,7 @@ func Chart(s State, now time.Time) []string {
 				continue // it waited for nothing
 			}
 		}
-		full := (int(b.weight)*chartWidth + int(schema.Whole) - 1) / int(schema.Whole) // what is not nothing shows
+		full := (int(min(b.weight, schema.Whole))*chartWidth + int(schema.Whole) - 1) / int(schema.Whole) // what is not nothing shows
 		row := fmt.Sprintf("%7s ▕%s%s▏", percent(b.weight), strings.Repeat("█", full), strings.Repeat("░", chartWidth-full))
 		if i+1 < len(bars) || !s.Phase.Ended() {
 			row += " " + span(until.Sub(b.from))

@@ -133,6 +133,9 @@ func (w *world) begin(s State) {
 			s.Skip = "no steps: it leads where " + was + " did, which was completed"
 		}
 	}
+	if was := w.state; was.Phase == RolledBack && s.Start == schema.StartMerge && w.content[was.Target] == w.content[s.Target] {
+		s.Failed = was.Target
+	}
 	w.state, w.began = Begin(s, w.policy, w.now), true
 	w.step()
 }
