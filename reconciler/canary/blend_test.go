@@ -87,6 +87,15 @@ func TestBlend(t *testing.T) {
 						t.Error(err)
 					}
 				}
+				for _, r := range served.VirtualRouters {
+					for i := range r.Spec.Routes {
+						for _, to := range r.Spec.Routes[i].Targets() {
+							if served.TargetNode(r, to) == nil {
+								t.Errorf("%s leads to %s, which is not served", r.Ref, to.VirtualNodeRef.Name)
+							}
+						}
+					}
+				}
 				mix.Side = AtBase
 				if Blend(base, target, []Mix{mix}) != base {
 					t.Error("it is not the base")
@@ -205,6 +214,35 @@ func TestBlendIsExact(t *testing.T) {
 				if off > 1.0/float64(schema.Whole) || (w == 0 || w == schema.Whole) && off > 1e-12 {
 					t.Errorf("%v → %v at %s: %s has %d of %d, want %v", from, to, w, node, n, sum, want)
 				}
+			}
+		}
+	}
+}
+
+// Rollouts of one merge are independent: each is at a side of its own.
+func TestBlendOfSeveral(t *testing.T) {
+	base := load(t, fixtures.Scale{Nodes: 8}.FS())
+	target := load(t, fixtures.Scale{Nodes: 8, Weights: map[int]int{0: 10, 1: 20, 2: 30, 3: 40}}.FS())
+	var mixes []Mix
+	for i, side := range []Side{AtBase, Between, AtTarget} { // and no rollout governs the fourth
+		key := schema.Key{Namespace: fixtures.Namespace, Name: fixtures.Scale{Nodes: 8}.Service(i)}
+		mixes = append(mixes, Mix{Governed: []schema.Ref{{Kind: schema.KindVirtualRouter, Key: key}}, Side: side, Weight: 50_00})
+	}
+	for start, want := range map[schema.RolloutStart][]uint32{schema.StartMerge: {50, 35, 30, 40}, schema.StartPullRequest: {50, 35, 30, 50}} {
+		for i := range mixes {
+			mixes[i].Start = start
+		}
+		spec := Blend(base, target, mixes)
+		for i, percent := range want {
+			router := spec.VirtualRouters[schema.Key{Namespace: fixtures.Namespace, Name: fixtures.Scale{Nodes: 8}.Service(i)}]
+			var v1, sum uint32
+			for _, to := range router.Spec.Routes[len(router.Spec.Routes)-1].Targets() {
+				if sum += to.Weight; strings.HasSuffix(to.VirtualNodeRef.Name, "-v1") {
+					v1 = to.Weight
+				}
+			}
+			if v1*100 != percent*sum {
+				t.Errorf("%s: router %d: v1 has %d of %d, want %d %%", start, i, v1, sum, percent)
 			}
 		}
 	}
