@@ -147,8 +147,8 @@ func (b *builder) through(table string, e entrance, policy *schema.ClientPolicy,
 	var out []*routev3.Route
 	rules := b.spec.GatewayRulesOf(e.GatewayRoute)
 	for _, r := range a.routes {
-		r.rules = rules.Or(r.rules)
 		r.copies = slices.Concat(r.copies, e.copied)
+		r.rules = rules.Or(r.rules)
 		b.acting[table] |= actingOn(&r)
 		inner := httpRoute(r, b.way(a.link, r))
 		for _, rw := range rewritesOf(e) {
