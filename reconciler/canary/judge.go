@@ -78,7 +78,7 @@ func times(n uint32, what string) string {
 	if n < 2 {
 		return ""
 	}
-	return fmt.Sprintf(", in %d %ss", n, what)
+	return ", in " + plural(n, what)
 }
 
 // plus adds traffic; neither is changed.

@@ -43,6 +43,9 @@ func Line(s State) string {
 		parts = []string{at, s.Reason}
 	case Watching, Paused:
 		parts = append([]string{at}, numbers(&s)...)
+		if s.Failing > 0 {
+			parts = append(parts, plural(s.Failing, "interval")+" failed")
+		}
 		parts = append(parts, s.Reason)
 	case Passed:
 		parts = append([]string{"passed: merge to complete it"}, numbers(&s)...)
@@ -120,6 +123,13 @@ func count(n uint64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+func plural(n uint32, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // span spells a length of time: 3 m 10 s.
