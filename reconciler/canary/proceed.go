@@ -104,7 +104,7 @@ const published = "on its way to the proxies"
 // acked says which proxies do not have what is published; empty: all do.
 func (m *machine) acked() string {
 	s := &m.s
-	if m.seen.Serving != s.ID() {
+	if !m.served {
 		return published
 	}
 	s.Live.Touched, s.Live.Applied = m.seen.Acks.Touched, m.seen.Acks.Applied

@@ -20,7 +20,7 @@ func Step(s State, policy schema.RolloutSpec, seen Observation, now Now) (State,
 	if s.Phase.Ended() {
 		return s, nil
 	}
-	m := machine{s: s, was: s.Phase, before: s.Live.Keeps, policy: policy, seen: seen, now: now}
+	m := machine{s: s, was: s.Phase, before: s.Live.Keeps, served: seen.Serving == s.ID(), policy: policy, seen: seen, now: now}
 	m.s.Steps = len(policy.Steps)
 	m.s.Step = max(0, min(s.Step, m.s.Steps))
 	fresh := m.takeUp()
@@ -47,6 +47,7 @@ type machine struct {
 	was    Phase  // before
 	before string // what kept it
 	news   bool   // something else is to be told
+	served bool   // what was published last
 	policy schema.RolloutSpec
 	seen   Observation
 	now    Now
@@ -66,6 +67,7 @@ func (m *machine) enter(p Phase, why string) {
 // publish serves what the state is now.
 func (m *machine) publish() {
 	m.s.Pushes++
+	m.served = false
 	m.republish()
 }
 
@@ -129,22 +131,24 @@ func (m *machine) gone() bool {
 		m.publish()
 		return true
 	}
-	at := fmt.Sprintf(" at %s", percent(m.s.Weight))
-	if m.s.Phase == Waiting {
-		at = ""
+	at := func() string {
+		if m.s.Phase == Waiting {
+			return ""
+		}
+		return " at " + percent(m.s.Weight)
 	}
 	newer := differs(m.seen.Newer, m.s.Target) && m.s.Phase != Promoting // which is complete in a moment
 	switch open := m.s.Start == schema.StartPullRequest && m.seen.Merged == ""; {
 	case newer && m.s.Phase == RollingBack: // it is a failure all the same
 		return end(RolledBack, m.s.Failure+"; "+short(m.seen.Newer)+" follows")
 	case newer:
-		return end(Superseded, "superseded by "+short(m.seen.Newer)+at)
+		return end(Superseded, "superseded by "+short(m.seen.Newer)+at())
 	case m.s.Phase == RollingBack || !open:
 		return false
 	case m.seen.Closed:
-		return end(Withdrawn, "withdrawn"+at+": the pull request was closed")
+		return end(Withdrawn, "withdrawn"+at()+": the pull request was closed")
 	case differs(m.seen.Head, m.s.Target):
-		return end(Withdrawn, "withdrawn"+at+": "+short(m.seen.Head)+" was pushed, which needs a new go")
+		return end(Withdrawn, "withdrawn"+at()+": "+short(m.seen.Head)+" was pushed, which needs a new go")
 	}
 	return false
 }
@@ -155,7 +159,7 @@ func differs(is, was string) bool { return is != "" && is != was }
 // refused: a proxy that does not take a step is a failure, and so is one that
 // does not take the whole. One that refuses the way back cannot be helped.
 func (m *machine) refused() bool {
-	if m.seen.Serving != m.s.ID() || len(m.seen.Acks.Rejected) == 0 || m.s.Phase == Waiting || m.s.Phase == RollingBack || m.s.Phase == Held {
+	if !m.served || len(m.seen.Acks.Rejected) == 0 || m.s.Phase == Waiting || m.s.Phase == RollingBack || m.s.Phase == Held {
 		return false
 	}
 	first := m.seen.Acks.Rejected[0]
