@@ -152,6 +152,14 @@ type merging struct {
 	looked  int                                  // files and folders that differ
 
 	changed, baseChanged, conflicts []string
+	taken                           []taken
+}
+
+// taken is a file that theirs alone changed: what it was on our side, and what it
+// becomes.
+type taken struct {
+	at      string
+	was, is version
 }
 
 // merge merges what stands at a path, and all below it. Trees that are the same
@@ -227,6 +235,8 @@ func (m *merging) file(at string, v versions) version {
 		m.conflicts = append(m.conflicts, at)
 	case ours:
 		return v.ours
+	case theirs:
+		m.taken = append(m.taken, taken{at, v.ours, v.theirs})
 	}
 	return v.theirs
 }
