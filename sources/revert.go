@@ -6,6 +6,7 @@ type Revert struct {
 	Commit string // whose changes since To are undone, such as a merge
 	To     string // commit that had been there before, and was good
 	Tip    string // commit of the branch that Files change
+	Root   string // hash of Tip's root tree
 	// Files are those that Tip has as Commit had them, and To otherwise. Paths are
 	// from the repository's root, sorted.
 	Files []FileChange

@@ -51,7 +51,11 @@ func (r *Repo) revert(ctx context.Context, commit, to, tip string) (*sources.Rev
 	if _, err := m.merge("", v); err != nil {
 		return nil, err
 	}
-	out := &sources.Revert{Commit: commit, To: to, Tip: tip}
+	on, err := r.store.commit(plumbing.NewHash(tip))
+	if err != nil {
+		return nil, err
+	}
+	out := &sources.Revert{Commit: commit, To: to, Tip: tip, Root: on.TreeHash.String()}
 	for _, at := range m.conflicts {
 		out.Left = append(out.Left, path.Join(r.cfg.Path, at))
 	}

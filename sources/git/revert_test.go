@@ -72,6 +72,9 @@ func TestRevert(t *testing.T) {
 			if diff := cmp.Diff(c.files, files); diff != "" {
 				t.Errorf("files (-want +got):\n%s", diff)
 			}
+			if root := o.run(o.bare, "rev-parse", all[2]+"^{tree}"); got.Root != root {
+				t.Errorf("root %s; want %s", got.Root, root)
+			}
 			if !slices.Equal(got.Left, c.left) || got.Commit != all[1] || got.To != all[0] || got.Tip != all[2] {
 				t.Errorf("%+v; want %v left", got, c.left)
 			}

@@ -118,8 +118,7 @@ func (c *Client) ownComments(ctx context.Context, pull int) (map[string]standing
 	slices.SortFunc(all, func(a, b comment) int { return cmp.Compare(a.ID, b.ID) })
 	ours := map[string]standing{}
 	for _, m := range all {
-		// A token that may not ask who it is belongs to an app.
-		if m.User.Login != me && (me != noAccount || m.User.Type != "Bot") {
+		if !m.User.is(me) {
 			continue
 		}
 		key, ok := keyOf(m.Body)

@@ -20,14 +20,16 @@ type pull struct {
 	} `json:"labels"`
 	Head        side       `json:"head"`
 	Base        side       `json:"base"`
+	Created     time.Time  `json:"created_at"`
 	MergedAt    *time.Time `json:"merged_at"`
 	MergeCommit string     `json:"merge_commit_sha"`
 }
 
 type side struct {
-	Ref  string `json:"ref"`
-	SHA  string `json:"sha"`
-	Repo *struct {
+	Ref   string `json:"ref"`
+	Label string `json:"label"` // OWNER:BRANCH; Gitea's is the branch, also when that is gone
+	SHA   string `json:"sha"`
+	Repo  *struct {
 		ID int64 `json:"id"`
 	} `json:"repo"` // null when the fork is deleted
 }

@@ -76,6 +76,28 @@ func TestSimulator(t *testing.T) {
 		}, `
 			GET /repos/acme/mesh/issues/8/comments?per_page=100 200
 			DELETE /repos/acme/mesh/issues/comments/2 204`},
+		{"see who has set a label", func() error { _, _, err := c.LabeledBy(ctx, 7, "canary"); return err }, `
+			GET /repos/acme/mesh/issues/7/events?per_page=100 200`},
+		{"see since when a head is one", func() error {
+			_, err := c.HeadSince(ctx, 7, "6dcb09b5b57875f334f61aebed695e2e4193db5e") // the example's, that nobody pushed there
+			if _, ok := errors.AsType[*sources.Permanent](err); !ok {
+				return fmt.Errorf("pushed: %v", err)
+			}
+			return nil
+		}, `
+			GET /repos/acme/mesh/pulls/7 200
+			GET /repos/acme/mesh/activity?ref=refs%2Fheads%2Fnew-topic&per_page=100 200`},
+		{"see who has approved", func() error { _, err := c.Approvals(ctx, 7, commit); return err }, `
+			GET /repos/acme/mesh/pulls/7/reviews?per_page=100 200`},
+		{"see somebody else's status", func() error { _, err := c.StatusOf(ctx, commit, "load test"); return err }, `
+			GET /repos/acme/mesh/commits/` + commit + `/statuses?per_page=100 200
+			GET /repos/acme/mesh/commits/` + commit + `/check-runs?check_name=load+test&filter=latest&per_page=100 200`},
+		{"open a revert", func() error { _, err := c.OpenRevert(ctx, undoing()); return err }, `
+			GET /repos/acme/mesh/pulls?state=all&head=acme%3Ameshwright%2Frevert-ccccccc&base=main&per_page=100 200
+			POST /repos/acme/mesh/git/trees 201
+			POST /repos/acme/mesh/git/commits 201
+			POST /repos/acme/mesh/git/refs 201
+			POST /repos/acme/mesh/pulls 201`},
 		{"look what is not there", func() error {
 			wire.instead("404", "404")
 			var permanent *sources.Permanent

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 // maxDescription is how long a status's description may be (characters).
 const maxDescription = 140
 
-// unknownFor is when to ask again for a commit that the API does not know: what
+// unknownFor is when to ask again for what the API does not know: what
 // was just pushed reaches git before it reaches the API.
 var unknownFor = []time.Duration{time.Second, 3 * time.Second}
 
@@ -23,6 +24,10 @@ var unknownFor = []time.Duration{time.Second, 3 * time.Second}
 type commitStatus struct {
 	gh.RepoStatus
 	GiteaState sources.StatusState `json:"status"` // what Gitea calls state
+}
+
+func (s commitStatus) state() sources.StatusState {
+	return cmp.Or(sources.StatusState(s.GetState()), s.GiteaState)
 }
 
 // SetStatus puts a status beside a commit, under a context. A description that
@@ -36,9 +41,15 @@ func (c *Client) SetStatus(ctx context.Context, commit, context string, s source
 	if c.app != nil {
 		write = func() error { return c.setCheckRun(ctx, commit, context, s) }
 	}
-	err := write()
+	return c.settled(ctx, again(ctx, unknownCommit, write), c.at("/git/commits/%s", commit))
+}
+
+// again does something, and does it again after pauses while the host does not
+// know what was just pushed.
+func again(ctx context.Context, unknown func(error) bool, do func() error) error {
+	err := do()
 	for _, pause := range unknownFor {
-		if !unknownCommit(err) {
+		if !unknown(err) {
 			break
 		}
 		select {
@@ -46,9 +57,9 @@ func (c *Client) SetStatus(ctx context.Context, commit, context string, s source
 			return ctx.Err()
 		case <-time.After(pause):
 		}
-		err = write()
+		err = do()
 	}
-	return c.settled(ctx, err, c.at("/git/commits/%s", commit))
+	return err
 }
 
 func (c *Client) setCommitStatus(ctx context.Context, commit, context string, s sources.Status) error {
@@ -98,12 +109,8 @@ func (c *Client) Statuses(ctx context.Context, commit string) (map[string]source
 		if id, ok := newest[s.GetContext()]; ok && s.GetID() <= id {
 			continue
 		}
-		state := sources.StatusState(s.GetState())
-		if state == "" {
-			state = s.GiteaState
-		}
 		newest[s.GetContext()] = s.GetID()
-		standing[s.GetContext()] = sources.Status{State: state, Description: s.GetDescription(), URL: s.GetTargetURL()}
+		standing[s.GetContext()] = sources.Status{State: s.state(), Description: s.GetDescription(), URL: s.GetTargetURL()}
 	}
 	return standing, nil
 }
@@ -150,3 +157,7 @@ func (c *Client) learn(login string) {
 
 // noAccount is nobody's login: a status without a creator is not ours either.
 const noAccount = "\x00"
+
+// is reports whether what a user has made is ours. A token that may not ask who
+// it is belongs to an app.
+func (u user) is(me string) bool { return u.Login == me || me == noAccount && u.Type == "Bot" }

@@ -24,6 +24,7 @@ type App struct {
 	Installation int64  // 0: it is installed nowhere
 	Suspended    bool   // somebody has paused the installation
 	Elsewhere    bool   // the installation does not have the repository
+	MayPush      bool   // it was given contents (write)
 
 	tokens int
 }
@@ -138,5 +139,9 @@ func (h *Host) postToken(r *request) *reply {
 	token := fmt.Sprintf("ghs_%d", h.app.tokens)
 	expires := time.Now().UTC().Add(time.Hour).Truncate(time.Second)
 	h.tokens[token] = account{User: userOf(h.app.Slug + "[bot]"), app: h.app.ID, expires: expires}
-	return ok(201, map[string]any{"token": token, "expires_at": expires, "permissions": map[string]string{"checks": "write", "contents": "read", "pull_requests": "write"}})
+	contents := "read"
+	if h.app.MayPush {
+		contents = "write"
+	}
+	return ok(201, map[string]any{"token": token, "expires_at": expires, "permissions": map[string]string{"checks": "write", "contents": contents, "pull_requests": "write"}})
 }

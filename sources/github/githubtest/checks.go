@@ -183,8 +183,16 @@ func (h *Host) getCheckRuns(r *request) *reply {
 		return says(422, "No commit found for SHA: "+commit)
 	}
 	all := []any{}
+	q := r.URL.Query()
+	type latest struct {
+		name string
+		app  int64
+	}
+	seen := map[latest]bool{}
 	for _, run := range slices.Backward(h.runs) {
-		if run.Commit == commit && (number(r.Request, "app_id") == 0 || number(r.Request, "app_id") == int(run.App)) {
+		if run.Commit == commit && (number(r.Request, "app_id") == 0 || number(r.Request, "app_id") == int(run.App)) &&
+			(q.Get("check_name") == "" || q.Get("check_name") == run.Name) && (q.Get("filter") == "all" || !seen[latest{run.Name, run.App}]) {
+			seen[latest{run.Name, run.App}] = true
 			all = append(all, run.json())
 		}
 	}

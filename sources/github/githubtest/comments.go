@@ -160,14 +160,17 @@ func (h *Host) getIssue(r *request) *reply {
 	return ok(200, map[string]any{"number": p.Number, "title": p.Title, "state": p.State, "locked": p.Locked, "pull_request": map[string]any{}})
 }
 
-// getCommentOrCommentsOf answers issues/comments/ID and issues/NUMBER/comments,
-// two patterns that a ServeMux cannot tell apart.
+// getCommentOrCommentsOf answers issues/comments/ID, issues/NUMBER/comments and
+// issues/NUMBER/events, patterns that a ServeMux cannot tell apart.
 func (h *Host) getCommentOrCommentsOf(r *request) *reply {
 	if r.PathValue("number") == "comments" {
 		if c := h.comment(r.number("id")); c != nil {
 			return ok(200, c)
 		}
 		return missing
+	}
+	if r.PathValue("id") == "events" {
+		return h.getEvents(r)
 	}
 	if h.pull(int(r.number("number"))) == nil || r.PathValue("id") != "comments" {
 		return missing

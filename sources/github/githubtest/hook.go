@@ -52,7 +52,7 @@ func (h *Host) Rerequest(commit, name string) {
 }
 
 func (h *Host) tellPull(action string, p Pull) {
-	h.tell("pull_request", map[string]any{"action": action, "number": p.Number, "pull_request": p.json()})
+	h.tell("pull_request", map[string]any{"action": action, "number": p.Number, "pull_request": p.json(h.owner())})
 }
 
 func (h *Host) tellComment(action string, c Comment) {

@@ -54,6 +54,12 @@ type Host struct {
 	groups      map[string]string // ref → head
 	runs        []*CheckRun
 	deployments []*Deployment
+	branches    map[string]string // name → commit
+	made        map[string]Commit // by the API
+	trees       map[string]Commit // that have no commit yet
+	events      []issueEvent      // oldest first
+	reviews     []review          // oldest first
+	activities  []activity        // newest first
 	app         *App
 	hook        hook
 	calls       []string
@@ -117,12 +123,20 @@ func New(repo string) *Host {
 	h := &Host{
 		repo: repo, mux: http.NewServeMux(), ids: 1000,
 		tokens: map[string]account{Token: {User: userOf(Account)}}, permissions: map[string]string{Account: "write"}, groups: map[string]string{},
+		branches: map[string]string{}, made: map[string]Commit{}, trees: map[string]Commit{},
 	}
 	h.handle("GET /", h.getRepo)
 	h.handle("GET user", h.getUser)
 	h.handle("POST /statuses/{sha}", h.postStatus)
 	h.handle("GET /commits/{sha}/statuses", h.getStatuses)
 	h.handle("GET /pulls", h.getPulls)
+	h.handle("POST /pulls", h.postPull)
+	h.handle("GET /pulls/{number}", h.getPull)
+	h.handle("GET /pulls/{number}/reviews", h.getReviews)
+	h.handle("GET /activity", h.getActivity)
+	h.handle("POST /git/trees", h.pushing(h.postTree))
+	h.handle("POST /git/commits", h.pushing(h.postCommit))
+	h.handle("POST /git/refs", h.pushing(h.postRef))
 	h.handle("GET /commits/{sha}/pulls", h.getPullsOf)
 	h.handle("GET /git/matching-refs/{ref...}", h.getRefs)
 	h.handle("GET /issues/comments", h.getComments)
@@ -238,6 +252,11 @@ func (h *Host) knows(commit string) bool { return h.Knows == nil || h.Knows(comm
 func (h *Host) next() int64 {
 	h.ids++
 	return h.ids
+}
+
+func (h *Host) owner() string {
+	owner, _, _ := strings.Cut(h.repo, "/")
+	return owner
 }
 
 func (h *Host) getRepo(*request) *reply {

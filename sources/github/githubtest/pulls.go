@@ -14,12 +14,14 @@ type Pull struct {
 	Ref    string // branch of the head; default: topic
 	Base   string // branch; default: main
 	Title  string
+	Body   string
 	Author string // login; default: ada
 	Labels []string
 	Draft  bool
 	Fork   bool // its head is in another repository
 	Gone   bool // that repository is deleted
 
+	Created     time.Time
 	State       string // open, closed
 	Locked      bool
 	Merged      *time.Time
@@ -30,7 +32,14 @@ type Pull struct {
 // Open opens a pull request and returns its number.
 func (h *Host) Open(p Pull) int {
 	h.mu.Lock()
-	p.Number, p.State = len(h.pulls)+1, "open"
+	opened := *h.open(p)
+	h.mu.Unlock()
+	h.tellPull("opened", opened)
+	return opened.Number
+}
+
+func (h *Host) open(p Pull) *Pull {
+	p.Number, p.State, p.Created = len(h.pulls)+1, "open", time.Now().UTC().Truncate(time.Second)
 	for _, or := range []struct {
 		field *string
 		value string
@@ -40,9 +49,8 @@ func (h *Host) Open(p Pull) int {
 		}
 	}
 	h.pulls = append([]*Pull{&p}, h.pulls...)
-	h.mu.Unlock()
-	h.tellPull("opened", p)
-	return p.Number
+	h.pushed(&p, "branch_creation")
+	return &p
 }
 
 // Change changes a pull request; action is what the webhook hears, such as
@@ -50,7 +58,10 @@ func (h *Host) Open(p Pull) int {
 func (h *Host) Change(number int, action string, change func(*Pull)) {
 	h.mu.Lock()
 	p := h.pull(number)
-	change(p)
+	head := p.Head
+	if change(p); p.Head != head {
+		h.pushed(p, "push")
+	}
 	now := *p
 	h.mu.Unlock()
 	h.tellPull(action, now)
@@ -92,15 +103,16 @@ func (h *Host) pull(number int) *Pull {
 }
 
 // json is the pull request as the API shows it.
-func (p Pull) json() map[string]any {
+func (p Pull) json(owner string) map[string]any {
 	labels := []any{}
 	for _, l := range p.Labels {
 		labels = append(labels, map[string]any{"name": l})
 	}
 	repo := map[string]any{"id": 1}
+	label := owner + ":" + p.Ref
 	var head any = repo
 	if p.Fork {
-		head = map[string]any{"id": 2}
+		head, label = map[string]any{"id": 2}, p.Author+":"+p.Ref
 	}
 	if p.Gone {
 		head = nil
@@ -111,9 +123,9 @@ func (p Pull) json() map[string]any {
 	}
 	return map[string]any{
 		"number": p.Number, "state": p.State, "locked": p.Locked, "title": p.Title, "draft": p.Draft, "user": userOf(p.Author), "labels": labels,
-		"merged_at": p.Merged, "merge_commit_sha": commit,
-		"head": map[string]any{"ref": p.Ref, "sha": p.Head, "repo": head},
-		"base": map[string]any{"ref": p.Base, "sha": strings.Repeat("b", 40), "repo": repo},
+		"body": p.Body, "created_at": p.Created, "merged_at": p.Merged, "merge_commit_sha": commit,
+		"head": map[string]any{"ref": p.Ref, "label": label, "sha": p.Head, "repo": head},
+		"base": map[string]any{"ref": p.Base, "label": owner + ":" + p.Base, "sha": strings.Repeat("b", 40), "repo": repo},
 	}
 }
 
@@ -121,8 +133,10 @@ func (h *Host) getPulls(r *request) *reply {
 	q := r.URL.Query()
 	all := []any{}
 	for _, p := range h.pulls {
-		if (q.Get("state") == "all" || p.State == "open") && (q.Get("base") == "" || q.Get("base") == p.Base) {
-			all = append(all, p.json())
+		shown := p.json(h.owner())
+		if (q.Get("state") == "all" || p.State == "open") && (q.Get("base") == "" || q.Get("base") == p.Base) &&
+			(q.Get("head") == "" || q.Get("head") == shown["head"].(map[string]any)["label"]) {
+			all = append(all, shown)
 		}
 	}
 	return ok(200, all)
@@ -136,7 +150,7 @@ func (h *Host) getPullsOf(r *request) *reply {
 	all := []any{}
 	for _, p := range h.pulls {
 		if p.Head == commit || p.MergeCommit == commit || slices.Contains(p.Commits, commit) {
-			all = append(all, p.json())
+			all = append(all, p.json(h.owner()))
 		}
 	}
 	return ok(200, all)
