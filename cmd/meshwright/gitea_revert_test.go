@@ -158,3 +158,101 @@ func TestE2EGiteaRevert(t *testing.T) {
 	r.Key, r.Files = "none", nil
 	permanent("nothing to undo", "nothing of "+bad[:7])
 }
+
+// TestE2EGiteaGates: who has asked for what, and of which commit.
+func TestE2EGiteaGates(t *testing.T) {
+	g := newGiteaHost(t)
+	g.do("PUT", "repos/acme/mesh/collaborators/mesh-bot", map[string]any{"permission": "admin"}, nil)
+	basic := func(login string) string {
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(login+":correct horse"))
+	}
+	c, ctx := g.client(), t.Context()
+	began := time.Now().Truncate(time.Second)
+	number, head := g.change("idea")
+	issue, pull := fmt.Sprintf("repos/acme/mesh/issues/%d", number), fmt.Sprintf("repos/acme/mesh/pulls/%d", number)
+
+	since, err := c.HeadSince(ctx, number, head)
+	if err != nil || since.Before(began) {
+		t.Errorf("head since %s, %v; want after %s", since, err, began)
+	}
+	var label struct{ ID int }
+	g.do("POST", "repos/acme/mesh/labels", map[string]any{"name": "canary", "color": "#00ff00"}, &label)
+	g.do("POST", "repos/acme/mesh/labels", map[string]any{"name": "risky", "color": "#ff0000"}, nil)
+	labelled := func(what, want string) (at time.Time) {
+		t.Helper()
+		by, at, err := c.LabeledBy(ctx, number, "canary")
+		if by != want || err != nil || at.IsZero() != (want == "") {
+			t.Errorf("%s: %q at %s, %v; want %q", what, by, at, err, want)
+		}
+		return at
+	}
+	labelled("without it", "")
+	must(t, g.as(basic("wim"), "POST", issue+"/labels", map[string]any{"labels": []string{"risky"}}, nil))
+	labelled("with another", "")
+	time.Sleep(1100 * time.Millisecond) // the host counts in seconds
+	must(t, g.as(basic("wim"), "POST", issue+"/labels", map[string]any{"labels": []string{"canary"}}, nil))
+	at := labelled("with it", "wim")
+	if !at.After(since) {
+		t.Errorf("labelled at %s, and the head is one since %s", at, since)
+	}
+	g.do("DELETE", fmt.Sprintf("%s/labels/%d", issue, label.ID), nil, nil)
+	labelled("taken away", "")
+	g.do("POST", issue+"/labels", map[string]any{"labels": []string{"canary"}}, nil)
+	at = labelled("set by another", "acme")
+
+	approved := func(what, head string, want ...string) {
+		t.Helper()
+		if got, err := c.Approvals(ctx, number, head); !slices.Equal(got, want) || err != nil {
+			t.Errorf("%s: %q, %v; want %q", what, got, err, want)
+		}
+	}
+	review := func(login, event string) (id int) {
+		t.Helper()
+		var made struct{ ID int }
+		must(t, g.as(basic(login), "POST", pull+"/reviews", map[string]any{"event": event, "body": "so be it"}, &made))
+		return made.ID
+	}
+	approved("not reviewed", head)
+	review("rob", "APPROVED")
+	approved("by who may only read", head)
+	review("wim", "APPROVED")
+	approved("by who may write", head, "wim")
+	review("wim", "COMMENT")
+	approved("with a comment", head, "wim")
+	review("wim", "REQUEST_CHANGES")
+	approved("with changes", head)
+	id := review("wim", "APPROVED")
+	approved("after all", head, "wim")
+	g.do("POST", fmt.Sprintf("%s/reviews/%d/dismissals", pull, id), map[string]any{"message": "no"}, nil)
+	approved("dismissed", head)
+	review("wim", "APPROVED")
+
+	status := func(what string, want sources.StatusState) {
+		t.Helper()
+		if got, err := c.StatusOf(ctx, head, "load-test"); got != want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", what, got, err, want)
+		}
+	}
+	status("none", "")
+	for _, state := range []string{"pending", "success"} {
+		must(t, g.as(basic("wim"), "POST", "repos/acme/mesh/statuses/"+head, map[string]any{"state": state, "context": "load-test"}, nil))
+		status("somebody's", sources.StatusState(state))
+	}
+
+	// Another push: neither the label nor the approval is meant for it.
+	time.Sleep(1100 * time.Millisecond)
+	var pushed struct{ Commit struct{ SHA string } }
+	must(t, g.as(basic("wim"), "POST", "repos/acme/mesh/contents/more.yaml", map[string]any{"content": "YQ==", "message": "more", "branch": "idea"}, &pushed))
+	must(t, lab.Eventually(ctx, 10*time.Second, "the push is noted", func() error {
+		since, err := c.HeadSince(ctx, number, pushed.Commit.SHA)
+		if err == nil && !since.After(at) {
+			err = fmt.Errorf("head since %s; want after %s", since, at)
+		}
+		return err
+	}))
+	if _, err := c.HeadSince(ctx, number, head); err == nil {
+		t.Error("the old head is one still")
+	}
+	approved("of the new head", pushed.Commit.SHA)
+	labelled("the label stays", "acme")
+}
