@@ -2,7 +2,11 @@ package git_test
 
 import (
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +84,98 @@ func TestRevert(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of random commits, git's own three-way reading of trees says the same: what
+// was changed again since, and the tree of everything else.
+func TestRevertIsGits(t *testing.T) {
+	var clean, left, nothing int
+	for seed := range uint64(6) {
+		rnd := rand.New(rand.NewPCG(seed, 6))
+		o := newOrigin(t)
+		hashes := o.imported(randomHistory(rnd, 30, seed%2 == 1)...)
+		o.move(hashes[len(hashes)-1])
+		r := open(t, git.Config{URL: o.bare, Path: "specs"})
+		mustFetch(t, r)
+		for range 25 {
+			var of [3]string // whose changes, since when, on what
+			for i := range of {
+				of[i] = hashes[rnd.IntN(len(hashes))]
+				if _, err := r.FetchCommit(t.Context(), of[i], ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := r.Revert(t.Context(), of[0], of[1], of[2])
+			must(t, err)
+			index := index{o, filepath.Join(t.TempDir(), "index")}
+			index.run("", "read-tree", "-i", "-m", "--aggressive", of[0], of[2], of[1])
+			unmerged := index.paths("ls-files", "-u")
+			want := index.paths("ls-files", "-s")
+			index.run("", "read-tree", of[2])
+			var changes strings.Builder
+			for _, f := range got.Files {
+				if f.Blob == "" {
+					f.Mode, f.Blob = "0", strings.Repeat("0", 40)
+				}
+				fmt.Fprintf(&changes, "%s %s\t%s\n", f.Mode, f.Blob, f.Path)
+			}
+			index.run(changes.String(), "update-index", "--index-info")
+			is := index.paths("ls-files", "-s")
+			for path := range unmerged {
+				// Git gives up on each name that is a file here and a folder there.
+				if !slices.Contains(got.Left, path) && path != "specs/d" && !strings.HasPrefix(path, "specs/d/") {
+					t.Errorf("seed %d, %v: %s is not left", seed, of, path)
+				}
+			}
+			for _, path := range got.Left {
+				delete(want, path)
+				delete(is, path)
+			}
+			if diff := cmp.Diff(want, is); diff != "" {
+				t.Errorf("seed %d, %v: left %q (-git's +ours)\n%s", seed, of, got.Left, diff)
+			}
+			switch {
+			case len(got.Left) > 0:
+				left++
+			case len(got.Files) > 0:
+				clean++
+			default:
+				nothing++
+			}
+		}
+	}
+	t.Logf("%d clean, %d with files left, %d with nothing to do", clean, left, nothing)
+	if clean < 20 || left < 20 || nothing < 1 {
+		t.Error("the histories show too little")
+	}
+}
+
+// index is one of git's, apart from any work tree.
+type index struct {
+	*origin
+	file string
+}
+
+func (i index) run(in string, args ...string) string {
+	i.t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir, cmd.Env, cmd.Stdin = i.bare, append(os.Environ(), "GIT_INDEX_FILE="+i.file), strings.NewReader(in)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		i.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// paths are the mode and the hash of what a command lists, by path.
+func (i index) paths(args ...string) map[string]string {
+	i.t.Helper()
+	all := map[string]string{}
+	for line := range strings.Lines(i.run("", args...)) {
+		what, path, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		all[path] = strings.Join(strings.Fields(what)[:2], " ")
+	}
+	return all
 }
 
 // What a pull request could not write is left.
