@@ -6,6 +6,7 @@
 //	rev, err := repo.Fetch(ctx) // the branch's tip, every object of it read and checked
 //	data, err := fs.ReadFile(rev.Files, "shop/router.yaml")
 //	merge, err := repo.Merge(ctx, rev.Commit, head) // what merging a pull request would give
+//	undo, err := repo.Revert(ctx, bad, good, rev.Commit) // what takes the branch back
 //
 // The one rule: the store's reference moves last. Objects come as whole packs,
 // are renamed into place, are read back and checked, and only then does the

@@ -29,7 +29,7 @@ type Config struct {
 	Repo    string
 	// Token may write commit statuses, pull requests (their comments) and, if they
 	// are wanted, deployments of the repository, and read its contents (the refs of
-	// merge queues).
+	// merge queues); for reverts it may write these, too.
 	Token sources.Secret
 	// App acts in the place of a token: then statuses are check runs.
 	App       App

@@ -1,7 +1,7 @@
 // Package github speaks with a git host over GitHub's REST API: it lists open
 // pull requests, merge groups and comments, writes commit statuses, comments,
-// reactions and deployments so that each stands once whatever happens on the
-// way, and takes webhooks. By a token it acts as a person; as an [App] it writes
+// reactions, deployments and the pull requests of reverts so that each stands
+// once whatever happens on the way, and takes webhooks. By a token it acts as a person; as an [App] it writes
 // check runs in the place of statuses. Gitea speaks the same API, but for the
 // differences named where they matter.
 //
