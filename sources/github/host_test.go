@@ -117,6 +117,13 @@ func TestHostIsStrict(t *testing.T) {
 		"auto_merge":        {"deployments", `{"ref": "` + commit + `"}`, "Auto-merged"},
 		"required contexts": {"deployments", `{"ref": "` + commit + `", "auto_merge": false}`, "Commit status checks failed"},
 		"no JSON":           {"deployments", `{`, "Problems parsing JSON"},
+		"a tree of nothing": {"git/trees", `{"tree": []}`, "Invalid tree info"},
+		"an odd mode":       {"git/trees", `{"tree": [{"path": "a", "mode": "0644", "type": "blob", "sha": null}]}`, "valid tree.mode"},
+		"a path from above": {"git/trees", `{"tree": [{"path": "/a", "mode": "100644", "type": "blob", "sha": null}]}`, "malformed path"},
+		"no such tree":      {"git/commits", `{"message": "x", "tree": "` + commit + `"}`, "Tree SHA does not exist"},
+		"a short ref":       {"git/refs", `{"ref": "main", "sha": "` + commit + `"}`, "must start with 'refs/'"},
+		"no such head":      {"pulls", `{"title": "x", "head": "nowhere", "base": "main"}`, `"code":"invalid"`},
+		"a long title":      {"pulls", `{"title": "` + strings.Repeat("x", 257) + `", "head": "x", "base": "main"}`, "maximum is 256 characters"},
 		"no such path":      {"shrug", `{}`, "Not Found"},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+test.path, strings.NewReader(test.body))
