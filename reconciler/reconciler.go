@@ -37,8 +37,9 @@ type Reconciler struct {
 	counted   time.Time
 	recount   time.Time // when to count anew; zero: nobody has come or gone
 
-	mu    sync.Mutex // guards:
-	again []string   // see [Reconciler.Again]
+	mu      sync.Mutex // guards:
+	again   []string   // see [Reconciler.Again]
+	sayings []said     // see [Reconciler.Say]
 }
 
 // New returns a reconciler that has not started anything. It fails when
@@ -62,7 +63,7 @@ func New(cfg Config) (*Reconciler, error) {
 		ready:     make(chan struct{}),
 		resources: []ResourceView{},
 	}
-	r.shown.Store(view(cfg.Environment, State{}, Seen{}, r.resources))
+	r.shown.Store(view(cfg.Environment, State{}, Seen{}, r.resources, cfg.Now()))
 	r.watcher = newWatcher(cfg, r.metrics, r.wake)
 	if cfg.Traffic != nil {
 		r.rules.window = cfg.HealthWindow
@@ -118,7 +119,7 @@ func (r *Reconciler) loop(ctx context.Context) error {
 		first := r.published == "" && do.Publish != nil
 		r.act(do)
 		seen.Published = r.published
-		r.shown.Store(view(r.cfg.Environment, next, seen, r.resources))
+		r.shown.Store(view(r.cfg.Environment, next, seen, r.resources, r.cfg.Now()))
 		if first {
 			close(r.ready)
 		}

@@ -27,7 +27,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		}
 	}
 	r.rules.restore(&r.state)
-	r.shown.Store(view(r.cfg.Environment, r.state, Seen{}, r.resources))
+	r.shown.Store(view(r.cfg.Environment, r.state, Seen{}, r.resources, r.cfg.Now()))
 
 	looking, stopLooking := context.WithCancel(ctx)
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))

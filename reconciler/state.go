@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
@@ -23,6 +24,15 @@ type State struct {
 	// Proxies is how many were connected when they were last counted: so many come
 	// back after a restart.
 	Proxies int `json:"proxies,omitempty"`
+	// Taken is the good commit that the rollouts have taken in: what is served lies
+	// between it and what was completed before. Pushes counts what was published
+	// of blends, so that their ACKs can be told apart.
+	Taken  string `json:"taken,omitempty"`
+	Pushes int    `json:"pushes,omitempty"`
+	// Rollouts are those of Taken, by name.
+	Rollouts map[string]Track `json:"rollouts,omitempty"`
+	// Trials are the canaries of pull requests, by name and number.
+	Trials map[string]canary.State `json:"trials,omitempty"`
 	// Records are what is known of commits, newest first; see [State.trim].
 	Records []Record `json:"records"`
 	// Heard is up to where comments were read.
@@ -170,6 +180,7 @@ func (s State) clone() State {
 		}
 	}
 	s.Reactions, s.Pulls = slices.Clone(s.Reactions), maps.Clone(s.Pulls)
+	s.Rollouts, s.Trials = maps.Clone(s.Rollouts), maps.Clone(s.Trials)
 	if s.Pulls == nil {
 		s.Pulls = map[int]*Pull{}
 	}

@@ -94,7 +94,7 @@ func FuzzState(f *testing.F) {
 		}
 		seen := Seen{Published: s.Good, Progress: xds.Progress{Commit: s.Good, Touched: 1, Applied: 1}, Connected: 1, Open: &Open{List: 1, Pulls: []sources.PullRequest{{Number: 7, Head: "b"}}}}
 		next, do := rules{forge: true}.decide(s, seen, noon)
-		view("", next, seen, nil)
+		view("", next, seen, nil, time.Now())
 		for _, w := range do.Writes {
 			seen.Written = append(seen.Written, Written{Write: w})
 		}
@@ -124,7 +124,7 @@ func BenchmarkDecide(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				next, _ := r.decide(s, seen, noon)
-				view("", next, seen, nil)
+				view("", next, seen, nil, time.Now())
 			}
 		})
 		b.Run(fmt.Sprintf("%dcommits/%ddiagnostics/journal", len(s.Records), diagnostics), func(b *testing.B) {

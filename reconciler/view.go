@@ -17,6 +17,7 @@ import (
 // View is what the reconciler knows at one moment, for pages and the API. It
 // is a copy that nobody changes. Its JSON is public: /api/v1/proxies is
 // Proxies, /api/v1/commits is Commits, /api/v1/pulls is Pulls,
+// /api/v1/rollouts is Rollouts,
 // /api/v1/resources is Resources; fields are added, never renamed.
 type View struct {
 	Environment string `json:"environment,omitempty"`
@@ -32,6 +33,7 @@ type View struct {
 	Proxies   []xds.Proxy    `json:"proxies"`   // by identity, then id
 	Commits   []CommitView   `json:"commits"`   // newest first
 	Pulls     []PullView     `json:"pulls"`     // newest first, those that are open before others
+	Rollouts  []RolloutView  `json:"rollouts"`  // by name, those of pull requests after the branch's
 	Resources []ResourceView `json:"resources"` // of the served spec, by ref
 }
 
@@ -114,10 +116,10 @@ type ResourceView struct {
 }
 
 // view shows a state. Proxies and Source are added when somebody asks.
-func view(environment string, s State, seen Seen, resources []ResourceView) *View {
+func view(environment string, s State, seen Seen, resources []ResourceView, now time.Time) *View {
 	v := &View{
 		Environment: environment, Ready: seen.Published != "", Serving: seen.Published, Head: s.Head,
-		Commits: make([]CommitView, 0, len(s.Records)), Pulls: pullViews(environment, s, seen.Open), Resources: resources,
+		Commits: make([]CommitView, 0, len(s.Records)), Pulls: pullViews(environment, s, seen.Open), Rollouts: rolloutViews(s, now), Resources: resources,
 	}
 	for _, r := range s.Records {
 		c := CommitView{

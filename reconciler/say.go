@@ -1,0 +1,88 @@
+package reconciler
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshwright/meshwright/reconciler/canary"
+)
+
+// Retry starts a rollout anew that went back. It is the one verb that is about
+// no rollout on its way.
+const Retry canary.Verb = "retry"
+
+// said is what somebody says to a rollout; who says it may.
+type said struct {
+	name, by string
+	verb     canary.Verb
+}
+
+// Say tells a rollout something, in somebody's name: namespace/name, or the name
+// alone where one Rollout has it; of several of one name, as the canaries of
+// pull requests are, all that are on their way hear it. An error is a line for
+// people: there is no such rollout, or it is not where the verb does anything.
+// It returns at once; what becomes of it, [View] shows.
+func (r *Reconciler) Say(rollout string, verb canary.Verb, by string) error {
+	if err := sayable(r.shown.Load().Rollouts, rollout, verb); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sayings = append(r.sayings, said{rollout, by, verb})
+	r.wake.ring()
+	return nil
+}
+
+// sayable is why a word to a rollout does nothing; nil: it does.
+func sayable(views []RolloutView, name string, verb canary.Verb) error {
+	verbs := []canary.Verb{canary.Pause, canary.Resume, canary.Abort, canary.Promote, canary.Approve, Retry}
+	if !slices.Contains(verbs, verb) {
+		return fmt.Errorf("no such word to a rollout: %s", verb)
+	}
+	var found []RolloutView
+	names := map[string]bool{}
+	for _, v := range views {
+		if sameName(v.Name, name) {
+			found = append(found, v)
+			names[v.Name] = true
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return errors.New("there is no rollout " + name)
+	case len(names) > 1:
+		all := []string{}
+		for _, v := range found {
+			all = append(all, v.Name)
+		}
+		return fmt.Errorf("%s is several: %s", name, strings.Join(slices.Compact(all), ", "))
+	}
+	why := ""
+	for _, v := range found {
+		if why = unmoved(v, verb); why == "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("the rollout %s %s", found[0].Name, why)
+}
+
+// unmoved is why a rollout does nothing at a word; empty: it does.
+func unmoved(v RolloutView, verb canary.Verb) string {
+	failed := v.Phase == canary.RolledBack || v.Phase == canary.Withdrawn
+	switch {
+	case verb == Retry && failed:
+	case verb == Retry:
+		return "has not gone back: there is nothing to retry"
+	case v.Ended || v.Phase == "":
+		return "has nothing on its way"
+	case v.Phase == canary.RollingBack:
+		return "is going back already"
+	case verb == canary.Resume && v.PausedBy == "" && v.Phase != canary.Held:
+		return "is not paused"
+	case verb == canary.Pause && v.PausedBy != "":
+		return "is paused already, by " + v.PausedBy
+	}
+	return ""
+}

@@ -1,0 +1,94 @@
+package reconciler
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// RolloutView is a Rollout of what is served, and where it stands; and, beside
+// it, each canary of a pull request. Weights are in percent.
+type RolloutView struct {
+	Name     string              `json:"name"`               // namespace/name
+	Start    schema.RolloutStart `json:"start"`              // "merge" or "pull-request"
+	Governed []schema.Ref        `json:"governed,omitempty"` // what moves together
+	// Base is the commit that was completed last, Target the one to come; they are
+	// the same where nothing is on its way.
+	Base   string `json:"base"`
+	Target string `json:"target"`
+	Pull   int    `json:"pull,omitempty"` // whose head Target is, or was
+	By     string `json:"by,omitempty"`   // who asked for it
+
+	// Phase is one of [canary.Phase]; empty: nothing was on its way yet. Ended: nor
+	// is it now.
+	Phase  canary.Phase        `json:"phase"`
+	Ended  bool                `json:"ended"`
+	State  sources.StatusState `json:"state"`            // of the check meshwright/canary; empty without a phase
+	Line   string              `json:"line"`             // of the same: where it stands, in one line
+	Reason string              `json:"reason,omitempty"` // of the phase, or what keeps it
+	Step   int                 `json:"step"`             // counted from 0; as many as Steps: all have passed
+	Steps  int                 `json:"steps"`
+	Weight float64             `json:"weight"` // the canary's
+
+	PausedBy string    `json:"pausedBy,omitempty"`
+	Began    time.Time `json:"began,omitzero"`
+	// History has the transitions, oldest first; Timeline and Chart are the same as
+	// lines of text.
+	History  []RolloutEvent `json:"history,omitempty"`
+	Timeline []string       `json:"timeline,omitempty"`
+	Chart    []string       `json:"chart,omitempty"`
+	// Evidence is that of the step which ended last; missing before one has.
+	Evidence *canary.Evidence `json:"evidence,omitempty"`
+}
+
+// RolloutEvent is a transition of a rollout, and why.
+type RolloutEvent struct {
+	At       time.Time        `json:"at"`
+	Phase    canary.Phase     `json:"phase"`
+	Step     int              `json:"step"`
+	Weight   float64          `json:"weight"`
+	Reason   string           `json:"reason"`
+	Evidence *canary.Evidence `json:"evidence,omitempty"`
+}
+
+// rolloutViews shows the rollouts of a state: those of the branch by name, then
+// those of pull requests.
+func rolloutViews(s State, now time.Time) []RolloutView {
+	views := []RolloutView{}
+	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
+		t := s.Rollouts[name]
+		if t.Run != nil {
+			views = append(views, rolloutView(name, *t.Run, now))
+			continue
+		}
+		views = append(views, RolloutView{
+			Name: name, Start: t.Start, Base: t.Stable, Target: t.Stable, Ended: true, Line: "nothing is on its way",
+		})
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Trials)) {
+		c := s.Trials[key]
+		views = append(views, rolloutView(nameOf(c.Rollout), c, now))
+	}
+	return views
+}
+
+func rolloutView(name string, c canary.State, now time.Time) RolloutView {
+	status := c.Status()
+	v := RolloutView{
+		Name: name, Start: c.Start, Governed: c.Governed, Base: c.Base, Target: c.Target, Pull: c.Pull, By: c.By,
+		Phase: c.Phase, Ended: c.Phase.Ended(), State: status.State, Line: status.Description, Reason: c.Reason,
+		Step: c.Step, Steps: c.Steps, Weight: 100 * c.Weight.Fraction(), PausedBy: c.PausedBy, Began: c.Began,
+		Timeline: canary.Timeline(c), Chart: canary.Chart(c, now),
+	}
+	for _, e := range c.History {
+		v.History = append(v.History, RolloutEvent{e.At, e.Phase, e.Step, 100 * e.Weight.Fraction(), e.Reason, e.Evidence})
+		if e.Evidence != nil {
+			v.Evidence = e.Evidence
+		}
+	}
+	return v
+}
