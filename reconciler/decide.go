@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"cmp"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -32,12 +33,16 @@ type Seen struct {
 	// Brought are the pull requests that brought commits to the branch; -1: none.
 	Brought map[string]int
 	// Published is the commit of the state that the proxies were given by this
-	// process; empty at its start.
-	Published string
-	// Spec is that of Published; nil before.
-	Spec      *schema.Spec
-	Progress  xds.Progress
-	Connected int // proxies, where it matters
+	// process, and Label its name with them; empty at its start.
+	Published, Label string
+	// Spec is what was published: of Published, or a blend; nil before.
+	Spec *schema.Spec
+	// Specs are those of commits of the branch as far as [State.needs] asks for
+	// them, and Heads those of pull requests that are canaries, merged.
+	Specs, Heads specs
+	// Progress names commits; Acks are the same by label.
+	Progress, Acks xds.Progress
+	Connected      int // proxies, where it matters
 	// Around are how many proxies of each identity were connected when they were last
 	// counted, at Counted (zero: not yet): some time after the first has come or gone, so that a crowd that comes
 	// back is counted once.
@@ -45,6 +50,12 @@ type Seen struct {
 	Counted time.Time
 	// Traffic is that of the watched nodes, when its time has come; nil before.
 	Traffic *Traffic
+	// Evidence is that of the rollouts that are watched, by name.
+	Evidence map[string]Evidence
+	// Said is what people say to rollouts, but for comments.
+	Said []said
+	// Away is why git cannot be asked; empty: it can, or nobody has tried yet.
+	Away string
 	// Written are the answers of the forge since the last look.
 	Written []Written
 }
@@ -52,7 +63,8 @@ type Seen struct {
 // Loaded is a commit and what became of its load.
 type Loaded struct {
 	Revision sources.Revision // without Files
-	// Restored: it is what the daemon served when it went down, not news.
+	// Restored: it is what the daemon needs to serve what it did when it went down,
+	// not news.
 	Restored bool
 	// Err: the files could not be read, and Result says nothing.
 	Err         error
@@ -72,14 +84,17 @@ type Actions struct {
 	Jobs []Job
 	// Trace are the branch's commits of which the pull requests are to be found.
 	Trace []string
+	// Needs are the commits of the branch whose specs are to be kept.
+	Needs []string
 	// Next is when to decide again though nothing happens; zero: never.
 	Next time.Time
 }
 
 // Publish is a spec to give to the proxies.
 type Publish struct {
-	Revision sources.Revision
-	Spec     *schema.Spec
+	Label string    // see [State.label]
+	When  time.Time // of the commit
+	Spec  *schema.Spec
 }
 
 // How patient the decisions are.
@@ -115,11 +130,8 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	for _, w := range seen.Written {
 		s.written(w)
 	}
-	published := seen.Published
 	for _, l := range seen.Loaded {
-		if p := r.branch(&s, l, seen, published, now); p != nil {
-			do.Publish, published = p, p.Revision.Commit
-		}
+		r.branch(&s, l, seen, now)
 	}
 	if !seen.Counted.IsZero() {
 		s.Proxies = 0
@@ -127,8 +139,14 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 			s.Proxies += n
 		}
 	}
-	r.asked(&s, seen, now)
-	do.Jobs, do.Next = r.pulls(&s, seen, published, now)
+	said := append(slices.Clone(seen.Said), r.asked(&s, seen, now)...)
+	do.Publish, do.Next = r.rollouts(&s, seen, said, now)
+	published := seen.Published
+	if do.Publish != nil {
+		published = commitOf(do.Publish.Label)
+	}
+	jobs, next := r.pulls(&s, seen, published, now)
+	do.Jobs, do.Next = jobs, earlier(do.Next, next)
 	if do.Publish == nil && published == s.Good {
 		do.Next = earlier(do.Next, r.progress(&s, seen, now))
 		do.Next = earlier(do.Next, r.watch(&s, seen, now))
@@ -137,32 +155,33 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	do.Trace = r.merged(&s, seen, now)
 	s.trim(now)
 	do.Writes = r.writes(&s)
+	do.Needs = s.needs()
 	return s, do
 }
 
-// completed is the commit to start from after a restart, before the newest is
-// known; empty: the newest.
-//
-// It is the place where a canary's base is chosen: with rollouts the last
-// completed commit is not always the last good one, and with the state lost it
-// is the newest commit with a success status of our own.
-func (s State) completed() string { return s.Good }
+// specs are those that are kept, and those of the commits that were just loaded.
+func (seen Seen) specs() specs {
+	all := maps.Clone(seen.Specs)
+	for _, l := range seen.Loaded {
+		if all == nil {
+			all = specs{}
+		}
+		if l.Spec != nil {
+			all[l.Revision.Commit] = l.Spec
+		}
+	}
+	return all
+}
 
-// branch takes in a loaded commit of the branch and returns what to publish,
-// nil for nothing.
-func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.Time) *Publish {
+// branch takes in a loaded commit of the branch.
+func (r rules) branch(s *State, l Loaded, seen Seen, now time.Time) {
 	commit := l.Revision.Commit
 	if l.Restored {
-		rec := s.find(commit)
-		if commit != s.Good || rec == nil || published != "" {
-			return nil // something newer came first
-		}
-		if l.Spec == nil { // an older, more lenient version had accepted it
+		if rec := s.find(commit); rec != nil && commit == s.Good && l.Spec == nil { // an older, more lenient version had accepted it
 			r.want(rec, report.KindCheck, r.judge(rec, l))
-			s.Good = ""
-			return nil
+			s.lost(commit)
 		}
-		return &Publish{l.Revision, l.Spec}
+		return
 	}
 	var landed []Landed
 	for _, before := range l.Revision.Landed {
@@ -182,17 +201,17 @@ func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.
 	r.want(rec, report.KindCheck, r.judge(rec, l))
 	if rec.Result != Good {
 		if s.Good == commit {
-			s.Good = ""
+			s.lost(commit)
 		}
 		r.apply(rec, report.Refused(report.Context(r.environment, report.KindCheck), s.Good), nil, now)
 		if s.Good != "" {
 			r.healthy(rec, report.Diverged("serving "+report.Short(s.Good)))
 		}
-		return nil
+		return
 	}
 	if s.Good != commit {
 		if old := s.find(s.Good); old != nil && old.Applied.Status.State == sources.Pending {
-			r.supersede(old, commit, seen, now)
+			r.supersede(s, old, commit, seen, now)
 		}
 		s.Good = commit
 		rec.Applied = &Applied{Status: sources.Status{State: sources.Pending}, Changed: now}
@@ -201,10 +220,18 @@ func (r rules) branch(s *State, l Loaded, seen Seen, published string, now time.
 		}
 		rec.Watch = &Watch{Nodes: touched(seen.Spec, l.Spec), Published: now}
 	}
-	if published == commit {
-		return nil
+}
+
+// lost has nothing be good any more: what was is refused by this version. A
+// rollout that was completed at it has no base to begin from.
+func (s *State) lost(commit string) {
+	s.Good, s.Taken = "", ""
+	for name, t := range s.Rollouts {
+		if t.Stable == commit {
+			t.Stable = ""
+			s.Rollouts[name] = t
+		}
 	}
-	return &Publish{l.Revision, l.Spec}
 }
 
 // environmentOf names where a spec is deployed to: the environment of the
@@ -220,8 +247,9 @@ func (r rules) environmentOf(spec *schema.Spec) string {
 
 // supersede ends a commit that a newer one follows. If all proxies have it by
 // now that is its end, though nobody has been told yet.
-func (r rules) supersede(old *Record, by string, seen Seen, now time.Time) {
-	if is := report.Applied(seen.Progress, seen.Connected); seen.Progress.Commit == old.Commit && seen.Progress.Touched > 0 && is.State == sources.Success {
+func (r rules) supersede(s *State, old *Record, by string, seen Seen, now time.Time) {
+	_, underWay := s.underWay()
+	if is := report.Applied(seen.Progress, seen.Connected); !underWay && seen.Progress.Commit == old.Commit && seen.Progress.Touched > 0 && is.State == sources.Success {
 		p := bounded(seen.Progress)
 		r.apply(old, is, &p, now)
 		return
@@ -265,13 +293,16 @@ func (r rules) judge(rec *Record, l Loaded) sources.Status {
 }
 
 // progress follows the served commit on the proxies and returns when to look
-// again.
+// again. While a rollout is under way, that is what there is to tell.
 func (r rules) progress(s *State, seen Seen, now time.Time) time.Time {
 	rec := s.find(s.Good)
 	if rec == nil || seen.Progress.Commit != s.Good {
 		return time.Time{}
 	}
 	is := report.Applied(seen.Progress, seen.Connected)
+	if st, ok := s.underWay(); ok {
+		is = st
+	}
 	switch a := rec.Applied; {
 	case is.State != sources.Success || a.Status.State != sources.Failure:
 		a.Calm = time.Time{}

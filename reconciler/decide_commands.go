@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/sources"
 )
@@ -49,11 +50,13 @@ const (
 	done      = "+1"
 	working   = "eyes"
 	confusing = "confused"
+
+	spoken = "spoken" // to a rollout, which is none
 )
 
-// asked carries out what people ask for: in comments, and by having a check run
-// again. An abort goes before everything.
-func (r rules) asked(s *State, seen Seen, now time.Time) {
+// asked carries out what people ask for, in comments and by having a check run
+// again, and returns what they say to rollouts. An abort goes before everything.
+func (r rules) asked(s *State, seen Seen, now time.Time) (words []said) {
 	for _, commit := range seen.Again {
 		if rec := s.find(commit); rec != nil {
 			r.rerun(rec, now)
@@ -69,8 +72,9 @@ func (r rules) asked(s *State, seen Seen, now time.Time) {
 		if overruled && o.Err == nil {
 			o.Err = errors.New("overruled by an abort that was asked for at the same time")
 		}
-		r.order(s, o, seen.Open, now)
+		words = append(words, r.order(s, o, seen.Open, now)...)
 	}
+	return words
 }
 
 func urgency(o Order) int {
@@ -82,7 +86,7 @@ func urgency(o Order) int {
 
 // order carries out one command. Pull requests against other branches are
 // somebody else's.
-func (r rules) order(s *State, o Order, open *Open, now time.Time) {
+func (r rules) order(s *State, o Order, open *Open, now time.Time) (words []said) {
 	var head string
 	if open != nil {
 		if i := slices.IndexFunc(open.Pulls, func(p sources.PullRequest) bool { return p.Number == o.Pull }); i >= 0 {
@@ -91,7 +95,7 @@ func (r rules) order(s *State, o Order, open *Open, now time.Time) {
 	}
 	if s.Pulls[o.Pull] == nil {
 		if head == "" {
-			return
+			return nil
 		}
 		s.Pulls[o.Pull] = &Pull{Report: report.Pull{Environment: r.environment, Number: o.Pull, Version: r.version}}
 	}
@@ -100,19 +104,23 @@ func (r rules) order(s *State, o Order, open *Open, now time.Time) {
 		if head != "" && rec == nil {
 			rec = &Record{} // it is about to be looked at
 		}
-		reaction, text := r.carryOut(o, p, rec, now)
+		reaction, text := r.carryOut(s, o, p, rec, now)
+		if reaction == spoken {
+			reaction, words = done, append(words, said{name: o.Args[0], by: o.Author, verb: canary.Verb(o.Verb), pull: o.Pull})
+		}
 		s.Reactions = append(s.Reactions, Reaction{o.ID, reaction})
 		if text != "" {
 			p.answer(report.Answer{Who: o.Author, Command: o.text(), Text: text, Asked: o.Created})
 			r.comment(p)
 		}
 	})
+	return words
 }
 
 // carryOut does what a command says and returns the reaction and, unless the
 // comment will tell, the answer. rec is the pull request's head; nil: it is not
 // open.
-func (r rules) carryOut(o Order, p *Pull, rec *Record, now time.Time) (reaction, answer string) {
+func (r rules) carryOut(s *State, o Order, p *Pull, rec *Record, now time.Time) (reaction, answer string) {
 	if o.Err != nil {
 		return confusing, o.Err.Error()
 	}
@@ -134,12 +142,13 @@ func (r rules) carryOut(o Order, p *Pull, rec *Record, now time.Time) (reaction,
 			return working, ""
 		}
 	}
-	return confusing, r.rollout(o)
-}
-
-// rollout is where commands about rollouts go.
-func (rules) rollout(o Order) string {
-	return "there is no rollout" + strings.TrimSuffix(" "+strings.Join(o.Args, " "), " ")
+	if o.Verb == "canary" {
+		return confusing, "there is no rollout" + strings.TrimSuffix(" "+strings.Join(o.Args, " "), " ")
+	}
+	if err := sayable(rolloutViews(*s, now), o.Args[0], canary.Verb(o.Verb)); err != nil {
+		return confusing, err.Error()
+	}
+	return spoken, ""
 }
 
 // text is the command as people are shown it.

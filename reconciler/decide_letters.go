@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
@@ -63,6 +64,14 @@ func (s *State) written(w Written) {
 		in(rec.Statuses)
 	case w.Kind == DeploymentLetter && rec != nil:
 		in(rec.Deployments)
+	case w.Kind == CommentLetter && strings.HasPrefix(path.Base(w.Name), noticePrefix):
+		for i := range s.Records {
+			for j, n := range s.Records[i].Notices {
+				if n.Key == w.Name && n.pull(s.Records[i]) == int(w.Number) {
+					s.Records[i].Notices[j].Slot = n.Slot.answered(w)
+				}
+			}
+		}
 	case w.Kind == CommentLetter:
 		s.change(int(w.Number), func(p *Pull) { p.Comment = p.Comment.answered(w) })
 	case w.Kind == ReactionLetter: // written or refused: it is over
@@ -111,6 +120,17 @@ func (r rules) writes(s *State) []Write {
 			}
 		}
 	}
+	for i := range slices.Backward(s.Records) {
+		rec := &s.Records[i]
+		for j, n := range rec.Notices {
+			if to := n.pull(*rec); to != 0 && n.Slot.open() {
+				w := n.Slot.letter(Address{Kind: CommentLetter, Number: int64(to), Name: n.Key})
+				w.Body = n.Body
+				out = append(out, w)
+				rec.Notices[j].Slot.Tried = true
+			}
+		}
+	}
 	for _, number := range slices.Sorted(maps.Keys(s.Pulls)) {
 		if p := s.Pulls[number]; p.Comment.open() {
 			w := p.Comment.letter(Address{Kind: CommentLetter, Number: int64(number), Name: r.commentKey()})
@@ -124,6 +144,23 @@ func (r rules) writes(s *State) []Write {
 	return out
 }
 
+// noticePrefix begins the keys of notices.
+const noticePrefix = "rollback-"
+
+// notify wants a comment that stays, of a rollout of a commit that has failed.
+func (r rules) notify(rec *Record, run *Run, now time.Time) {
+	if !r.forge || r.limits.Comment == 0 {
+		return
+	}
+	n := Notice{Key: path.Join(r.environment, noticePrefix+report.Short(run.Target)+"-"+run.Rollout.Name), Pull: run.Pull, Body: report.Notice(r.environment, run.State, now, r.limits.Comment)}
+	if i := slices.IndexFunc(rec.Notices, func(old Notice) bool { return old.Key == n.Key }); i >= 0 {
+		n.Slot = rec.Notices[i].Slot
+		rec.Notices = slices.Delete(rec.Notices, i, i+1)
+	}
+	n.Slot = n.Slot.wanting(Content{Digest: digest(n.Body)})
+	rec.Notices = append(rec.Notices, n)
+}
+
 // letter is what the slot has to write. What was confirmed and is wanted again
 // while another is on its way has to be looked at, too.
 func (s Slot) letter(to Address) Write {
@@ -133,7 +170,7 @@ func (s Slot) letter(to Address) Write {
 // byRank orders contexts as people read them.
 func byRank(a, b string) int {
 	rank := func(context string) int {
-		return slices.Index([]string{report.KindCheck, report.KindPlan, report.KindApplied, report.KindHealth}, path.Base(context))
+		return slices.Index([]string{report.KindCheck, report.KindPlan, report.KindCanary, report.KindApplied, report.KindHealth}, path.Base(context))
 	}
 	if d := rank(a) - rank(b); d != 0 {
 		return d

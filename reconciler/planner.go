@@ -226,7 +226,7 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 
 // observed is what a plan is told of the living mesh.
 func (p *planner) observed(served Side) plan.Observed {
-	seen := plan.Observed{Proxies: p.cfg.Proxies.Proxies()}
+	seen := plan.Observed{Proxies: proxiesByCommit(p.cfg.Proxies.Proxies())}
 	if now := p.cfg.Now(); p.cfg.Traffic != nil && served.State != nil {
 		seen.Traffic, _, _ = p.cfg.Traffic(served.State, now.Add(-before), now)
 	}

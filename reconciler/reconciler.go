@@ -29,9 +29,10 @@ type Reconciler struct {
 
 	// Of the loop.
 	state     State
-	published string       // commit
-	spec      *schema.Spec // of that commit
-	current   xds.State    // of that commit; nil at first
+	label     string       // of what is published; see [State.label]
+	spec      *schema.Spec // that is published
+	current   xds.State    // made from it; nil at first
+	specs     specs        // of the commits that the state needs
 	resources []ResourceView
 	around    map[xds.Identity]int // see [Seen]
 	counted   time.Time
@@ -81,10 +82,7 @@ func New(cfg Config) (*Reconciler, error) {
 func (r *Reconciler) View() *View {
 	v := *r.shown.Load()
 	v.Source = r.watcher.condition()
-	v.Proxies = r.cfg.Proxies.Proxies()
-	if v.Proxies == nil {
-		v.Proxies = []xds.Proxy{}
-	}
+	v.Proxies = proxiesByCommit(r.cfg.Proxies.Proxies())
 	return &v
 }
 
@@ -116,9 +114,10 @@ func (r *Reconciler) loop(ctx context.Context) error {
 		r.tell(r.state, next)
 		r.tellOrders(seen.Orders)
 		r.state = next
-		first := r.published == "" && do.Publish != nil
+		first := r.label == "" && do.Publish != nil
+		r.keep(seen, do)
 		r.act(do)
-		seen.Published = r.published
+		seen.Label, seen.Published = r.label, commitOf(r.label)
 		r.shown.Store(view(r.cfg.Environment, next, seen, r.resources, r.cfg.Now()))
 		if first {
 			close(r.ready)
@@ -144,9 +143,14 @@ func (r *Reconciler) loop(ctx context.Context) error {
 
 // look gathers what has happened.
 func (r *Reconciler) look() Seen {
-	seen := Seen{Loaded: r.watcher.take(), Published: r.published, Spec: r.spec, Progress: r.cfg.Proxies.Progress(), Traffic: r.traffic()}
+	seen := Seen{
+		Loaded: r.watcher.take(), Published: commitOf(r.label), Label: r.label, Spec: r.spec, Specs: r.specs,
+		Acks: r.cfg.Proxies.Progress(), Traffic: r.traffic(), Evidence: r.evidence(), Away: r.watcher.away(),
+	}
+	seen.Progress = byCommit(seen.Acks)
 	r.mu.Lock()
 	seen.Again, r.again = r.again, nil
+	seen.Said, r.sayings = r.sayings, nil
 	r.mu.Unlock()
 	// Only then it matters how many there are.
 	if seen.Progress.Touched == 0 || r.cfg.Now().Before(r.state.Started.Add(r.cfg.Settle)) {
@@ -173,6 +177,17 @@ func (r *Reconciler) count() (around map[xds.Identity]int, when time.Time) {
 		}
 	}
 	return r.around, r.counted
+}
+
+// keep keeps the specs that the state needs, of those that are there.
+func (r *Reconciler) keep(seen Seen, do Actions) {
+	kept, all := specs{}, seen.specs()
+	for _, commit := range do.Needs {
+		if spec := all[commit]; spec != nil {
+			kept[commit] = spec
+		}
+	}
+	r.specs = kept
 }
 
 // before is how far back the traffic is looked at that a change is compared
@@ -202,7 +217,7 @@ func (r *Reconciler) refresh() {
 	if r.spec == nil {
 		return
 	}
-	r.current = r.cfg.Translate(r.published, r.spec, r.current)
+	r.current = r.cfg.Translate(r.label, r.spec, r.current)
 	r.cfg.Proxies.Publish(r.current)
 }
 
@@ -211,20 +226,20 @@ func (r *Reconciler) act(do Actions) {
 	if p := do.Publish; p != nil {
 		begin := r.cfg.Now()
 		r.spec = p.Spec
-		r.current = r.cfg.Translate(p.Revision.Commit, p.Spec, r.current)
+		r.current = r.cfg.Translate(p.Label, p.Spec, r.current)
 		r.cfg.Proxies.Publish(r.current)
 		took := r.cfg.Now().Sub(begin)
-		r.published = p.Revision.Commit
+		r.label = p.Label
 		r.metrics.publish.Observe(took.Seconds())
-		r.metrics.serving.Set(float64(p.Revision.When.Unix()))
+		r.metrics.serving.Set(float64(p.When.Unix()))
 		r.metrics.ready.Set(1)
-		r.cfg.Logger.Info("commit published", "commit", r.published, "took", took)
+		r.cfg.Logger.Info("commit published", "commit", commitOf(r.label), "took", took)
 		r.resources = resourceViews(p.Spec, r.cfg.Path)
 		r.wake.ring() // its progress is news
 	}
 	if r.outbox != nil {
 		r.outbox.sync(do.Writes)
 		r.pulls.sync(do.Trace)
-		r.planner.sync(do.Jobs, Side{Commit: r.published, Spec: r.spec, State: r.current})
+		r.planner.sync(do.Jobs, Side{Commit: commitOf(r.label), Spec: r.spec, State: r.current})
 	}
 }

@@ -10,7 +10,8 @@ import (
 // Track is how far the branch's commits have come on the routes that one
 // Rollout governs.
 type Track struct {
-	Start schema.RolloutStart `json:"start"` // as the Rollout has it
+	Rollout schema.Ref          `json:"rollout"`
+	Start   schema.RolloutStart `json:"start"` // as the Rollout has it
 	// At is the good commit that was looked at last.
 	At string `json:"at"`
 	// Stable is the commit that the governed routes were completed at last.
@@ -21,13 +22,53 @@ type Track struct {
 	// Run is the last change that was on its way from Stable, or to it; nil: there
 	// was none. One that went back stays, and what is served with it, as long as
 	// the branch has the content that failed.
-	Run *canary.State `json:"run,omitempty"`
-	// Content is that of Run's target.
-	Content string `json:"content,omitempty"`
+	Run *Run `json:"run,omitempty"`
 }
+
+// Run is a change on its way.
+type Run struct {
+	canary.State
+	// Content is that of the target.
+	Content string `json:"content"`
+	// What to watch: see [canary.Ends].
+	CanaryNodes []schema.Ref `json:"canaryNodes"`
+	BaseNodes   []schema.Ref `json:"baseNodes"`
+	Callers     []schema.Ref `json:"callers"`
+	// On is, of a pull request, the branch's commit that its head was merged with.
+	On string `json:"on,omitempty"`
+}
+
+// keepCompleted is how many contents are known to be good.
+const keepCompleted = 5
 
 // nameOf is the name of a Rollout: namespace/name.
 func nameOf(rollout schema.Ref) string { return path.Join(rollout.Namespace, rollout.Name) }
 
-// keepCompleted is how many contents are known to be good.
-const keepCompleted = 5
+// live reports whether a run is on its way.
+func (r *Run) live() bool { return r != nil && !r.Phase.Ended() }
+
+// wentBack reports whether the base is served in the place of what was to come.
+func (r *Run) wentBack() bool {
+	return r != nil && (r.Phase == canary.RollingBack || r.Phase == canary.RolledBack || r.Phase == canary.Superseded)
+}
+
+// completed reports whether a run has led to its target.
+func (r *Run) completed() bool { return r != nil && r.Phase == canary.Completed }
+
+// newRun is a run from one spec to another that waits for its first step.
+func newRun(st canary.State, base, target *schema.Spec, policy schema.RolloutSpec, now canary.Now) *Run {
+	ends := canary.EndsOf(base, target, policy)
+	st.Governed = ends.Governed
+	return &Run{
+		State: canary.Begin(st, policy, now), Content: canary.Content(target, ends.Governed),
+		CanaryNodes: ends.Canary, BaseNodes: ends.Base, Callers: ends.Callers,
+	}
+}
+
+// complete has a commit be the one that the governed routes were completed at.
+func (t *Track) complete(commit, content string) {
+	t.Stable = commit
+	if len(t.Completed) == 0 || t.Completed[0] != content {
+		t.Completed = first(keepCompleted, append([]string{content}, t.Completed...))
+	}
+}

@@ -16,7 +16,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 	r.state = state
 	r.state.Started = r.cfg.Now()
-	r.watcher.restore = state.completed()
+	r.watcher.restore = state.needs()
 	if r.pulls != nil {
 		if r.state.Heard.Since.IsZero() { // what was said before we came is not for us
 			r.state.Heard.Since = r.state.Started.Truncate(time.Second)

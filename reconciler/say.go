@@ -17,6 +17,7 @@ const Retry canary.Verb = "retry"
 type said struct {
 	name, by string
 	verb     canary.Verb
+	pull     int // from which; 0: from elsewhere
 }
 
 // Say tells a rollout something, in somebody's name: namespace/name, or the name
@@ -30,7 +31,7 @@ func (r *Reconciler) Say(rollout string, verb canary.Verb, by string) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sayings = append(r.sayings, said{rollout, by, verb})
+	r.sayings = append(r.sayings, said{name: rollout, by: by, verb: verb})
 	r.wake.ring()
 	return nil
 }

@@ -1,11 +1,11 @@
 package reconciler
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
@@ -32,7 +32,7 @@ type State struct {
 	// Rollouts are those of Taken, by name.
 	Rollouts map[string]Track `json:"rollouts,omitempty"`
 	// Trials are the canaries of pull requests, by name and number.
-	Trials map[string]canary.State `json:"trials,omitempty"`
+	Trials map[string]*Run `json:"trials,omitempty"`
 	// Records are what is known of commits, newest first; see [State.trim].
 	Records []Record `json:"records"`
 	// Heard is up to where comments were read.
@@ -85,6 +85,12 @@ type Record struct {
 	// Applied is how far the commit has come on the proxies; nil when it never
 	// was the branch's.
 	Applied *Applied `json:"applied,omitempty"`
+	// Canary is where the commit's rollouts stand; nil where it has none.
+	Canary *sources.Status `json:"canary,omitempty"`
+	// Notices are comments that stay: what has failed, and why.
+	Notices []Notice `json:"notices,omitempty"`
+	// Revert is what undoes the commit; nil: nothing asks for it.
+	Revert *Revert `json:"revert,omitempty"`
 	// Watch is how the commit's traffic is looked at; nil when it is not.
 	Watch *Watch `json:"watch,omitempty"`
 	// Health is how the commit does since: its traffic, and whether it is what is
@@ -145,6 +151,22 @@ type Watch struct {
 	Done      bool         `json:"done,omitempty"`   // the verdict is there
 }
 
+// Notice is a comment of its own on a pull request.
+type Notice struct {
+	Key  string `json:"key"`
+	Pull int    `json:"pull,omitempty"` // 0: that which brought the commit to the branch
+	Body string `json:"body"`
+	Slot Slot   `json:"slot"`
+}
+
+// Revert is a pull request to be opened that takes the specs back.
+type Revert struct {
+	Rollout string `json:"rollout"` // that failed
+	To      string `json:"to"`      // commit
+	Reason  string `json:"reason"`
+	Slot    Slot   `json:"slot"`
+}
+
 // Pull is what is known of one pull request, open or merged.
 type Pull struct {
 	Report report.Pull `json:"report"`
@@ -177,6 +199,11 @@ func (s State) clone() State {
 		if r.Watch != nil {
 			watch := *r.Watch
 			r.Watch = &watch
+		}
+		r.Notices = slices.Clone(r.Notices)
+		if r.Revert != nil {
+			revert := *r.Revert
+			r.Revert = &revert
 		}
 	}
 	s.Reactions, s.Pulls = slices.Clone(s.Reactions), maps.Clone(s.Pulls)
@@ -231,7 +258,7 @@ func (s *State) trim(now time.Time) {
 		}
 		*kind, total = *kind+1, total+1
 		switch {
-		case r.Commit == s.Good || r.Commit == s.Head || r.open():
+		case r.Commit == s.Good || r.Commit == s.Taken || r.Commit == s.Head || r.open():
 			return false
 		case *kind <= keepRecords:
 			return false
@@ -264,5 +291,9 @@ func (r Record) outstanding() bool {
 			}
 		}
 	}
-	return false
+	return r.Revert != nil && r.Revert.Slot.open() ||
+		slices.ContainsFunc(r.Notices, func(n Notice) bool { return n.pull(r) != 0 && n.Slot.open() })
 }
+
+// pull is where a notice of a record goes; 0: it is not known, or there is none.
+func (n Notice) pull(r Record) int { return max(0, cmp.Or(n.Pull, r.Brought)) }

@@ -62,7 +62,7 @@ func rolloutViews(s State, now time.Time) []RolloutView {
 	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
 		t := s.Rollouts[name]
 		if t.Run != nil {
-			views = append(views, rolloutView(name, *t.Run, now))
+			views = append(views, rolloutView(t.Run.State, now))
 			continue
 		}
 		views = append(views, RolloutView{
@@ -70,16 +70,15 @@ func rolloutViews(s State, now time.Time) []RolloutView {
 		})
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Trials)) {
-		c := s.Trials[key]
-		views = append(views, rolloutView(nameOf(c.Rollout), c, now))
+		views = append(views, rolloutView(s.Trials[key].State, now))
 	}
 	return views
 }
 
-func rolloutView(name string, c canary.State, now time.Time) RolloutView {
+func rolloutView(c canary.State, now time.Time) RolloutView {
 	status := c.Status()
 	v := RolloutView{
-		Name: name, Start: c.Start, Governed: c.Governed, Base: c.Base, Target: c.Target, Pull: c.Pull, By: c.By,
+		Name: nameOf(c.Rollout), Start: c.Start, Governed: c.Governed, Base: c.Base, Target: c.Target, Pull: c.Pull, By: c.By,
 		Phase: c.Phase, Ended: c.Phase.Ended(), State: status.State, Line: status.Description, Reason: c.Reason,
 		Step: c.Step, Steps: c.Steps, Weight: 100 * c.Weight.Fraction(), PausedBy: c.PausedBy, Began: c.Began,
 		Timeline: canary.Timeline(c), Chart: canary.Chart(c, now),

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ type watcher struct {
 	branch  Branch
 	load    Load
 	path    string
-	restore string // commit to load before the newest; empty: none, or done
+	restore []string // commits to load before the newest; those that are not yet
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *metrics
@@ -61,11 +62,15 @@ func (w *watcher) condition() SourceView {
 	return w.source
 }
 
+// away is why the repository cannot be asked; empty: it can, or nobody has tried
+// yet.
+func (w *watcher) away() string { return w.condition().Error }
+
 // run looks until ctx ends. Before it asks the network for anything, it loads
 // what was served last, so that proxies that reconnect find what they have.
 func (w *watcher) run(ctx context.Context) {
 	if err := w.again(ctx); err != nil && ctx.Err() == nil {
-		w.log.Warn("last good commit not readable", "commit", w.restore, "err", err)
+		w.log.Warn("last good commit not readable", "commit", w.restore[0], "err", err)
 	}
 	for failures := 0; ctx.Err() == nil; {
 		err := w.look(ctx)
@@ -83,26 +88,28 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// again loads the commit that was served last from what is on disk.
-func (w *watcher) again(ctx context.Context) error {
-	if w.restore == "" {
-		return nil
-	}
-	rev, err := w.branch.Commit(w.restore)
-	if err != nil && !errors.Is(err, sources.ErrNoPath) {
-		return err
-	}
-	l, err := w.open(ctx, rev)
-	if err != nil {
-		return err
-	}
-	l.Restored = true
-	w.restore = ""
-	if l.Spec == nil {
-		w.log.Error("last good commit refused by this version", "commit", rev.Commit, "reason", firstError(l.Diagnostics))
-	}
-	w.deliver(l)
-	return nil
+// again loads what was served last from what is on disk: the commit, and those
+// that it is blended with. It goes on to the next when it cannot read one, and
+// returns the first error.
+func (w *watcher) again(ctx context.Context) (first error) {
+	w.restore = slices.DeleteFunc(w.restore, func(commit string) bool {
+		rev, err := w.branch.Commit(commit)
+		var l Loaded
+		if err == nil || errors.Is(err, sources.ErrNoPath) {
+			l, err = w.open(ctx, rev)
+		}
+		if err != nil {
+			first = cmp.Or(first, err)
+			return false
+		}
+		l.Restored = true
+		if l.Spec == nil {
+			w.log.Error("last good commit refused by this version", "commit", rev.Commit, "reason", firstError(l.Diagnostics))
+		}
+		w.deliver(l)
+		return true
+	})
+	return first
 }
 
 // look fetches, and loads what is new.
@@ -115,17 +122,14 @@ func (w *watcher) look(ctx context.Context) error {
 	now := w.now()
 	w.metrics.fetch.Observe(now.Sub(begin).Seconds())
 	w.metrics.fetched.Set(float64(now.UnixMilli()) / 1000)
+	// The fetch may have mended the store: the newest commit may be bad, so what
+	// was served last is still needed. It is asked for again with each look.
+	if err := w.again(ctx); err != nil && ctx.Err() == nil {
+		w.log.Error("last good commit lost", "commit", w.restore[0], "err", err)
+	}
 	if rev.Commit == w.head {
 		return nil
 	}
-	if w.restore != "" && w.restore != rev.Commit {
-		// The fetch may have mended the store: the newest commit may be bad, so
-		// what was served last is still needed.
-		if err := w.again(ctx); err != nil {
-			w.log.Error("last good commit lost", "commit", w.restore, "err", err)
-		}
-	}
-	w.restore = ""
 	l, err := w.open(ctx, rev)
 	if err != nil {
 		return err
@@ -198,6 +202,9 @@ func (w *watcher) report(err error) {
 	}
 	w.source = is
 	w.mu.Unlock()
+	if news {
+		w.ready.ring() // rollouts go by it
+	}
 	switch {
 	case err != nil:
 		w.metrics.sourceUp.Set(0)

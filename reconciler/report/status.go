@@ -18,6 +18,7 @@ const (
 	KindCheck   = "check"   // is the spec valid
 	KindPlan    = "plan"    // what would it do
 	KindApplied = "applied" // do the proxies have it
+	KindCanary  = "canary"  // how far are its rollouts
 	KindHealth  = "health"  // how is the traffic since, and is it what is served
 )
 

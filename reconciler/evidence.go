@@ -1,0 +1,127 @@
+package reconciler
+
+import (
+	"slices"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
+)
+
+// silent is how old a proxy's last report may be, or how long it may be there
+// without one.
+const silent = 3 * xds.ReportInterval
+
+// runs are those of a state that are on their way, by key: the name of a
+// Rollout, or that and the number of a pull request.
+func (s State) runs() map[string]*Run {
+	runs := map[string]*Run{}
+	for name, t := range s.Rollouts {
+		if t.Run.live() {
+			runs[name] = t.Run
+		}
+	}
+	for key, t := range s.Trials {
+		if t.live() {
+			runs[key] = t
+		}
+	}
+	return runs
+}
+
+// evidence is what proxies tell of the rollouts that are watched.
+func (r *Reconciler) evidence() map[string]Evidence {
+	runs := r.state.runs()
+	if len(runs) == 0 || r.spec == nil {
+		return nil
+	}
+	now := r.cfg.Now()
+	proxies := r.cfg.Proxies.Proxies()
+	out := map[string]Evidence{}
+	for key, run := range runs {
+		e := Evidence{}
+		e.Reporting, e.Silent = reporting(proxies, callersIn(r.spec, run.Callers), now)
+		at := canary.Now{Wall: now, Mono: now.Sub(r.state.Started)}
+		if d, ok := run.Evidence(at); ok && r.cfg.Traffic != nil {
+			got, _, _ := r.cfg.Traffic(r.current, now.Add(-d), now)
+			e.Canary, e.Base = over(got, run.CanaryNodes), over(got, run.BaseNodes)
+		}
+		out[key] = e
+	}
+	return out
+}
+
+// over adds up the traffic of some nodes.
+func over(got map[schema.Ref]xds.Traffic, nodes []schema.Ref) (sum xds.Traffic) {
+	for _, n := range nodes {
+		sum.Add(got[n])
+	}
+	return sum
+}
+
+// callersIn are the identities of some nodes and gateways of a spec.
+func callersIn(spec *schema.Spec, callers []schema.Ref) map[xds.Identity]bool {
+	out := map[xds.Identity]bool{}
+	for _, ref := range callers {
+		if r := spec.Find(ref); r != nil {
+			m := schema.MetaOf(r)
+			out[xds.Identity{Mesh: m.Mesh, Kind: ref.Kind, Name: m.AWSName}] = true
+		}
+	}
+	return out
+}
+
+// reporting counts, of the callers' proxies, those that tell of their traffic,
+// and names those that do not. Clients without an Envoy have no histograms to
+// tell of: they are not waited for.
+func reporting(proxies []xds.Proxy, callers map[xds.Identity]bool, now time.Time) (tell int, silence []string) {
+	for _, p := range proxies {
+		if !callers[p.Identity] || p.Proxyless {
+			continue
+		}
+		last := p.Reported
+		if last.Before(p.Connected) {
+			last = p.Connected
+		}
+		switch {
+		case now.Sub(last) > silent:
+			silence = append(silence, p.ID)
+		case !p.Reported.IsZero():
+			tell++
+		}
+	}
+	slices.Sort(silence)
+	return tell, silence
+}
+
+// byCommit is progress as people are told of it: by commit.
+func byCommit(p xds.Progress) xds.Progress {
+	p.Commit = commitOf(p.Commit)
+	p.Rejected = slices.Clone(p.Rejected)
+	for i := range p.Rejected {
+		p.Rejected[i].Commit = commitOf(p.Rejected[i].Commit)
+	}
+	return p
+}
+
+// proxiesByCommit are proxies as people are told of them.
+func proxiesByCommit(all []xds.Proxy) []xds.Proxy {
+	out := make([]xds.Proxy, len(all))
+	for i, p := range all {
+		p.Desired, p.Applied = commitOf(p.Desired), commitOf(p.Applied)
+		types := make(map[xds.Type]xds.TypeStatus, len(p.Types))
+		for t, status := range p.Types {
+			status.Commit = commitOf(status.Commit)
+			if status.NACK != nil {
+				no := *status.NACK
+				no.Commit = commitOf(no.Commit)
+				status.NACK = &no
+			}
+			types[t] = status
+		}
+		p.Types = types
+		out[i] = p
+	}
+	return out
+}

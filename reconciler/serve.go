@@ -1,0 +1,139 @@
+package reconciler
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/schema"
+)
+
+// specs are those of commits of the branch, by commit.
+type specs map[string]*schema.Spec
+
+// needs are the commits whose specs decide what is served, and what comes next:
+// without one of them nothing is published, for proxies never get guessed
+// weights.
+func (s State) needs() []string {
+	need := map[string]bool{s.Good: true, s.Taken: true}
+	for _, t := range s.Rollouts {
+		need[t.Stable] = true
+		if t.Run.live() || t.Run.wentBack() {
+			need[t.Run.Base] = true
+		}
+		if t.Run.live() && t.At != s.Taken {
+			need[t.Run.Target] = true
+		}
+	}
+	delete(need, "")
+	return slices.Sorted(maps.Keys(need))
+}
+
+// has reports whether some specs are there.
+func (all specs) has(commits ...string) bool {
+	return !slices.ContainsFunc(commits, func(c string) bool { return all[c] == nil })
+}
+
+// layer is what lies over the spec of the commit that was taken in: the routes
+// of one rollout, where it stands between a commit, or a pull request's head,
+// and that spec.
+type layer struct {
+	commit, head string
+	mix          canary.Mix
+}
+
+// layers are those of the branch's rollouts, and on top of them those of pull
+// requests. Of a head whose spec is missing, the base is served.
+func (s State) layers(taken *schema.Spec, heads specs) (all []layer) {
+	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
+		t := s.Rollouts[name]
+		if !t.Run.live() && !t.Run.wentBack() {
+			continue
+		}
+		m := t.Run.Mix(policyOf(taken, t.Rollout))
+		switch {
+		case m.Side != canary.AtTarget:
+			all = append(all, layer{commit: t.Run.Base, mix: m})
+		case t.At != s.Taken: // what follows waits until this one is complete
+			m.Side = canary.AtBase
+			all = append(all, layer{commit: t.Run.Target, mix: m})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Trials)) {
+		t := s.Trials[key]
+		if m := t.Mix(policyOf(taken, t.Rollout)); m.Side != canary.AtBase && heads[t.Target] != nil {
+			all = append(all, layer{head: t.Target, mix: m})
+		}
+	}
+	return all
+}
+
+// served is the spec that proxies should have: the layers over that of the
+// commit which was taken in.
+func (s State) served(layers []layer, all, heads specs) *schema.Spec {
+	if base := s.takenBack(); base != "" {
+		return all[base]
+	}
+	spec := all[s.Taken]
+	for _, l := range layers {
+		if l.head != "" {
+			spec = canary.Blend(spec, heads[l.head], []canary.Mix{l.mix})
+			continue
+		}
+		// With a mix that governs nothing, no more than what is governed goes back.
+		others := canary.Mix{Start: l.mix.Start, Side: canary.Between}
+		spec = canary.Blend(all[l.commit], spec, []canary.Mix{l.mix, others})
+	}
+	return spec
+}
+
+// takenBack is the commit to serve as it is, if all that the commit taken in has
+// brought under way went back to it: then nothing is served of what failed, not
+// even what no Rollout governs. Empty: there is none.
+func (s State) takenBack() string {
+	base := ""
+	for _, t := range s.Rollouts {
+		switch run := t.Run; {
+		case run == nil || run.Target != s.Taken:
+			if run.wentBack() || run.live() {
+				return ""
+			}
+		case !run.wentBack() || base != "" && run.Base != base:
+			return ""
+		default:
+			base = run.Base
+		}
+	}
+	for _, t := range s.Trials {
+		if t.live() {
+			return ""
+		}
+	}
+	return base
+}
+
+// policyOf is what a spec says of a Rollout; where it has none, nothing.
+func policyOf(spec *schema.Spec, rollout schema.Ref) schema.RolloutSpec {
+	if r := spec.Rollouts[rollout.Key]; r != nil {
+		return r.Policy()
+	}
+	return schema.RolloutSpec{}
+}
+
+// label is under which name the proxies are given what is served: the commit,
+// and of a blend also which one, so that ACKs can be told apart. [commitOf] is
+// the way back: people are shown commits.
+func (s State) label(layers []layer) string {
+	if len(layers) == 0 {
+		return s.Taken
+	}
+	return fmt.Sprintf("%s+%d", s.Taken, s.Pushes)
+}
+
+// commitOf is the commit of a label.
+func commitOf(label string) string {
+	commit, _, _ := strings.Cut(label, "+")
+	return commit
+}
