@@ -151,7 +151,8 @@ func (x *rolling) turn(t *Track, policy schema.RolloutSpec, retried bool) {
 	t.At, t.Start = taken, policy.Start
 	switch {
 	case t.Run.wentBack() && t.Run.Phase != canary.Superseded && t.Run.Content == content && !retried:
-		return // the branch still has what failed
+		x.diverged(t.Run) // the branch still has what failed
+		return
 	case base == nil, len(canary.EndsOf(base, spec, policy).Moves) == 0:
 		// The first install, or nothing that could be done in steps.
 		t.complete(taken, content)
@@ -201,7 +202,7 @@ func (seen Seen) acks() xds.Progress {
 // step takes a run a step on, and has the state say what follows from it.
 func (x *rolling) step(key string, run *Run, seen canary.Observation) *Run {
 	policy := policyOf(x.all[x.s.Taken], run.Rollout)
-	was, next := run, *run
+	next := *run
 	var effects []canary.Effect
 	next.State, effects = canary.Step(run.State, policy, seen, x.now)
 	rec := x.s.find(next.Target)
@@ -217,15 +218,20 @@ func (x *rolling) step(key string, run *Run, seen canary.Observation) *Run {
 			rec.Revert = &Revert{To: next.Base, Reason: e.Text, Rollout: nameOf(next.Rollout)}
 		}
 	}
-	if was.Phase != next.Phase && next.Phase == canary.RolledBack {
-		if rec := x.s.find(x.s.Taken); rec != nil {
-			x.healthy(rec, report.Diverged(nameOf(next.Rollout)+" is at "+report.Short(next.Base)))
-		}
+	if run.Phase != next.Phase && next.Phase == canary.RolledBack {
+		x.diverged(&next)
 	}
 	if d, ok := next.Next(policy, x.now); ok {
 		x.next = earlier(x.next, x.now.Wall.Add(d))
 	}
 	return &next
+}
+
+// diverged says of the served commit that not all of it is served, and what is.
+func (x *rolling) diverged(run *Run) {
+	if rec := x.s.find(x.s.Taken); rec != nil {
+		x.healthy(rec, report.Diverged(nameOf(run.Rollout)+" is at "+report.Short(run.Base)))
+	}
 }
 
 // tell has the commits say what has become of their rollouts, and ends what

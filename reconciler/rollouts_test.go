@@ -1,0 +1,305 @@
+package reconciler_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// serves holds what the proxies are given to a text.
+func (w *rolloutWorld) serves(want string) {
+	w.t.Helper()
+	if got := w.weights(); got != want {
+		w.t.Errorf("the proxies are given %q, want %q", got, want)
+	}
+}
+
+// stands holds a status to a state and a part of its text.
+func (w *rolloutWorld) stands(commit, kind string, state sources.StatusState, part string) {
+	w.t.Helper()
+	if got := w.standing(commit, kind); got.State != state || !strings.Contains(got.Description, part) {
+		w.t.Errorf("%.7s %s: %s: %s; want %s: …%s…", commit, kind, got.State, got.Description, state, part)
+	}
+}
+
+func TestMergeIsRolledOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		first := w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.stands(first, "applied", sources.Success, "proxies in")
+
+		second := w.branch.push("good api=v2 web=v1 x=2")
+		d.ring()
+		after(10 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=2")
+		w.stands(second, "canary", sources.Pending, "10 %")
+		w.stands(second, "applied", sources.Pending, "10 %")
+		if v := d.View(); v.Serving != second || v.Proxies[0].Desired != "" || rollout(d, "api").Weight != 10 || rollout(d, "api").Base != first {
+			t.Errorf("the view says %s, %+v", v.Serving, rollout(d, "api"))
+		}
+		after(time.Minute)
+		w.serves("api v1=50 v2=50, web v1=100, x=2")
+		after(3 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=2")
+		if got := w.proxies.serving(); got != second {
+			t.Errorf("completed, and the state is called %s", got)
+		}
+		w.stands(second, "canary", sources.Success, "completed")
+		w.stands(second, "applied", sources.Success, "proxies in")
+		if v := rollout(d, "api"); v.Phase != canary.Completed || v.Evidence == nil || len(v.Timeline) == 0 || rollout(d, "web").Base != second {
+			t.Errorf("rollouts: %+v", d.View().Rollouts)
+		}
+
+		back := w.branch.push("good api=v1 web=v1 x=3")
+		d.ring()
+		after(5 * time.Second)
+		w.serves("api v1=100, web v1=100, x=3") // without steps
+		after(time.Minute)
+		w.stands(back, "canary", sources.Success, "completed")
+
+		w.branch.push("good api=v1 web=v1 x=4") // nothing of a rollout
+		d.ring()
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=4")
+	})
+}
+
+func TestMergeIsRolledBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.rotten["api-v2"] = true
+		first := w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer func() { d.end(t) }()
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=2")
+		w.forge.set(func(f *fakeForge) { f.merged[second] = 7 })
+		d.ring()
+		after(10 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=2")
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1") // all of the merge has gone back
+		w.stands(second, "canary", sources.Failure, "rolled back from 10 %")
+		w.stands(second, "applied", sources.Failure, "rolled back from 10 %")
+		w.stands(second, "health", sources.Failure, "diverged: shop/api is at "+first[:7])
+		notice := w.forge.comments["7/rollback-"+second[:7]+"-api"]
+		if !strings.Contains(notice, "success rate") || !strings.Contains(notice, "10 %") {
+			t.Errorf("the notice says %q", notice)
+		}
+
+		// It stays so, also over a restart, and for commits that change other things.
+		d.end(t)
+		d = w.start()
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		third := w.branch.push("good api=v2 web=v1 x=3")
+		d.ring()
+		after(5 * time.Minute)
+		w.serves("api v1=100, web v1=100, x=3")
+		w.stands(third, "applied", sources.Failure, "shop/api: rolled back")
+		w.stands(third, "health", sources.Failure, "diverged")
+
+		fourth := w.branch.push("good api=v1 web=v1 x=4")
+		d.ring()
+		after(2 * time.Minute)
+		w.serves("api v1=100, web v1=100, x=4")
+		w.stands(fourth, "applied", sources.Success, "")
+		if len(w.forge.comments) != 1 {
+			t.Errorf("comments: %v", w.forge.comments)
+		}
+
+		// What failed is another base's canary again.
+		w.set(func() { w.rotten["api-v2"] = false })
+		fifth := w.branch.push("good api=v2 web=v1 x=4")
+		d.ring()
+		after(10 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=4")
+		after(10 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=4")
+		w.stands(fifth, "canary", sources.Success, "")
+	})
+}
+
+func TestMergeSupersedes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		first := w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v2 x=1")
+		d.ring()
+		after(80 * time.Second)
+		w.serves("api v1=50 v2=50, web v1=50 v2=50, x=1")
+		third := w.branch.push("good api=v3 web=v2 x=1")
+		d.ring()
+		after(10 * time.Second)
+		w.serves("api v1=90 v3=10, web v1=50 v2=50, x=1") // web goes on
+		w.stands(second, "canary", sources.Errored, "superseded by "+third[:7])
+		w.stands(second, "applied", sources.Errored, "superseded")
+		if v := rollout(d, "api"); v.Base != first || v.Target != third {
+			t.Errorf("%+v", v)
+		}
+		after(10 * time.Minute)
+		w.serves("api v3=100, web v2=100, x=1")
+		w.stands(third, "canary", sources.Success, "")
+
+		// A bad commit supersedes nothing.
+		fourth := w.branch.push("good api=v1:50,v3:50 web=v2 x=1")
+		d.ring()
+		after(10 * time.Second)
+		w.serves("api v1=5 v3=95, web v2=100, x=1")
+		w.branch.push("bad one")
+		d.ring()
+		after(10 * time.Minute)
+		w.serves("api v1=50 v3=50, web v2=100, x=1")
+		w.stands(fourth, "canary", sources.Success, "")
+	})
+}
+
+func TestRolloutOutlivesRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=2")
+		d.ring()
+		after(90 * time.Second)
+		w.serves("api v1=50 v2=50, web v1=100, x=2")
+		d.end(t)
+		w.branch.fail(errors.New("no route to host"))
+		d = w.start()
+		synctest.Wait()
+		w.serves("api v1=50 v2=50, web v1=100, x=2") // from the disk
+		after(10 * time.Minute)
+		w.serves("api v1=50 v2=50, web v1=100, x=2")
+		if v := rollout(d, "api"); !strings.Contains(v.Line, "git cannot be asked") {
+			t.Errorf("without git: %s", v.Line)
+		}
+		w.branch.fail(nil)
+		d.ring()
+		after(10 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=2")
+		w.stands(second, "canary", sources.Success, "")
+		d.end(t)
+
+		// What it was blended with is not on the disk: nothing is guessed.
+		third := w.branch.push("good api=v3 web=v1 x=2")
+		d = w.start()
+		after(10 * time.Second)
+		w.serves("api v2=90 v3=10, web v1=100, x=2")
+		d.end(t)
+		delete(w.branch.clone, second)
+		w.branch.fail(errors.New("no route to host"))
+		d = w.start()
+		after(time.Minute)
+		if got := w.weights(); got != "" {
+			t.Errorf("without its base %.7s is served as %s", third, got)
+		}
+		w.branch.fail(nil)
+		d.ring()
+		after(10 * time.Second)
+		w.serves("api v2=90 v3=10, web v1=100, x=2")
+		d.end(t)
+	})
+}
+
+func TestRolloutHearsPeople(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.forge.writers = []string{"ann"}
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		for _, c := range []struct{ name, want string }{
+			{"nothing", "there is no rollout nothing"}, {"api", "has nothing on its way"}, {"shop/web", "has nothing on its way"},
+		} {
+			if err := d.Say(c.name, canary.Pause, "ann"); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Say(%s) = %v, want %s", c.name, err, c.want)
+			}
+		}
+		second := w.branch.push("good api=v2 web=v1 x=1")
+		w.forge.set(func(f *fakeForge) { f.open = []sources.PullRequest{{Number: 3, Head: "c0ffee"}} })
+		d.ring()
+		after(20 * time.Second)
+		if err := d.Say("api", canary.Pause, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		after(10 * time.Minute)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.stands(second, "canary", sources.Pending, "paused by ann")
+		id := w.forge.say(3, "ann", "/meshwright resume api")
+		d.ring()
+		after(time.Minute)
+		w.serves("api v1=50 v2=50, web v1=100, x=1")
+		if got := w.forge.reactions[id]; len(got) != 1 || got[0] != "+1" {
+			t.Errorf("reactions: %v", got)
+		}
+		w.forge.say(3, "mallory", "/meshwright promote api")
+		w.forge.say(3, "ann", "/meshwright promote api")
+		w.forge.say(3, "ann", "/meshwright abort api")
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.stands(second, "canary", sources.Failure, "aborted by ann")
+		if err := d.Say("api", reconciler.Retry, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		after(20 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.stands(second, "canary", sources.Pending, "10 %")
+		if err := d.Say("api", canary.Promote, "bob"); err != nil {
+			t.Fatal(err)
+		}
+		after(2 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=1")
+		w.stands(second, "canary", sources.Success, "completed")
+		w.stands(second, "applied", sources.Success, "")
+	})
+}
+
+func TestRolloutWaitsForProxies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		w.proxies.set(func(p *fakeProxies) { p.slow = true })
+		w.branch.push("good api=v2 web=v1 x=1")
+		d.ring()
+		after(10 * time.Minute)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.proxies.set(func(p *fakeProxies) { p.slow = false; p.answer() })
+		w.set(func() { w.mute = true })
+		after(10 * time.Minute)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.set(func() { w.mute, w.idle = false, true })
+		after(10 * time.Minute)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.set(func() { w.idle = false })
+		after(30 * time.Second)
+		w.serves("api v1=50 v2=50, web v1=100, x=1")
+		after(10 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=1")
+
+		nack := w.branch.push("good api=v4 web=v1 x=1")
+		d.ring()
+		after(10 * time.Second)
+		w.serves("api v2=100, web v1=100, x=1")
+		w.stands(nack, "canary", sources.Failure, "no such filter")
+		w.stands(nack, "applied", sources.Failure, "no such filter")
+	})
+}
