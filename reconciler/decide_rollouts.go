@@ -115,11 +115,13 @@ func (x *rolling) follow(name string) {
 		switch {
 		case t.At == taken:
 		case x.content(t, policy) == t.Run.Content:
-			seen.Follows, t.At = taken, taken
+			seen.Follows = taken
 		default:
 			seen.Newer = taken
 		}
-		t.Run = x.step(name, t.Run, seen)
+		if t.Run = x.step(name, t.Run, seen); t.Run.Target == taken {
+			t.At = taken
+		}
 		if t.Run.Phase == canary.Completed {
 			t.complete(t.Run.Target, t.Run.Content)
 		}
@@ -150,9 +152,6 @@ func (x *rolling) turn(t *Track, policy schema.RolloutSpec, retried bool) {
 	content := x.content(*t, policy)
 	t.At, t.Start = taken, policy.Start
 	switch {
-	case t.Run.wentBack() && t.Run.Phase != canary.Superseded && t.Run.Content == content && !retried:
-		x.diverged(t.Run) // the branch still has what failed
-		return
 	case base == nil, len(canary.EndsOf(base, spec, policy).Moves) == 0:
 		// The first install, or nothing that could be done in steps.
 		t.complete(taken, content)
@@ -162,6 +161,10 @@ func (x *rolling) turn(t *Track, policy schema.RolloutSpec, retried bool) {
 		return
 	}
 	st := canary.State{Rollout: t.Rollout, Start: schema.StartMerge, Base: t.Stable, Target: taken}
+	if was := t.Run; was.wentBack() && was.Phase == canary.RolledBack && was.Content == content && !retried {
+		st.Failed = was.Target // the branch still has it
+		x.diverged(was)
+	}
 	if slices.Contains(t.Completed, content) {
 		st.Skip = "no steps: it leads where a commit did that was completed"
 	}
@@ -179,6 +182,9 @@ func (x *rolling) observe(key string, run *Run) canary.Observation {
 		seen.Serving = run.ID()
 	}
 	for _, w := range x.said {
+		if w.verb == Retry {
+			w.verb = canary.Resume // what has failed, as an earlier commit
+		}
 		if sameName(nameOf(run.Rollout), w.name) && (w.pull == 0 || run.Start == schema.StartMerge || w.pull == run.Pull) {
 			seen.Said = append(seen.Said, canary.Saying{Verb: w.verb, By: w.by})
 		}

@@ -2,16 +2,11 @@ package reconciler
 
 import (
 	"slices"
-	"time"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
-
-// silent is how old a proxy's last report may be, or how long it may be there
-// without one.
-const silent = 3 * xds.ReportInterval
 
 // runs are those of a state that are on their way, by key: the name of a
 // Rollout, or that and the number of a pull request.
@@ -41,7 +36,7 @@ func (r *Reconciler) evidence() map[string]Evidence {
 	out := map[string]Evidence{}
 	for key, run := range runs {
 		e := Evidence{}
-		e.Reporting, e.Silent = reporting(proxies, callersIn(r.spec, run.Callers), now)
+		e.Reporting, e.Silent = canary.Reporting(proxies, run.Callers, now)
 		at := canary.Now{Wall: now, Mono: now.Sub(r.state.Started)}
 		if d, ok := run.Evidence(at); ok && r.cfg.Traffic != nil {
 			got, _, _ := r.cfg.Traffic(r.current, now.Add(-d), now)
@@ -58,41 +53,6 @@ func over(got map[schema.Ref]xds.Traffic, nodes []schema.Ref) (sum xds.Traffic) 
 		sum.Add(got[n])
 	}
 	return sum
-}
-
-// callersIn are the identities of some nodes and gateways of a spec.
-func callersIn(spec *schema.Spec, callers []schema.Ref) map[xds.Identity]bool {
-	out := map[xds.Identity]bool{}
-	for _, ref := range callers {
-		if r := spec.Find(ref); r != nil {
-			m := schema.MetaOf(r)
-			out[xds.Identity{Mesh: m.Mesh, Kind: ref.Kind, Name: m.AWSName}] = true
-		}
-	}
-	return out
-}
-
-// reporting counts, of the callers' proxies, those that tell of their traffic,
-// and names those that do not. Clients without an Envoy have no histograms to
-// tell of: they are not waited for.
-func reporting(proxies []xds.Proxy, callers map[xds.Identity]bool, now time.Time) (tell int, silence []string) {
-	for _, p := range proxies {
-		if !callers[p.Identity] || p.Proxyless {
-			continue
-		}
-		last := p.Reported
-		if last.Before(p.Connected) {
-			last = p.Connected
-		}
-		switch {
-		case now.Sub(last) > silent:
-			silence = append(silence, p.ID)
-		case !p.Reported.IsZero():
-			tell++
-		}
-	}
-	slices.Sort(silence)
-	return tell, silence
 }
 
 // byCommit is progress as people are told of it: by commit.

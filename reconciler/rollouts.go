@@ -5,6 +5,7 @@ import (
 
 	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
 )
 
 // Track is how far the branch's commits have come on the routes that one
@@ -20,8 +21,8 @@ type Track struct {
 	// first: Stable's is the first. To go back to one of them takes no steps.
 	Completed []string `json:"completed"`
 	// Run is the last change that was on its way from Stable, or to it; nil: there
-	// was none. One that went back stays, and what is served with it, as long as
-	// the branch has the content that failed.
+	// was none. Of one that went back the base is served, as long as the branch has
+	// the content that failed.
 	Run *Run `json:"run,omitempty"`
 }
 
@@ -31,9 +32,9 @@ type Run struct {
 	// Content is that of the target.
 	Content string `json:"content"`
 	// What to watch: see [canary.Ends].
-	CanaryNodes []schema.Ref `json:"canaryNodes"`
-	BaseNodes   []schema.Ref `json:"baseNodes"`
-	Callers     []schema.Ref `json:"callers"`
+	CanaryNodes []schema.Ref   `json:"canaryNodes"`
+	BaseNodes   []schema.Ref   `json:"baseNodes"`
+	Callers     []xds.Identity `json:"callers"`
 	// On is, of a pull request, the branch's commit that its head was merged with.
 	On string `json:"on,omitempty"`
 }

@@ -106,7 +106,8 @@ func TestMergeIsRolledBack(t *testing.T) {
 		d.ring()
 		after(5 * time.Minute)
 		w.serves("api v1=100, web v1=100, x=3")
-		w.stands(third, "applied", sources.Failure, "shop/api: rolled back")
+		w.stands(third, "canary", sources.Failure, "the same failed as "+second[:7])
+		w.stands(third, "applied", sources.Failure, "the same failed as "+second[:7])
 		w.stands(third, "health", sources.Failure, "diverged")
 
 		fourth := w.branch.push("good api=v1 web=v1 x=4")

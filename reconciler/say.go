@@ -71,16 +71,15 @@ func sayable(views []RolloutView, name string, verb canary.Verb) error {
 
 // unmoved is why a rollout does nothing at a word; empty: it does.
 func unmoved(v RolloutView, verb canary.Verb) string {
-	failed := v.Phase == canary.RolledBack || v.Phase == canary.Withdrawn
 	switch {
-	case verb == Retry && failed:
+	case verb == Retry && (v.Phase == canary.RolledBack || v.Failed != ""):
 	case verb == Retry:
 		return "has not gone back: there is nothing to retry"
 	case v.Ended || v.Phase == "":
 		return "has nothing on its way"
 	case v.Phase == canary.RollingBack:
 		return "is going back already"
-	case verb == canary.Resume && v.PausedBy == "" && v.Phase != canary.Held:
+	case verb == canary.Resume && v.PausedBy == "" && v.Failed == "" && v.Phase != canary.Held:
 		return "is not paused"
 	case verb == canary.Pause && v.PausedBy != "":
 		return "is paused already, by " + v.PausedBy

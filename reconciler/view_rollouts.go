@@ -35,6 +35,7 @@ type RolloutView struct {
 	Weight float64             `json:"weight"` // the canary's
 
 	PausedBy string    `json:"pausedBy,omitempty"`
+	Failed   string    `json:"failed,omitempty"` // a commit that led to the same, and was rolled back
 	Began    time.Time `json:"began,omitzero"`
 	// History has the transitions, oldest first; Timeline and Chart are the same as
 	// lines of text.
@@ -80,7 +81,7 @@ func rolloutView(c canary.State, now time.Time) RolloutView {
 	v := RolloutView{
 		Name: nameOf(c.Rollout), Start: c.Start, Governed: c.Governed, Base: c.Base, Target: c.Target, Pull: c.Pull, By: c.By,
 		Phase: c.Phase, Ended: c.Phase.Ended(), State: status.State, Line: status.Description, Reason: c.Reason,
-		Step: c.Step, Steps: c.Steps, Weight: 100 * c.Weight.Fraction(), PausedBy: c.PausedBy, Began: c.Began,
+		Step: c.Step, Steps: c.Steps, Weight: 100 * c.Weight.Fraction(), PausedBy: c.PausedBy, Failed: c.Failed, Began: c.Began,
 		Timeline: canary.Timeline(c), Chart: canary.Chart(c, now),
 	}
 	for _, e := range c.History {
