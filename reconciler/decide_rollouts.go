@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -280,20 +281,21 @@ func (x *rolling) tell() {
 	}
 }
 
-// canaries is the status of several rollouts of one commit: the worst counts.
+// canaries is the status of several rollouts of one commit: of those that stand
+// worst.
 func canaries(all []canary.State) sources.Status {
 	if len(all) == 1 {
 		return all[0].Status()
 	}
-	rank := []sources.StatusState{sources.Success, sources.Pending, sources.Errored, sources.Failure}
-	slices.SortFunc(all, func(a, b canary.State) int {
-		if d := slices.Index(rank, b.Status().State) - slices.Index(rank, a.Status().State); d != 0 {
-			return d
-		}
-		return a.Rollout.Compare(b.Rollout)
-	})
+	rank := func(c canary.State) int {
+		return slices.Index([]sources.StatusState{sources.Failure, sources.Errored, sources.Pending, sources.Success}, c.Status().State)
+	}
+	slices.SortFunc(all, func(a, b canary.State) int { return cmp.Or(rank(a)-rank(b), a.Rollout.Compare(b.Rollout)) })
 	st := sources.Status{State: all[0].Status().State}
 	for i, c := range all {
+		if rank(c) > rank(all[0]) {
+			break
+		}
 		if i > 0 {
 			st.Description += "; "
 		}

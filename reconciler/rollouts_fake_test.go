@@ -31,6 +31,7 @@ type rolloutWorld struct {
 	rotten map[string]bool // nodes, as api-v2, that answer a third of the requests with errors
 	idle   bool            // nobody calls
 	mute   bool            // proxies do not tell
+	texts  []string        // that were published
 }
 
 func newRolloutWorld(t *testing.T) *rolloutWorld {
@@ -141,6 +142,7 @@ func (w *rolloutWorld) start() *daemon {
 		if strings.Contains(text, "v4=") {
 			text += " nack"
 		}
+		w.set(func() { w.texts = append(w.texts, text) })
 		return fakeState{commit, text}
 	}
 	cfg.Traffic = w.traffic
@@ -185,6 +187,12 @@ func (w *rolloutWorld) weights() string {
 		return ""
 	}
 	return w.proxies.state.text
+}
+
+// published is what was published since the last time.
+func (w *rolloutWorld) published() (texts []string) {
+	w.set(func() { texts, w.texts = w.texts, nil })
+	return texts
 }
 
 func (w *rolloutWorld) set(change func()) {
