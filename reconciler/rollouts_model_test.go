@@ -213,6 +213,9 @@ func (h *merges) check() {
 	if v := h.d.View(); v.Serving != "" && h.lines[v.Serving] == "" {
 		h.t.Errorf("the view says %s is served", v.Serving)
 	}
+	for _, v := range h.d.View().Rollouts {
+		h.placed(v)
+	}
 	ends := map[string]string{}
 	for _, line := range h.w.forge.lines() {
 		commit, rest, _ := strings.Cut(line, " ")
@@ -226,6 +229,29 @@ func (h *merges) check() {
 		if end, _, _ := strings.Cut(state, ":"); end != "pending" {
 			ends[commit] = end
 		}
+	}
+}
+
+// placed holds where a service's routes lead to what its rollout is said to be at.
+func (h *merges) placed(v reconciler.RolloutView) {
+	service := strings.TrimPrefix(v.Name, "shop/")
+	version := func(commit string) string {
+		_, rest, _ := strings.Cut(h.lines[commit], service+"=")
+		word, _, _ := strings.Cut(rest, " ")
+		return word
+	}
+	base, target := version(v.Base), version(v.Target)
+	want := service + " " + base + "=100"
+	switch v.Phase {
+	case canary.Completed, canary.Promoting:
+		want = service + " " + target + "=100"
+	case canary.Moving, canary.Watching, canary.Paused:
+		shares := []string{fmt.Sprintf("%s=%g", base, 100-v.Weight), fmt.Sprintf("%s=%g", target, v.Weight)}
+		slices.Sort(shares)
+		want = service + " " + strings.Join(shares, " ")
+	}
+	if got := h.w.weights(); got != "" && !strings.Contains(got+",", want+",") && !strings.HasSuffix(got, " nack") {
+		h.t.Errorf("%s is served, and %s is %s from %s to %s: want %s", got, v.Name, v.Phase, base, target, want)
 	}
 }
 

@@ -73,10 +73,16 @@ func (s State) layers(taken *schema.Spec, heads specs) (all []layer) {
 // served is the spec that proxies should have: the layers over that of the
 // commit which was taken in.
 func (s State) served(layers []layer, all, heads specs) *schema.Spec {
-	if base := s.takenBack(); base != "" {
-		return all[base]
-	}
 	spec := all[s.Taken]
+	if base := s.takenBack(); base != "" {
+		// Of that commit, what others govern may never have been completed.
+		spec, layers = all[base], nil
+		for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
+			if t := s.Rollouts[name]; t.Stable != base {
+				layers = append(layers, layer{commit: t.Stable, mix: canary.Mix{Governed: targetsOf(all[s.Taken], t.Rollout), Start: schema.StartMerge, Side: canary.AtBase}})
+			}
+		}
+	}
 	for _, l := range layers {
 		if l.head != "" {
 			spec = canary.Blend(spec, heads[l.head], []canary.Mix{l.mix})
@@ -89,7 +95,7 @@ func (s State) served(layers []layer, all, heads specs) *schema.Spec {
 	return spec
 }
 
-// takenBack is the commit to serve as it is, if all that the commit taken in has
+// takenBack is the commit to serve in the place of the one taken in, if all that the commit taken in has
 // brought under way went back to it: then nothing is served of what failed, not
 // even what no Rollout governs. Empty: there is none.
 func (s State) takenBack() string {
@@ -120,6 +126,15 @@ func policyOf(spec *schema.Spec, rollout schema.Ref) schema.RolloutSpec {
 		return r.Policy()
 	}
 	return schema.RolloutSpec{}
+}
+
+// targetsOf are what a Rollout of a spec governs.
+func targetsOf(spec *schema.Spec, rollout schema.Ref) (refs []schema.Ref) {
+	policy := policyOf(spec, rollout)
+	for i := range policy.Targets {
+		refs = append(refs, policy.Targets[i].In(""))
+	}
+	return refs
 }
 
 // label is under which name the proxies are given what is served: the commit,
