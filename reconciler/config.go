@@ -72,6 +72,12 @@ type Forge interface {
 	Comments(ctx context.Context, since time.Time) ([]sources.Comment, error)
 	// MayWrite reports whether somebody may write to the repository.
 	MayWrite(ctx context.Context, login string) (bool, error)
+	// LabeledBy returns who has set a label that a pull request bears, and when; an
+	// empty login: nobody says so.
+	LabeledBy(ctx context.Context, pull int, label string) (login string, at time.Time, err error)
+	// HeadSince returns since when a commit is the head of a pull request, by the
+	// host's clock: what was asked for later is meant for it.
+	HeadSince(ctx context.Context, pull int, head string) (time.Time, error)
 	// React puts a reaction of ours ("+1", "eyes", "confused") to a comment.
 	React(ctx context.Context, comment int64, reaction string) error
 	// PullOf returns the merged pull request that brought a commit to the branch;

@@ -82,6 +82,8 @@ type Actions struct {
 	Writes []Write
 	// Jobs are the heads to look at.
 	Jobs []Job
+	// Heads are those of pull requests whose specs are to be kept, too.
+	Heads map[string]bool
 	// Trace are the branch's commits of which the pull requests are to be found.
 	Trace []string
 	// Needs are the commits of the branch whose specs are to be kept.
@@ -140,6 +142,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 		}
 	}
 	said := append(slices.Clone(seen.Said), r.asked(&s, seen, now)...)
+	r.unasked(&s, seen)
 	do.Publish, do.Next = r.rollouts(&s, seen, said, now)
 	published := seen.Published
 	if do.Publish != nil {
@@ -155,7 +158,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	do.Trace = r.merged(&s, seen, now)
 	s.trim(now)
 	do.Writes = r.writes(&s)
-	do.Needs = s.needs()
+	do.Needs, do.Heads = s.needs(), s.trying()
 	return s, do
 }
 
@@ -168,6 +171,20 @@ func (seen Seen) specs() specs {
 		}
 		if l.Spec != nil {
 			all[l.Revision.Commit] = l.Spec
+		}
+	}
+	return all
+}
+
+// heads are those that are kept, and those that were just loaded.
+func (seen Seen) heads() specs {
+	all := maps.Clone(seen.Heads)
+	for _, p := range seen.Planned {
+		if all == nil {
+			all = specs{}
+		}
+		if p.Merged != nil {
+			all[p.Head] = p.Merged
 		}
 	}
 	return all
@@ -302,6 +319,9 @@ func (r rules) progress(s *State, seen Seen, now time.Time) time.Time {
 	is := report.Applied(seen.Progress, seen.Connected)
 	if st, ok := s.underWay(); ok {
 		is = st
+	}
+	if len(s.trying()) > 0 && rec.Applied.Status.State == sources.Success {
+		return time.Time{} // what proxies say is about a pull request's canary
 	}
 	switch a := rec.Applied; {
 	case is.State != sources.Success || a.Status.State != sources.Failure:

@@ -16,7 +16,8 @@ import (
 type Order struct {
 	sources.Comment
 	Command
-	Err error // it is ours, and wrong
+	Head string // of the pull request when a canary was asked for; empty: it is not known
+	Err  error  // it is ours, and wrong
 }
 
 // Heard is up to where comments were read: all that were created before Since,
@@ -88,9 +89,10 @@ func urgency(o Order) int {
 // somebody else's.
 func (r rules) order(s *State, o Order, open *Open, now time.Time) (words []said) {
 	var head string
+	var pr *sources.PullRequest
 	if open != nil {
 		if i := slices.IndexFunc(open.Pulls, func(p sources.PullRequest) bool { return p.Number == o.Pull }); i >= 0 {
-			head = open.Pulls[i].Head
+			pr, head = &open.Pulls[i], open.Pulls[i].Head
 		}
 	}
 	if s.Pulls[o.Pull] == nil {
@@ -105,10 +107,17 @@ func (r rules) order(s *State, o Order, open *Open, now time.Time) (words []said
 			rec = &Record{} // it is about to be looked at
 		}
 		reaction, text := r.carryOut(s, o, p, rec, now)
+		if reaction == spoken && o.Verb == "canary" {
+			if reaction, text = done, r.ask(s, o, pr); text != "" {
+				reaction = confusing
+			}
+		}
 		if reaction == spoken {
 			reaction, words = done, append(words, said{name: o.Args[0], by: o.Author, verb: canary.Verb(o.Verb), pull: o.Pull})
 		}
-		s.Reactions = append(s.Reactions, Reaction{o.ID, reaction})
+		if o.ID != 0 { // else it is a label
+			s.Reactions = append(s.Reactions, Reaction{o.ID, reaction})
+		}
 		if text != "" {
 			p.answer(report.Answer{Who: o.Author, Command: o.text(), Text: text, Asked: o.Created})
 			r.comment(p)
@@ -143,7 +152,7 @@ func (r rules) carryOut(s *State, o Order, p *Pull, rec *Record, now time.Time) 
 		}
 	}
 	if o.Verb == "canary" {
-		return confusing, "there is no rollout" + strings.TrimSuffix(" "+strings.Join(o.Args, " "), " ")
+		return spoken, ""
 	}
 	if err := sayable(rolloutViews(*s, now), o.Args[0], canary.Verb(o.Verb)); err != nil {
 		return confusing, err.Error()

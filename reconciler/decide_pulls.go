@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
 )
@@ -30,13 +31,15 @@ type Job struct {
 	Last   *plan.Plan
 	Broken bool     // its spec has errors
 	Labels []string // of the pull request
+	// Keep: its spec is needed.
+	Keep bool
 	// Questions to answer with the head as it would be after the merge.
 	Questions []Question
 }
 
 // same reports whether two jobs are the same work.
 func (j Job) same(other Job) bool {
-	return j.Head == other.Head && j.Basis.equal(other.Basis) && (j.Was == nil) == (other.Was == nil) &&
+	return j.Head == other.Head && j.Basis.equal(other.Basis) && j.Keep == other.Keep && (j.Was == nil) == (other.Was == nil) &&
 		slices.EqualFunc(j.Questions, other.Questions, func(a, b Question) bool { return a.Comment == b.Comment })
 }
 
@@ -53,8 +56,9 @@ type Planned struct {
 	// Loaded is the merge result, when there is something to load; Err says why
 	// there is none.
 	Loaded
-	Conflicts []string // files that both sides changed
-	Protected []string // what the change lacks, a line each
+	Conflicts []string     // files that both sides changed
+	Protected []string     // what the change lacks, a line each
+	Merged    *schema.Spec // if the job asks for it, and it is good
 	Plan      *plan.Plan
 	Answers   map[int64]string // to the questions, by comment
 }
@@ -68,7 +72,7 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 	if seen.Open == nil {
 		return nil, time.Time{}
 	}
-	heads := seen.Open.heads()
+	heads, trying, loaded := seen.Open.heads(), s.trying(), seen.heads()
 	r.gone(s, seen.Open, now)
 	for _, h := range heads {
 		rec := s.find(h.commit)
@@ -102,8 +106,9 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 				j.Last = p.Report.Plan
 			}
 		}
+		j.Keep = trying[h.commit] && loaded[h.commit] == nil
 		switch {
-		case rec.Basis == nil || len(j.Questions) > 0:
+		case rec.Basis == nil || len(j.Questions) > 0 || j.Keep:
 		case seen.Counted.After(rec.Basis.Counted) && joined(j.Last, seen.Around):
 		case rec.Basis.equal(j.Basis):
 			continue

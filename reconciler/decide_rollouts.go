@@ -26,6 +26,7 @@ type rolling struct {
 	s     *State
 	seen  Seen
 	all   specs
+	heads specs
 	said  []said
 	now   canary.Now
 	has   bool // the proxies are given what the state says
@@ -41,21 +42,22 @@ func (r rules) rollouts(s *State, seen Seen, said []said, now time.Time) (*Publi
 	if s.Good == "" || !all.has(s.needs()...) {
 		return nil, time.Time{}
 	}
-	x := rolling{rules: r, s: s, seen: seen, all: all, said: said, now: canary.Now{Wall: now, Mono: now.Sub(s.Started)}}
-	x.has = seen.Label != "" && s.Taken != "" && seen.Label == s.label(s.layers(all[s.Taken], seen.Heads))
+	x := rolling{rules: r, s: s, seen: seen, all: all, heads: seen.heads(), said: said, now: canary.Now{Wall: now, Mono: now.Sub(s.Started)}}
+	x.has = seen.Label != "" && s.Taken != "" && seen.Label == s.label(s.layers(all[s.Taken], x.heads))
 	if s.Taken != s.Good {
 		x.takeIn()
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
 		x.follow(name)
 	}
+	x.trials()
 	x.tell()
-	layers := s.layers(all[s.Taken], seen.Heads)
+	layers := s.layers(all[s.Taken], x.heads)
 	label := s.label(layers)
 	if label == seen.Label {
 		return nil, x.next
 	}
-	p := &Publish{Label: label, Spec: s.served(layers, all, seen.Heads)}
+	p := &Publish{Label: label, Spec: s.served(layers, all, x.heads)}
 	if rec := s.find(s.Taken); rec != nil {
 		p.When = rec.When
 	}
@@ -76,7 +78,7 @@ func (x *rolling) takeIn() {
 	for name, t := range old {
 		if spec.Rollouts[t.Rollout.Key] == nil { // what it governed changes at once from now on
 			if t.Run.live() {
-				x.step(name, t.Run, canary.Observation{Newer: s.Taken})
+				x.step(t.Run, canary.Observation{Newer: s.Taken})
 			}
 			delete(s.Rollouts, name)
 		}
@@ -120,7 +122,7 @@ func (x *rolling) follow(name string) {
 		default:
 			seen.Newer = taken
 		}
-		if t.Run = x.step(name, t.Run, seen); t.Run.Target == taken {
+		if t.Run = x.step(t.Run, seen); t.Run.Target == taken {
 			t.At = taken
 		}
 		if t.Run.Phase == canary.Completed {
@@ -129,9 +131,16 @@ func (x *rolling) follow(name string) {
 	}
 	retried := t.Run != nil && t.Run.Phase == canary.RolledBack && slices.ContainsFunc(x.said, func(w said) bool { return w.verb == Retry && sameName(name, w.name) })
 	if (t.At != taken || retried) && !t.Run.live() {
+		if content := x.content(t, policy); t.At != taken && (len(t.Completed) == 0 || content != t.Completed[0]) {
+			if merged := x.arrive(t, content); merged != nil {
+				t.Run, t.At, t.Start = merged, taken, policy.Start
+				x.s.Rollouts[name] = t
+				return
+			}
+		}
 		x.turn(&t, policy, retried)
 		if t.Run.live() {
-			t.Run = x.step(name, t.Run, x.observe(name, t.Run))
+			t.Run = x.step(t.Run, x.observe(name, t.Run))
 		}
 	}
 	x.s.Rollouts[name] = t
@@ -207,7 +216,7 @@ func (seen Seen) acks() xds.Progress {
 }
 
 // step takes a run a step on, and has the state say what follows from it.
-func (x *rolling) step(key string, run *Run, seen canary.Observation) *Run {
+func (x *rolling) step(run *Run, seen canary.Observation) *Run {
 	policy := policyOf(x.all[x.s.Taken], run.Rollout)
 	next := *run
 	var effects []canary.Effect
@@ -225,7 +234,7 @@ func (x *rolling) step(key string, run *Run, seen canary.Observation) *Run {
 			rec.Revert = &Revert{To: next.Base, Reason: e.Text, Rollout: nameOf(next.Rollout)}
 		}
 	}
-	if run.Phase != next.Phase && next.Phase == canary.RolledBack {
+	if run.Phase != next.Phase && next.Phase == canary.RolledBack && next.Start == schema.StartMerge {
 		x.diverged(&next)
 	}
 	if d, ok := next.Next(policy, x.now); ok {

@@ -503,7 +503,15 @@ type fakeForge struct {
 	reactions map[int64][]string
 	deployed  map[string]sources.Status // by "commit environment"
 
-	annotations bool // are taken
+	annotations bool                 // are taken
+	labeled     map[string]labeled   // by "pull label"
+	pushed      map[string]time.Time // by head
+}
+
+// labeled is who has set a label, and when.
+type labeled struct {
+	login string
+	at    time.Time
 }
 
 func limit(at time.Time) error {
@@ -596,6 +604,19 @@ func (f *fakeForge) MayWrite(_ context.Context, login string) (bool, error) {
 		return false, &sources.Permanent{Err: errors.New("make the daemon's account an administrator")}
 	}
 	return slices.Contains(f.writers, login), f.ask()
+}
+
+func (f *fakeForge) LabeledBy(_ context.Context, pull int, label string) (string, time.Time, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	who := f.labeled[fmt.Sprintf("%d %s", pull, label)]
+	return who.login, who.at, f.ask()
+}
+
+func (f *fakeForge) HeadSince(_ context.Context, pull int, head string) (time.Time, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.pushed[head], f.ask()
 }
 
 func (f *fakeForge) React(_ context.Context, comment int64, reaction string) error {

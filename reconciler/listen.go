@@ -3,7 +3,10 @@ package reconciler
 import (
 	"context"
 	"maps"
+	"slices"
 	"time"
+
+	"github.com/meshwright/meshwright/sources"
 )
 
 // How long hosts take to agree with themselves, since they answer from copies
@@ -45,6 +48,11 @@ func (p *pulls) listen(ctx context.Context) error {
 		if ours {
 			if ours, err = p.mayWrite(ctx, c.Author); err != nil {
 				return err // it comes again
+			}
+			if ours && o.Err == nil && o.Verb == "canary" {
+				if err := p.meant(ctx, &o, c.Created); err != nil {
+					return err
+				}
 			}
 			if !ours {
 				p.log.Debug("command of somebody without write access ignored", "pr", c.Pull)
@@ -108,4 +116,68 @@ func (p *pulls) mayWrite(ctx context.Context, who string) (bool, error) {
 	}
 	p.blind = true
 	return false, nil
+}
+
+// canaryLabel asks for a canary, as the command does.
+const canaryLabel = "canary"
+
+// labels reads who has labeled pull requests to be canaries: people who may
+// write, for the head that it was when they did.
+func (p *pulls) labels(ctx context.Context) error {
+	p.mu.Lock()
+	open := p.news.open
+	p.mu.Unlock()
+	for _, pr := range open.Pulls {
+		if !slices.Contains(pr.Labels, canaryLabel) {
+			delete(p.labeled, pr.Number)
+			continue
+		}
+		if p.labeled[pr.Number] == pr.Head {
+			continue // that was told
+		}
+		who, at, err := p.forge.LabeledBy(ctx, pr.Number, canaryLabel)
+		if err != nil && !permanent(err) {
+			return err
+		}
+		may := false
+		if who != "" && err == nil {
+			if may, err = p.mayWrite(ctx, who); err != nil {
+				return err
+			}
+		}
+		o := Order{Comment: sources.Comment{Pull: pr.Number, Author: who}, Command: Command{Verb: "canary"}}
+		if may {
+			if err := p.meant(ctx, &o, at); err != nil {
+				return err
+			}
+		}
+		p.labeled[pr.Number] = pr.Head
+		if may && o.Head == pr.Head {
+			p.tell(func(n *news) { n.orders = append(n.orders, o) })
+		}
+	}
+	return nil
+}
+
+// meant finds the head that a canary was asked for at a time: none if it has
+// moved since.
+func (p *pulls) meant(ctx context.Context, o *Order, at time.Time) error {
+	p.mu.Lock()
+	open := p.news.open
+	p.mu.Unlock()
+	i := slices.IndexFunc(open.Pulls, func(pr sources.PullRequest) bool { return pr.Number == o.Pull })
+	if i < 0 {
+		return nil
+	}
+	head := open.Pulls[i].Head
+	since, err := p.forge.HeadSince(ctx, o.Pull, head)
+	switch {
+	case permanent(err):
+		o.Err = err
+	case err != nil:
+		return err
+	case !since.Truncate(time.Second).After(at):
+		o.Head = head
+	}
+	return nil
 }

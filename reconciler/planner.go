@@ -199,6 +199,9 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 		return result, nil
 	}
 	to := Side{Commit: j.Head, Spec: result.Spec}
+	if j.Keep && len(merge.Changed) > 0 {
+		result.Merged = result.Spec
+	}
 	result.Spec = nil // its check and plan are wanted; a mesh is large
 	// The settings are those of the branch. A merge queue's group has no labels:
 	// its pull requests had them when they came into the queue.

@@ -31,6 +31,7 @@ type pulls struct {
 	listed  map[int]bool   // pull requests that were open once, or have a comment
 	awaits  bool           // a command is on a pull request that is not listed
 	blind   bool           // who may write is not told to us, and this was logged
+	labeled map[int]string // heads of labeled pull requests that were told
 	asked   map[string]int // how often for the pull request of each traced commit
 
 	mu    sync.Mutex // guards:
@@ -59,7 +60,7 @@ type news struct {
 func newPulls(cfg Config, ready bell) *pulls {
 	return &pulls{
 		forge: cfg.Forge, base: cfg.BaseBranch, spacing: cfg.PullSpacing, now: cfg.Now, log: cfg.Logger,
-		wake: newBell(), poke: newBell(), ready: ready, asked: map[string]int{}, listed: map[int]bool{},
+		wake: newBell(), poke: newBell(), ready: ready, asked: map[string]int{}, listed: map[int]bool{}, labeled: map[int]string{},
 	}
 }
 
@@ -144,6 +145,9 @@ func (p *pulls) look(ctx context.Context) error {
 	}
 	if p.forge.Limits().Comment == 0 {
 		return nil
+	}
+	if err := p.labels(ctx); err != nil {
+		return fmt.Errorf("read labels: %w", err)
 	}
 	if err := p.listen(ctx); err != nil {
 		return fmt.Errorf("read comments: %w", err)

@@ -33,6 +33,7 @@ type Reconciler struct {
 	spec      *schema.Spec // that is published
 	current   xds.State    // made from it; nil at first
 	specs     specs        // of the commits that the state needs
+	heads     specs        // and of the heads of pull requests
 	resources []ResourceView
 	around    map[xds.Identity]int // see [Seen]
 	counted   time.Time
@@ -144,7 +145,7 @@ func (r *Reconciler) loop(ctx context.Context) error {
 // look gathers what has happened.
 func (r *Reconciler) look() Seen {
 	seen := Seen{
-		Loaded: r.watcher.take(), Published: commitOf(r.label), Label: r.label, Spec: r.spec, Specs: r.specs,
+		Loaded: r.watcher.take(), Published: commitOf(r.label), Label: r.label, Spec: r.spec, Specs: r.specs, Heads: r.heads,
 		Acks: r.cfg.Proxies.Progress(), Traffic: r.traffic(), Evidence: r.evidence(), Away: r.watcher.away(),
 	}
 	seen.Progress = byCommit(seen.Acks)
@@ -187,7 +188,12 @@ func (r *Reconciler) keep(seen Seen, do Actions) {
 			kept[commit] = spec
 		}
 	}
-	r.specs = kept
+	r.specs, r.heads = kept, specs{}
+	for head, spec := range seen.heads() {
+		if do.Heads[head] {
+			r.heads[head] = spec
+		}
+	}
 }
 
 // before is how far back the traffic is looked at that a change is compared

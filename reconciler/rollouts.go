@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"path"
+	"time"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/schema"
@@ -35,8 +36,8 @@ type Run struct {
 	CanaryNodes []schema.Ref   `json:"canaryNodes"`
 	BaseNodes   []schema.Ref   `json:"baseNodes"`
 	Callers     []xds.Identity `json:"callers"`
-	// On is, of a pull request, the branch's commit that its head was merged with.
-	On string `json:"on,omitempty"`
+	// Gone is since when a pull request is not open any more; zero: it is.
+	Gone time.Time `json:"gone,omitzero"`
 }
 
 // keepCompleted is how many contents are known to be good.

@@ -33,6 +33,8 @@ type State struct {
 	Rollouts map[string]Track `json:"rollouts,omitempty"`
 	// Trials are the canaries of pull requests, by name and number.
 	Trials map[string]*Run `json:"trials,omitempty"`
+	// Asks are pull requests that somebody wants to be canaries, by number.
+	Asks map[int]Ask `json:"asks,omitempty"`
 	// Records are what is known of commits, newest first; see [State.trim].
 	Records []Record `json:"records"`
 	// Heard is up to where comments were read.
@@ -208,6 +210,7 @@ func (s State) clone() State {
 	}
 	s.Reactions, s.Pulls = slices.Clone(s.Reactions), maps.Clone(s.Pulls)
 	s.Rollouts, s.Trials = maps.Clone(s.Rollouts), maps.Clone(s.Trials)
+	s.Asks = maps.Clone(s.Asks)
 	if s.Pulls == nil {
 		s.Pulls = map[int]*Pull{}
 	}

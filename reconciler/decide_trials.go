@@ -1,0 +1,237 @@
+package reconciler
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// A trial is the run of a pull request that is canaried while it is open.
+
+// Ask is a person's wish that a pull request's head be the canary, until its
+// spec is there.
+type Ask struct {
+	Head string `json:"head"`
+	By   string `json:"by"`
+	Name string `json:"name,omitempty"` // of the rollout; empty: all that it moves
+}
+
+// parting is how long a pull request may be missing from the list of what is
+// open until it counts as closed: the commit that it was merged as may yet come.
+const parting = 30 * time.Second
+
+// trialKey is that of a trial: two pull requests may move the same.
+func trialKey(name string, pull int) string { return fmt.Sprintf("%s#%d", name, pull) }
+
+// trying are the heads whose specs are needed.
+func (s State) trying() map[string]bool {
+	heads := map[string]bool{}
+	for _, a := range s.Asks {
+		heads[a.Head] = true
+	}
+	for _, t := range s.Trials {
+		if t.live() {
+			heads[t.Target] = true
+		}
+	}
+	return heads
+}
+
+// ask takes in that somebody wants a pull request to be the canary, and returns
+// why it may not; empty: it may, or is already.
+func (r rules) ask(s *State, o Order, pr *sources.PullRequest) string {
+	if pr == nil {
+		return "this pull request is not open"
+	}
+	name := strings.Join(o.Args, "")
+	starts := schema.StartMerge
+	for n, t := range s.Rollouts {
+		if t.Start == schema.StartPullRequest && (name == "" || sameName(n, name)) {
+			starts = schema.StartPullRequest
+		}
+	}
+	why := canary.Ask{By: o.Author, MayWrite: true, Fork: pr.Fork, Commit: o.Head, Head: pr.Head, Start: starts}.Refusal()
+	if why != "" {
+		return why
+	}
+	for _, t := range s.Trials {
+		if t.Target == pr.Head && t.Pull == pr.Number && (t.live() || o.ID == 0) { // a label stays where it is
+			return ""
+		}
+	}
+	s.Asks = maps.Clone(s.Asks)
+	if s.Asks == nil {
+		s.Asks = map[int]Ask{}
+	}
+	s.Asks[pr.Number] = Ask{Head: pr.Head, By: o.Author, Name: name}
+	return ""
+}
+
+// trials has pull requests begin as canaries whose specs are there, and takes
+// those a step on that have begun.
+func (x *rolling) trials() {
+	s, taken := x.s, x.all[x.s.Taken]
+	for _, pull := range slices.Sorted(maps.Keys(s.Asks)) {
+		a := s.Asks[pull]
+		spec := x.heads[a.Head]
+		switch {
+		case spec != nil:
+			x.try(pull, a, spec)
+		case x.unfit(a.Head):
+			x.conclude(a.Head, sources.Status{State: sources.Errored, Description: "cannot be a canary: its merge with the branch is not good, or changes nothing"})
+		default:
+			continue
+		}
+		delete(s.Asks, pull)
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Trials)) {
+		t := *s.Trials[key]
+		seen := x.observe(key, &t)
+		if x.open(&t, &seen); x.unfit(t.Target) {
+			seen.Newer = s.Taken // with which it cannot be merged any more
+		}
+		seen.Behind = x.behind(key, &t)
+		switch ending := seen.Closed || seen.Newer != "" || seen.Head != "" && seen.Head != t.Target; {
+		case !t.live():
+			if seen.Closed || taken.Rollouts[t.Rollout.Key] == nil {
+				delete(s.Trials, key)
+			}
+			continue
+		case x.heads[t.Target] == nil && !ending:
+			s.Trials[key] = &t
+			continue // it is loaded once more
+		}
+		s.Trials[key] = x.step(&t, seen)
+	}
+}
+
+// try begins the trials of a pull request.
+func (x *rolling) try(pull int, a Ask, spec *schema.Spec) {
+	s, base := x.s, x.all[x.s.Taken]
+	begun := false
+	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
+		t := s.Rollouts[name]
+		policy := policyOf(base, t.Rollout)
+		if policy.Start != schema.StartPullRequest || a.Name != "" && !sameName(name, a.Name) {
+			continue
+		}
+		st := canary.State{Rollout: t.Rollout, Start: policy.Start, Base: t.Stable, Target: a.Head, Pull: pull, By: a.By}
+		run := newRun(st, base, spec, policy, x.now)
+		if len(canary.EndsOf(base, spec, policy).Moves) == 0 {
+			continue
+		}
+		if slices.Contains(t.Completed, run.Content) {
+			run.Skip = "no steps: it leads where a commit did that was completed"
+		}
+		if s.Trials == nil {
+			s.Trials = map[string]*Run{}
+		}
+		s.Trials[trialKey(name, pull)] = run
+		begun = true
+	}
+	if !begun {
+		x.conclude(a.Head, sources.Status{State: sources.Success, Description: "nothing to do in steps: no route of a rollout that starts with a pull request leads elsewhere"})
+	}
+}
+
+// unfit reports whether a head was just looked at, and there is no spec of it.
+func (x *rolling) unfit(head string) bool {
+	return slices.ContainsFunc(x.seen.Planned, func(p Planned) bool {
+		return p.Head == head && p.Keep && p.Merged == nil && (p.Err == nil || permanent(p.Err))
+	})
+}
+
+// conclude says of a head what there is to say of its canary.
+func (x *rolling) conclude(head string, st sources.Status) {
+	if rec := x.s.find(head); rec != nil {
+		rec.Canary = &st
+		x.want(rec, report.KindCanary, st)
+	}
+}
+
+// open says what has become of a trial's pull request.
+func (x *rolling) open(t *Run, seen *canary.Observation) {
+	if x.seen.Open == nil {
+		return
+	}
+	if i := slices.IndexFunc(x.seen.Open.Pulls, func(p sources.PullRequest) bool { return p.Number == t.Pull }); i >= 0 {
+		seen.Head, t.Gone = x.seen.Open.Pulls[i].Head, time.Time{}
+		return
+	}
+	if t.Gone.IsZero() {
+		t.Gone = x.now.Wall
+	}
+	seen.Closed = x.now.Wall.Sub(t.Gone) >= parting && x.seen.Away == ""
+	if !seen.Closed {
+		x.next = earlier(x.next, t.Gone.Add(parting))
+	}
+}
+
+// behind is whom a trial waits for: who has its routes.
+func (x *rolling) behind(key string, t *Run) string {
+	if run := x.s.Rollouts[nameOf(t.Rollout)].Run; run.live() {
+		return fmt.Sprintf("%s at %s %%", report.Short(run.Target), run.Weight)
+	}
+	for _, other := range slices.Sorted(maps.Keys(x.s.Trials)) {
+		o := x.s.Trials[other]
+		if other == key || o.Rollout != t.Rollout || !o.live() {
+			continue
+		}
+		if o.Phase != canary.Waiting || o.Began.Before(t.Began) || o.Began.Equal(t.Began) && other < key {
+			return fmt.Sprintf("#%d at %s %%", o.Pull, o.Weight)
+		}
+	}
+	return ""
+}
+
+// arrive tells the trials of a rollout that the branch leads elsewhere. One that
+// leads to the same has been merged: it is the branch's own from now on, and is
+// returned. The others are superseded.
+func (x *rolling) arrive(t Track, content string) (merged *Run) {
+	for _, key := range slices.Sorted(maps.Keys(x.s.Trials)) {
+		trial := *x.s.Trials[key]
+		if trial.Rollout != t.Rollout || !trial.live() {
+			continue
+		}
+		seen := x.observe(key, &trial)
+		if merged == nil && trial.Content == content && trial.Phase != canary.RollingBack {
+			head := trial.Target
+			seen.Merged = x.s.Taken
+			trial.Base = t.Stable
+			merged = x.step(&trial, seen)
+			delete(x.s.Trials, key)
+			x.end(head, merged)
+			continue
+		}
+		seen.Newer = x.s.Taken
+		x.s.Trials[key] = x.step(&trial, seen)
+	}
+	return merged
+}
+
+// end gives a pull request's head the last word about its canary once it is
+// merged.
+func (x *rolling) end(head string, merged *Run) {
+	rec := x.s.find(head)
+	if rec == nil || head == merged.Target || rec.Canary != nil && rec.Canary.State != sources.Pending {
+		return
+	}
+	x.conclude(head, sources.Status{State: sources.Errored, Description: "merged as " + report.Short(merged.Target) + " before all steps had passed"})
+}
+
+// unasked forgets what was asked of heads that are none any more.
+func (rules) unasked(s *State, seen Seen) {
+	if seen.Open == nil {
+		return
+	}
+	maps.DeleteFunc(s.Asks, func(pull int, a Ask) bool {
+		return !slices.ContainsFunc(seen.Open.Pulls, func(p sources.PullRequest) bool { return p.Number == pull && p.Head == a.Head })
+	})
+}

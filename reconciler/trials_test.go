@@ -1,0 +1,201 @@
+package reconciler_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// opened makes a line the head of a pull request.
+func (w *rolloutWorld) opened(number int, line string, labels ...string) string {
+	head := w.branch.commit(line)
+	w.forge.set(func(f *fakeForge) {
+		pr := sources.PullRequest{Number: number, Head: head, Labels: labels}
+		for i := range f.open {
+			if f.open[i].Number == number {
+				f.open[i] = pr
+				return
+			}
+		}
+		f.open = append(f.open, pr)
+		if f.pushed == nil {
+			f.pushed, f.labeled = map[string]time.Time{}, map[string]labeled{}
+		}
+	})
+	w.forge.set(func(f *fakeForge) { f.pushed[head] = time.Now() })
+	return head
+}
+
+func (w *rolloutWorld) closed(number int) {
+	w.forge.set(func(f *fakeForge) {
+		for i := range f.open {
+			if f.open[i].Number == number {
+				f.open = append(f.open[:i], f.open[i+1:]...)
+				return
+			}
+		}
+	})
+}
+
+// rolloutOf is the canary of a pull request, as the daemon shows it.
+func rolloutOf(d *daemon, number int) (found reconciler.RolloutView) {
+	for _, v := range d.View().Rollouts {
+		if v.Pull == number {
+			found = v
+		}
+	}
+	return found
+}
+
+func trial(d *daemon, number int) canary.Phase { return rolloutOf(d, number).Phase }
+
+// beginTrials is a world in which ann may write.
+func beginTrials(t *testing.T) (*rolloutWorld, *daemon) {
+	w := newRolloutWorld(t)
+	w.forge.writers = []string{"ann"}
+	w.branch.push("good api=v1 web=v1 x=1 pr")
+	d := w.start()
+	after(time.Minute)
+	return w, d
+}
+
+func TestPullRequestIsTheCanary(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer func() { d.end(t) }()
+		head := w.opened(5, "good api=v2 web=v1 x=2 pr")
+		d.Poke()
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.forge.say(5, "mallory", "/canary")
+		d.Poke()
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(20 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1") // x waits for the merge
+		w.stands(head, "canary", sources.Pending, "10 %")
+		after(time.Minute)
+		w.serves("api v1=50 v2=50, web v1=100, x=1")
+
+		d.end(t)
+		d = w.start()
+		after(20 * time.Second)
+		w.serves("api v1=50 v2=50, web v1=100, x=1")
+		after(5 * time.Minute)
+		w.serves("api v1=50 v2=50, web v1=100, x=1")
+		w.stands(head, "canary", sources.Success, "passed: merge to complete it")
+
+		// The list knows of the merge before the branch has it.
+		w.closed(5)
+		d.Poke()
+		after(10 * time.Second)
+		w.serves("api v1=50 v2=50, web v1=100, x=1")
+		merge := w.branch.push("good api=v2 web=v1 x=2 pr")
+		d.Poke()
+		after(10 * time.Second)
+		w.serves("api v2=100, web v1=100, x=2")
+		w.stands(merge, "canary", sources.Success, "completed")
+		w.stands(head, "canary", sources.Success, "passed")
+		after(time.Minute)
+		w.stands(merge, "applied", sources.Success, "")
+	})
+}
+
+func TestPullRequestLeavesTheCanary(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		ask := func(n int) {
+			w.forge.say(n, "ann", "/meshwright canary")
+			d.Poke()
+			after(15 * time.Second)
+		}
+		first := w.opened(5, "good api=v2 web=v1 x=2 pr")
+		d.Poke()
+		after(5 * time.Second)
+		ask(5)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		second := w.opened(5, "good api=v3 web=v1 x=2 pr")
+		d.Poke()
+		after(15 * time.Second)
+		w.serves("api v1=100, web v1=100, x=1") // a push needs a new go
+		w.stands(first, "canary", sources.Errored, "withdrawn at 10 %")
+		ask(5)
+		w.serves("api v1=90 v3=10, web v1=100, x=1")
+
+		w.opened(6, "good api=v2 web=v1 x=3 pr")
+		d.Poke()
+		after(5 * time.Second)
+		ask(6)
+		w.serves("api v1=90 v3=10, web v1=100, x=1")
+		if got := rolloutOf(d, 6).Line; !strings.Contains(got, "waits for #5") {
+			t.Errorf("the second says %q", got)
+		}
+		w.closed(5)
+		d.Poke()
+		after(2 * parted)
+		w.stands(second, "canary", sources.Errored, "withdrawn at 50 %")
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+
+		w.set(func() { w.rotten["api-v2"] = true })
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		if got := trial(d, 6); got != canary.RolledBack || !strings.Contains(w.forge.comments["6/rollback-"+rolloutOf(d, 6).Target[:7]+"-api"], "success rate") {
+			t.Errorf("it is %s, and told: %v", got, w.forge.comments)
+		}
+		w.set(func() { w.rotten["api-v2"] = false })
+
+		// Another merge that leads elsewhere supersedes.
+		ask(6)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.branch.push("good api=v1:50,v3:50 web=v1 x=1 pr")
+		d.Poke()
+		after(10 * time.Second)
+		w.serves("api v1=95 v3=5, web v1=100, x=1")
+		if got := trial(d, 6); got != canary.Superseded {
+			t.Errorf("it is %s", got)
+		}
+	})
+}
+
+// parted is longer than it takes to hold a pull request for closed.
+const parted = 20 * time.Second
+
+func TestCanaryByLabel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		label := func(n int, who string, at time.Time) {
+			w.forge.set(func(f *fakeForge) {
+				f.labeled[map[int]string{7: "7 canary", 8: "8 canary", 9: "9 canary"}[n]] = labeled{who, at}
+			})
+		}
+		old := time.Now()
+		after(5 * time.Second)
+		w.opened(7, "good api=v2 web=v1 x=1 pr", "canary")
+		label(7, "ann", old) // before the push
+		w.opened(8, "good api=v1 web=v2 x=1 pr", "canary")
+		label(8, "mallory", time.Now())
+		w.opened(9, "good api=v2 web=v2 x=1 pr", "canary")
+		label(9, "ann", time.Now())
+		w.forge.set(func(f *fakeForge) { f.open[2].Fork = true })
+		d.Poke()
+		after(20 * time.Second)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.forge.set(func(f *fakeForge) { f.open[1].Labels = nil })
+		d.Poke()
+		after(20 * time.Second)
+		w.forge.set(func(f *fakeForge) { f.open[1].Labels = []string{"canary"} })
+		label(8, "ann", time.Now())
+		d.Poke()
+		after(20 * time.Second)
+		w.serves("api v1=100, web v1=90 v2=10, x=1")
+	})
+}
