@@ -11,7 +11,7 @@ import (
 
 // Command is what somebody asks for in a comment on a pull request.
 type Command struct {
-	Verb string   // plan, explain, canary, pause, resume, promote, abort, retry or help
+	Verb string   // plan, explain, canary, pause, resume, promote, approve, abort, retry or help
 	Args []string // as many as the verb takes ([CommandHelp]), for a canary also none; printable, without spaces
 }
 
@@ -32,6 +32,7 @@ var verbs = []struct {
 	{"pause", "NAME", 1, 1, "holds a canary at its step"},
 	{"resume", "NAME", 1, 1, "lets a paused canary go on"},
 	{"promote", "NAME", 1, 1, "takes a canary to its end at once"},
+	{"approve", "NAME", 1, 1, "lets a canary through a gate that waits for a person"},
 	{"abort", "NAME", 1, 1, "takes a canary back, whatever else is asked at the same time"},
 	{"retry", "NAME", 1, 1, "starts a canary anew that has failed or was aborted"},
 	{"help", "", 0, 0, "tells this list"},
@@ -147,7 +148,7 @@ func (c Command) OverruledBy(other Command) bool {
 		return false
 	}
 	switch c.Verb {
-	case "canary", "pause", "resume", "promote", "retry":
+	case "canary", "pause", "resume", "promote", "approve", "retry":
 		return len(c.Args) == 0 || sameName(c.Args[0], other.Args[0])
 	}
 	return false

@@ -14,7 +14,7 @@ import (
 func TestParseCommand(t *testing.T) {
 	const (
 		explain = "write /meshwright explain FROM TO [METHOD] PATH"
-		unknown = "no such command; write one of plan, explain, canary, pause, resume, promote, abort, retry, help after /meshwright"
+		unknown = "no such command; write one of plan, explain, canary, pause, resume, promote, approve, abort, retry, help after /meshwright"
 		unseen  = "the command has characters that cannot be seen; type it anew"
 	)
 	for name, test := range map[string]struct {
@@ -94,7 +94,7 @@ func TestParseCommand(t *testing.T) {
 // TestCommandHelp: every line of the help names a command.
 func TestCommandHelp(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(reconciler.CommandHelp()), "\n")
-	if len(lines) != 9 {
+	if len(lines) != 10 {
 		t.Errorf("%d commands", len(lines))
 	}
 	for _, line := range lines {

@@ -33,6 +33,13 @@ type Branch interface {
 	// Merge returns what merging head into base would give; both are here, and
 	// nothing is written. A [sources.Permanent] error is head's author's to mend.
 	Merge(ctx context.Context, base, head string) (*sources.Merge, error)
+	// Revert returns what takes the specs at the commit tip back to what they are
+	// at the commit to, as far as that undoes what commit has changed since. A
+	// [sources.Permanent] error: it is too much.
+	Revert(ctx context.Context, commit, to, tip string) (*sources.Revert, error)
+	// History returns the branch's last n commits, newest first, without network
+	// and without their files.
+	History(ctx context.Context, n int) ([]sources.Revision, error)
 }
 
 // Proxies serves the desired state; xds/ads has it.
@@ -78,6 +85,15 @@ type Forge interface {
 	// HeadSince returns since when a commit is the head of a pull request, by the
 	// host's clock: what was asked for later is meant for it.
 	HeadSince(ctx context.Context, pull int, head string) (time.Time, error)
+	// Approvals returns who has approved a pull request at exactly this head and
+	// may write.
+	Approvals(ctx context.Context, pull int, head string) ([]string, error)
+	// StatusOf returns how a status of anybody stands beside a commit; empty: there
+	// is none.
+	StatusOf(ctx context.Context, commit, context string) (sources.StatusState, error)
+	// OpenRevert opens the pull request of a revert, once, and returns its number. A
+	// [sources.Permanent] error says what to do by hand.
+	OpenRevert(ctx context.Context, r sources.Revert) (int, error)
 	// React puts a reaction of ours ("+1", "eyes", "confused") to a comment.
 	React(ctx context.Context, comment int64, reaction string) error
 	// PullOf returns the merged pull request that brought a commit to the branch;
@@ -112,6 +128,9 @@ type Config struct {
 	// call them, as these report it to who serves the state; and how many are
 	// connected and report. nil: nobody does, and no change is judged by it.
 	Traffic func(served xds.State, from, to time.Time) (got map[schema.Ref]xds.Traffic, proxies, reporting int)
+	// Query asks Prometheus for the one number that a query gives; nil: there is
+	// none, so that what a rollout asks of it is never known.
+	Query func(ctx context.Context, query string) (float64, error)
 	// Plan compares what is served with what a pull request would make of it,
 	// without asking the network for anything; nil: nothing is planned. It is
 	// called beside the loop.

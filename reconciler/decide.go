@@ -66,6 +66,9 @@ type Loaded struct {
 	// Restored: it is what the daemon needs to serve what it did when it went down,
 	// not news.
 	Restored bool
+	// Found: nothing was known of the past, and what we have written beside the
+	// branch's commits says that it was completed last.
+	Found bool
 	// Err: the files could not be read, and Result says nothing.
 	Err         error
 	Documents   int
@@ -88,6 +91,8 @@ type Actions struct {
 	Trace []string
 	// Needs are the commits of the branch whose specs are to be kept.
 	Needs []string
+	// Wishes are what rollouts have to know besides.
+	Wishes []Wish
 	// Next is when to decide again though nothing happens; zero: never.
 	Next time.Time
 }
@@ -120,6 +125,7 @@ type rules struct {
 	window      time.Duration // of traffic after a change
 	path        string        // folder of the specs in the repository
 	version     string        // of this program
+	branchName  string        // that is watched
 	link, files func(commit string) string
 	compose     func(p report.Pull, limit int) string // a comment's text: [report.Comment]
 }
@@ -131,6 +137,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	var do Actions
 	for _, w := range seen.Written {
 		s.written(w)
+		r.byHand(&s, w)
 	}
 	for _, l := range seen.Loaded {
 		r.branch(&s, l, seen, now)
@@ -159,6 +166,9 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	s.trim(now)
 	do.Writes = r.writes(&s)
 	do.Needs, do.Heads = s.needs(), s.trying()
+	if taken := seen.specs()[s.Taken]; taken != nil {
+		do.Wishes = s.wishes(taken)
+	}
 	return s, do
 }
 
@@ -205,6 +215,16 @@ func (r rules) branch(s *State, l Loaded, seen Seen, now time.Time) {
 		if s.find(before) == nil {
 			landed = append(landed, Landed{Commit: before})
 		}
+	}
+	if l.Found {
+		if s.Good == "" && l.Spec != nil {
+			rec := s.front(commit)
+			rec.Branch = true
+			r.judge(rec, l)
+			rec.Applied = &Applied{Status: sources.Status{State: sources.Success, Description: "completed before"}, Changed: now}
+			s.Good, s.Taken = commit, commit
+		}
+		return
 	}
 	rec := s.front(commit)
 	rec.Branch = true

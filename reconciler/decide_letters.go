@@ -64,6 +64,8 @@ func (s *State) written(w Written) {
 		in(rec.Statuses)
 	case w.Kind == DeploymentLetter && rec != nil:
 		in(rec.Deployments)
+	case w.Kind == RevertLetter && rec != nil && rec.Revert != nil:
+		rec.Revert.Slot = rec.Revert.Slot.answered(w)
 	case w.Kind == CommentLetter && strings.HasPrefix(path.Base(w.Name), noticePrefix):
 		for i := range s.Records {
 			for j, n := range s.Records[i].Notices {
@@ -122,6 +124,12 @@ func (r rules) writes(s *State) []Write {
 	}
 	for i := range slices.Backward(s.Records) {
 		rec := &s.Records[i]
+		if u := rec.Revert; u != nil && u.Slot.open() {
+			w := u.Slot.letter(Address{Kind: RevertLetter, Commit: rec.Commit, Name: u.Rollout})
+			w.Undo = r.undo(s, rec)
+			out = append(out, w)
+			u.Slot.Tried = true
+		}
 		for j, n := range rec.Notices {
 			if to := n.pull(*rec); to != 0 && n.Slot.open() {
 				w := n.Slot.letter(Address{Kind: CommentLetter, Number: int64(to), Name: n.Key})
@@ -157,6 +165,26 @@ func (r rules) notify(rec *Record, run *Run, now time.Time) {
 		n.Slot = rec.Notices[i].Slot
 		rec.Notices = slices.Delete(rec.Notices, i, i+1)
 	}
+	n.Slot = n.Slot.wanting(Content{Digest: digest(n.Body)})
+	rec.Notices = append(rec.Notices, n)
+}
+
+// undo is what a revert of a commit takes back.
+func (r rules) undo(s *State, rec *Record) *Undo {
+	return &Undo{To: rec.Revert.To, Tip: s.Head, Failed: report.Failed{
+		Rollouts: []string{rec.Revert.Rollout}, Title: rec.Title, Pull: max(0, rec.Brought), Reason: rec.Revert.Reason, Path: r.path,
+	}}
+}
+
+// byHand tells people how to revert a commit where the host takes no pull request
+// of ours.
+func (r rules) byHand(s *State, w Written) {
+	rec := s.find(w.Commit)
+	if w.Kind != RevertLetter || w.Refused == nil || rec == nil || rec.Revert == nil {
+		return
+	}
+	undo := sources.Revert{Commit: rec.Commit, To: rec.Revert.To, Branch: r.branchName}
+	n := Notice{Key: path.Join(r.environment, noticePrefix+report.Short(rec.Commit)+"-by-hand"), Body: report.RevertByHand(undo, r.undo(s, rec).Failed, w.Refused)}
 	n.Slot = n.Slot.wanting(Content{Digest: digest(n.Body)})
 	rec.Notices = append(rec.Notices, n)
 }

@@ -18,6 +18,7 @@ type Evidence struct {
 	Canary, Base xds.Traffic // since [canary.State.Evidence]
 	Reporting    int         // proxies of the callers that tell of traffic
 	Silent       []string    // and those that should and do not
+	Found                    // of its wishes
 }
 
 // rolling is the rollouts' part of a decision.
@@ -186,7 +187,10 @@ func (x *rolling) observe(key string, run *Run) canary.Observation {
 	e := x.seen.Evidence[key]
 	seen := canary.Observation{
 		Away: x.seen.Away, Acks: x.seen.acks(),
-		Reporting: e.Reporting, Silent: e.Silent, Canary: e.Canary, Base: e.Base,
+		Reporting: e.Reporting, Silent: e.Silent, Canary: e.Canary, Base: e.Base, Gates: e.Gates, Numbers: e.Numbers,
+	}
+	for _, by := range e.Approved {
+		seen.Said = append(seen.Said, canary.Saying{Verb: canary.Approve, By: by})
 	}
 	if x.has {
 		seen.Serving = run.ID()
@@ -230,8 +234,9 @@ func (x *rolling) step(run *Run, seen canary.Observation) *Run {
 			x.moved = append(x.moved, &next)
 		case e.Do == canary.Notify && rec != nil:
 			x.notify(rec, &next, x.now.Wall)
-		case e.Do == canary.Revert && rec != nil && rec.Revert == nil:
+		case e.Do == canary.Revert && rec != nil && rec.Revert == nil && x.forge && x.limits.Comment > 0:
 			rec.Revert = &Revert{To: next.Base, Reason: e.Text, Rollout: nameOf(next.Rollout)}
+			rec.Revert.Slot = rec.Revert.Slot.wanting(Content{Digest: digest(next.Base)})
 		}
 	}
 	if run.Phase != next.Phase && next.Phase == canary.RolledBack && next.Start == schema.StartMerge {

@@ -32,10 +32,13 @@ func (r *Reconciler) evidence() map[string]Evidence {
 		return nil
 	}
 	now := r.cfg.Now()
-	proxies := r.cfg.Proxies.Proxies()
+	proxies, found := r.cfg.Proxies.Proxies(), r.gather.take()
 	out := map[string]Evidence{}
 	for key, run := range runs {
 		e := Evidence{}
+		if f := found[key]; f.Commit == run.Target { // else it is about another
+			e.Found = f
+		}
 		e.Reporting, e.Silent = canary.Reporting(proxies, run.Callers, now)
 		at := canary.Now{Wall: now, Mono: now.Sub(r.state.Started)}
 		if d, ok := run.Evidence(at); ok && r.cfg.Traffic != nil {

@@ -53,7 +53,7 @@ func newWorld() *world {
 	w.proxies.envoys = 3
 	w.forge.standing = map[string]map[string]sources.Status{}
 	w.forge.comments, w.forge.reactions, w.forge.deployed = map[string]string{}, map[int64][]string{}, map[string]sources.Status{}
-	w.forge.merged = map[string]int{}
+	w.forge.merged, w.forge.reverts = map[string]int{}, map[string]sources.Revert{}
 	w.disk.Store = store.Memory()
 	return w
 }
@@ -295,6 +295,19 @@ func (b *fakeBranch) Merge(_ context.Context, base, head string) (*sources.Merge
 	return m, nil
 }
 
+func (b *fakeBranch) Revert(_ context.Context, commit, to, tip string) (*sources.Revert, error) {
+	return &sources.Revert{Commit: commit, To: to, Tip: tip}, nil
+}
+
+func (b *fakeBranch) History(_ context.Context, n int) (all []sources.Revision, _ error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := b.tip; c != "" && len(all) < n; c = b.parents[c] {
+		all = append(all, *b.commits[c])
+	}
+	return all, nil
+}
+
 // texts are a commit's files; b.mu is held.
 func (b *fakeBranch) texts(commit string) map[string]string {
 	texts := map[string]string{}
@@ -503,9 +516,13 @@ type fakeForge struct {
 	reactions map[int64][]string
 	deployed  map[string]sources.Status // by "commit environment"
 
-	annotations bool                 // are taken
-	labeled     map[string]labeled   // by "pull label"
-	pushed      map[string]time.Time // by head
+	annotations bool                           // are taken
+	approved    map[string][]string            // by "pull head"
+	others      map[string]sources.StatusState // of statuses of others, by "commit context"
+	reverts     map[string]sources.Revert      // that were opened, by key
+	unwritable  error                          // what OpenRevert answers
+	labeled     map[string]labeled             // by "pull label"
+	pushed      map[string]time.Time           // by head
 }
 
 // labeled is who has set a label, and when.
@@ -617,6 +634,33 @@ func (f *fakeForge) HeadSince(_ context.Context, pull int, head string) (time.Ti
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.pushed[head], f.ask()
+}
+
+func (f *fakeForge) Approvals(_ context.Context, pull int, head string) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.approved[fmt.Sprintf("%d %s", pull, head)], f.ask()
+}
+
+func (f *fakeForge) StatusOf(_ context.Context, commit, name string) (sources.StatusState, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.others[commit+" "+name], f.ask()
+}
+
+func (f *fakeForge) OpenRevert(_ context.Context, r sources.Revert) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.ask(); err != nil {
+		return 0, err
+	}
+	if f.unwritable != nil {
+		return 0, f.unwritable
+	}
+	if _, opened := f.reverts[r.Key]; !opened {
+		f.reverts[r.Key] = r
+	}
+	return 100, f.taken()
 }
 
 func (f *fakeForge) React(_ context.Context, comment int64, reaction string) error {

@@ -1,6 +1,9 @@
 package reconciler
 
-import "github.com/meshwright/meshwright/sources"
+import (
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/sources"
+)
 
 // Kind says what a letter to the forge is.
 type Kind string
@@ -11,6 +14,7 @@ const (
 	CommentLetter    Kind = "comment"    // on a pull request, edited in place
 	ReactionLetter   Kind = "reaction"   // to a comment
 	DeploymentLetter Kind = "deployment" // of a commit
+	RevertLetter     Kind = "revert"     // a pull request that takes a commit back
 )
 
 // Address is where a letter goes. Of the letters to one address only the newest
@@ -44,7 +48,14 @@ type Write struct {
 	Address
 	Content
 	Body   string // of a comment
+	Undo   *Undo  // of a revert
 	Unsure bool   // look at what stands first
+}
+
+// Undo is what a revert takes back, and why.
+type Undo struct {
+	To, Tip string // commits: what is served, and the newest of the branch
+	report.Failed
 }
 
 // Written is what the forge answered to a [Write].

@@ -68,7 +68,7 @@ func TestOrders(t *testing.T) {
 		}
 		answers := d.View().Pulls[0].Report.Answers
 		expected := []report.Answer{
-			{Who: "ann", Command: "/meshwright paus web", Text: "no such command; write one of plan, explain, canary, pause, resume, promote, abort, retry, help after /meshwright"},
+			{Who: "ann", Command: "/meshwright paus web", Text: "no such command; write one of plan, explain, canary, pause, resume, promote, approve, abort, retry, help after /meshwright"},
 			{Who: "ann", Command: "/meshwright pause web", Text: "there is no rollout web"},
 			{Who: "ann", Command: "/meshwright explain web api /x", Text: "from web api /x"},
 			{Who: "ann", Command: "/meshwright plan", Text: "planned anew: 1 resource, 0 proxy identities"},

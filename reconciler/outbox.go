@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/sources"
 )
 
@@ -18,6 +19,8 @@ import (
 // they are written again.
 type outbox struct {
 	forge   Forge
+	branch  Branch
+	base    string // name of the branch
 	spacing time.Duration
 	now     func() time.Time
 	log     *slog.Logger
@@ -41,7 +44,7 @@ type entry struct {
 
 func newOutbox(cfg Config, m *metrics, ready bell) *outbox {
 	return &outbox{
-		forge: cfg.Forge, spacing: cfg.WriteSpacing, now: cfg.Now, log: cfg.Logger, metrics: m,
+		forge: cfg.Forge, branch: cfg.Branch, base: cfg.BaseBranch, spacing: cfg.WriteSpacing, now: cfg.Now, log: cfg.Logger, metrics: m,
 		ready: ready, more: newBell(), queue: map[Address]*entry{},
 	}
 }
@@ -156,6 +159,8 @@ func (o *outbox) deliver(ctx context.Context, e *entry) (stood bool, err error) 
 		return false, o.forge.SetComment(ctx, int(w.Number), w.Name, w.Body)
 	case ReactionLetter:
 		return false, o.forge.React(ctx, w.Number, w.Name)
+	case RevertLetter:
+		return false, o.revert(ctx, w)
 	case DeploymentLetter:
 		return false, o.forge.SetDeployment(ctx, w.Commit, w.Name, w.Status)
 	default:
@@ -170,6 +175,20 @@ func (o *outbox) deliver(ctx context.Context, e *entry) (stood bool, err error) 
 		}
 		return false, o.forge.SetStatus(ctx, w.Commit, w.Name, w.Status)
 	}
+}
+
+// revert opens the pull request that takes a commit back.
+func (o *outbox) revert(ctx context.Context, w Write) error {
+	undo, err := o.branch.Revert(ctx, w.Commit, w.Undo.To, w.Undo.Tip)
+	if err != nil {
+		return err
+	}
+	undo.Key, undo.Branch = report.Short(w.Commit), o.base
+	number, err := o.forge.OpenRevert(ctx, report.Revert(*undo, w.Undo.Failed))
+	if err == nil {
+		o.log.Info("pull request opened that reverts a commit", "pr", number, "commit", w.Commit)
+	}
+	return err
 }
 
 // settle puts the answer to a write where the loop finds it, or the write back

@@ -23,7 +23,8 @@ type Reconciler struct {
 	watcher *watcher
 	pulls   *pulls   // nil: nothing is known of any
 	planner *planner // nil, too
-	outbox  *outbox  // nil: nothing is written back
+	gather  *gather
+	outbox  *outbox // nil: nothing is written back
 	shown   atomic.Pointer[View]
 	ready   chan struct{} // closed when something is served
 
@@ -55,7 +56,7 @@ func New(cfg Config) (*Reconciler, error) {
 		cfg: cfg,
 		rules: rules{
 			environment: cfg.Environment, deployments: cfg.Deployments, forge: cfg.Forge != nil, settle: cfg.Settle,
-			path: cfg.Path, version: cfg.Version, link: cfg.Link, files: cfg.Files,
+			path: cfg.Path, branchName: cfg.BaseBranch, version: cfg.Version, link: cfg.Link, files: cfg.Files,
 			compose: report.Comment,
 		},
 		journal:   &journal{store: cfg.Store},
@@ -67,6 +68,7 @@ func New(cfg Config) (*Reconciler, error) {
 	}
 	r.shown.Store(view(cfg.Environment, State{}, Seen{}, r.resources, cfg.Now()))
 	r.watcher = newWatcher(cfg, r.metrics, r.wake)
+	r.gather = newGather(cfg, r.wake)
 	if cfg.Traffic != nil {
 		r.rules.window = cfg.HealthWindow
 	}
@@ -243,6 +245,7 @@ func (r *Reconciler) act(do Actions) {
 		r.resources = resourceViews(p.Spec, r.cfg.Path)
 		r.wake.ring() // its progress is news
 	}
+	r.gather.sync(do.Wishes)
 	if r.outbox != nil {
 		r.outbox.sync(do.Writes)
 		r.pulls.sync(do.Trace)

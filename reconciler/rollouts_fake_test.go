@@ -25,7 +25,9 @@ import (
 // "nogov" has no Rollouts, "pr" starts them while the pull request is open.
 type rolloutWorld struct {
 	*world
-	t *testing.T
+	t     *testing.T
+	steps string                        // of both Rollouts
+	query func(string) (float64, error) // of Prometheus; nil: there is none
 
 	mu     sync.Mutex      // guards:
 	rotten map[string]bool // nodes, as api-v2, that answer a third of the requests with errors
@@ -35,7 +37,7 @@ type rolloutWorld struct {
 }
 
 func newRolloutWorld(t *testing.T) *rolloutWorld {
-	return &rolloutWorld{world: newWorld(), t: t, rotten: map[string]bool{}}
+	return &rolloutWorld{world: newWorld(), t: t, rotten: map[string]bool{}, steps: rolloutSteps}
 }
 
 const rolloutSteps = `steps: [{weight: 10, hold: 1m}, {weight: 50, hold: 2m}], analysis: {minRequests: 10, successRate: {min: 99}}`
@@ -46,10 +48,10 @@ var (
 )
 
 // meshOf is the spec of a line.
-func meshOf(line string) (*schema.Spec, error) {
+func meshOf(line, steps string) (*schema.Spec, error) {
 	meshMu.Lock()
 	defer meshMu.Unlock()
-	if s := meshes[line]; s != nil {
+	if s := meshes[line+steps]; s != nil {
 		return s, nil
 	}
 	words := strings.Fields(line)
@@ -82,7 +84,7 @@ func meshOf(line string) (*schema.Spec, error) {
 			if slices.Contains(words, "pr") {
 				start = "pull-request"
 			}
-			fmt.Fprintf(&b, "---\n{apiVersion: meshwright.dev/v1alpha1, kind: Rollout, metadata: {name: %s, namespace: shop}, spec: {targets: [{kind: VirtualRouter, name: %s}], start: %s, %s}}\n", service, service, start, rolloutSteps)
+			fmt.Fprintf(&b, "---\n{apiVersion: meshwright.dev/v1alpha1, kind: Rollout, metadata: {name: %s, namespace: shop}, spec: {targets: [{kind: VirtualRouter, name: %s}], start: %s, %s}}\n", service, service, start, steps)
 		}
 	}
 	r, err := schema.NewLoader(schema.Config{}).Load(context.Background(), fstest.MapFS{"a.yaml": {Data: []byte(b.String())}})
@@ -92,7 +94,7 @@ func meshOf(line string) (*schema.Spec, error) {
 	if r.Spec == nil {
 		return nil, fmt.Errorf("%s: %v", line, r.Diagnostics)
 	}
-	meshes[line] = r.Spec
+	meshes[line+steps] = r.Spec
 	return r.Spec, nil
 }
 
@@ -107,7 +109,7 @@ func (w *rolloutWorld) load(_ context.Context, files fs.FS) (*schema.Result, err
 	if rest, bad := strings.CutPrefix(string(text), "bad"); bad {
 		return &schema.Result{Documents: 1, Diagnostics: schema.Diagnostics{{Severity: schema.Error, Pos: schema.Pos{File: "mesh.txt", Line: 1}, What: rest}}}, nil
 	}
-	spec, err := meshOf(string(text))
+	spec, err := meshOf(string(text), w.steps)
 	return &schema.Result{Spec: spec, Documents: 10}, err
 }
 
@@ -146,6 +148,9 @@ func (w *rolloutWorld) start() *daemon {
 		return fakeState{commit, text}
 	}
 	cfg.Traffic = w.traffic
+	if w.query != nil {
+		cfg.Query = func(_ context.Context, q string) (float64, error) { return w.query(q) }
+	}
 	d := run(w.t, cfg, wake)
 	w.world.mu.Lock()
 	defer w.world.mu.Unlock()

@@ -300,7 +300,7 @@ func (h *merges) finish() {
 	}
 	after(15 * time.Minute)
 	h.check()
-	spec, err := meshOf(h.lines[last])
+	spec, err := meshOf(h.lines[last], rolloutSteps)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/meshwright/meshwright/reconciler"
 	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/reconciler/store"
 	"github.com/meshwright/meshwright/sources"
 )
 
@@ -95,6 +96,9 @@ func TestMergeIsRolledBack(t *testing.T) {
 		notice := w.forge.comments["7/rollback-"+second[:7]+"-api"]
 		if !strings.Contains(notice, "success rate") || !strings.Contains(notice, "10 %") {
 			t.Errorf("the notice says %q", notice)
+		}
+		if undo := w.forge.reverts[second[:7]]; undo.To != first || undo.Tip != second || undo.Branch != "main" || !strings.Contains(undo.Body, "success rate") {
+			t.Errorf("the revert: %+v", undo)
 		}
 
 		// It stays so, also over a restart, and for commits that change other things.
@@ -302,5 +306,97 @@ func TestRolloutWaitsForProxies(t *testing.T) {
 		w.serves("api v2=100, web v1=100, x=1")
 		w.stands(nack, "canary", sources.Failure, "no such filter")
 		w.stands(nack, "applied", sources.Failure, "no such filter")
+	})
+}
+
+func TestRevertByHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.rotten["api-v2"] = true
+		w.forge.unwritable = &sources.Permanent{Err: errors.New("the daemon needs contents (write)")}
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=2")
+		w.forge.set(func(f *fakeForge) { f.merged[second] = 7 })
+		d.ring()
+		after(3 * time.Minute)
+		if got := w.forge.comments["7/rollback-"+second[:7]+"-by-hand"]; !strings.Contains(got, "contents (write)") {
+			t.Errorf("comments: %v", w.forge.comments)
+		}
+	})
+}
+
+// TestStateIsLost: what was completed last is known by what was written beside
+// the commits; while nobody can say, nothing is guessed.
+func TestStateIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		first := w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=2")
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=2")
+		d.end(t)
+
+		w.disk.Store = store.Memory()
+		w.forge.set(func(f *fakeForge) { f.down = errors.New("502") })
+		d = w.start()
+		after(10 * time.Minute)
+		if got := w.weights(); got != "" {
+			t.Errorf("without the forge %s is served", got)
+		}
+		w.forge.set(func(f *fakeForge) { f.down = nil })
+		after(2 * time.Minute)
+		if v := rollout(d, "api"); v.Base != first || v.Target != second {
+			t.Errorf("it goes on as %+v", v)
+		}
+		after(5 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=2")
+		w.stands(second, "canary", sources.Success, "completed")
+		w.stands(first, "applied", sources.Success, "proxies in")
+		d.end(t)
+	})
+}
+
+func TestGates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.steps = `steps: [{weight: 10, gate: {status: ci/smoke}}, {weight: 50, gate: {approval: true}}], analysis: {minRequests: 10, prometheus: [{name: queue, query: depth, max: 5}]}`
+		depth, away := 3.0, error(nil)
+		w.query = func(string) (float64, error) { return depth, away }
+		w.forge.others = map[string]sources.StatusState{}
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=2")
+		d.ring()
+		after(10 * time.Minute)
+		w.serves("api v1=90 v2=10, web v1=100, x=2")
+		w.stands(second, "canary", sources.Pending, "waits for ci/smoke")
+		w.forge.set(func(f *fakeForge) { f.others[second+" ci/smoke"] = sources.Success })
+		after(time.Minute)
+		w.serves("api v1=50 v2=50, web v1=100, x=2")
+		w.stands(second, "canary", sources.Pending, "waits for an approval")
+		if err := d.Say("api", canary.Approve, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Minute)
+		w.serves("api v2=100, web v1=100, x=2")
+
+		third := w.branch.push("good api=v3 web=v1 x=2")
+		d.ring()
+		after(20 * time.Second)
+		away = errors.New("no route to host")
+		after(20 * time.Second)
+		w.stands(third, "canary", sources.Pending, "10 %")
+		away, depth = nil, 9
+		after(2 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=2")
+		w.stands(third, "canary", sources.Failure, "queue is 9, above 5")
 	})
 }

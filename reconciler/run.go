@@ -16,7 +16,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 	r.state = state
 	r.state.Started = r.cfg.Now()
-	r.watcher.restore = state.needs()
+	r.watcher.restore, r.watcher.cold = state.needs(), state.Head == ""
 	if r.pulls != nil {
 		if r.state.Heard.Since.IsZero() { // what was said before we came is not for us
 			r.state.Heard.Since = r.state.Started.Truncate(time.Second)
@@ -37,6 +37,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	defer stopLooking()
 	group.Go(func() { r.spread(looking) })
 	group.Go(func() { r.watcher.run(looking) })
+	group.Go(func() { r.gather.run(looking) })
 	if r.pulls != nil {
 		group.Go(func() { r.pulls.run(looking) })
 		group.Go(func() { r.planner.run(looking) })

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 )
@@ -22,6 +23,9 @@ type watcher struct {
 	branch  Branch
 	load    Load
 	path    string
+	forge   Forge    // nil: nobody to ask
+	cold    bool     // nothing is known of the past
+	kinds   []string // contexts of statuses that say how a commit ended
 	restore []string // commits to load before the newest; those that are not yet
 	now     func() time.Time
 	log     *slog.Logger
@@ -41,8 +45,9 @@ type watcher struct {
 
 func newWatcher(cfg Config, m *metrics, ready bell) *watcher {
 	return &watcher{
-		branch: cfg.Branch, load: cfg.Load, path: cfg.Path, now: cfg.Now, log: cfg.Logger, metrics: m,
+		branch: cfg.Branch, forge: cfg.Forge, load: cfg.Load, path: cfg.Path, now: cfg.Now, log: cfg.Logger, metrics: m,
 		wake: newBell(), ready: ready,
+		kinds: []string{report.Context(cfg.Environment, report.KindCanary), report.Context(cfg.Environment, report.KindApplied)},
 	}
 }
 
@@ -134,7 +139,44 @@ func (w *watcher) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if w.cold && w.forge != nil && l.Spec != nil && len(l.Spec.Rollouts) > 0 {
+		if err := w.remember(ctx, rev.Commit); err != nil {
+			return fmt.Errorf("what was completed last: %w", err)
+		}
+	}
+	w.cold = false
 	w.head = rev.Commit
+	w.deliver(l)
+	return nil
+}
+
+// remember finds the commit that rollouts begin at when the state is lost: it is
+// never taken to be the newest.
+func (w *watcher) remember(ctx context.Context, newest string) error {
+	history, err := w.branch.History(ctx, maxAsked)
+	if err != nil {
+		return err
+	}
+	commit, known, err := completed(ctx, w.forge, history, w.kinds...)
+	switch {
+	case err != nil:
+		return err
+	case commit == "" && known:
+		w.log.Warn("no commit is known that was completed: the newest is applied at once", "commit", newest)
+		return nil
+	case commit == "" || commit == newest:
+		return nil
+	}
+	rev, err := w.branch.Commit(commit)
+	if err != nil && !errors.Is(err, sources.ErrNoPath) {
+		return err
+	}
+	l, err := w.open(ctx, rev)
+	if err != nil {
+		return err
+	}
+	w.log.Info("state lost: the commit that was completed last is known by its statuses", "commit", commit)
+	l.Found = true
 	w.deliver(l)
 	return nil
 }
