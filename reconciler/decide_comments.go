@@ -5,8 +5,10 @@ import (
 	"path"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/sources"
 )
@@ -36,7 +38,7 @@ func (r rules) report(s *State, rec *Record, p Planned, now time.Time) {
 				Environment: r.environment, Number: n, Head: rec.Commit, Base: p.Basis.Base, Serving: p.Basis.Serving, Version: r.version,
 				Check: r.wanted(rec, report.KindCheck), PlanStatus: r.wanted(rec, report.KindPlan),
 				Diagnostics: rec.Diagnostics, Errors: rec.Errors, Warnings: rec.Warnings,
-				Conflicts: p.Conflicts, Protected: p.Protected, Plan: p.Plan, Past: was.Past, Answers: was.Answers, Refused: was.Refused,
+				Conflicts: p.Conflicts, Protected: p.Protected, Plan: p.Plan, Past: was.Past, Answers: was.Answers, Refused: was.Refused, Rollouts: was.Rollouts,
 			}
 			if was.Head != "" && was.Head != is.Head {
 				past := report.PastPlan{Head: was.Head, When: now.UTC().Truncate(time.Second), Verdict: report.Verdict(was)}
@@ -83,6 +85,35 @@ func (r rules) refused(s *State, seen Seen) {
 				r.comment(p)
 			})
 		}
+	}
+}
+
+// timelines has the pull request of a commit tell where its rollouts stand: the
+// one whose head it is, or that it was merged from.
+func (r rules) timelines(s *State, rec *Record, now time.Time) {
+	about := map[int][]report.Rollout{}
+	for _, run := range s.allRuns() {
+		if run.Target != rec.Commit {
+			continue
+		}
+		if n := max(run.Pull, rec.Brought); s.Pulls[n] != nil {
+			about[n] = append(about[n], inWords(run, now))
+		}
+	}
+	for n, rollouts := range about {
+		slices.SortFunc(rollouts, func(a, b report.Rollout) int { return strings.Compare(a.Name, b.Name) })
+		s.change(n, func(p *Pull) {
+			p.Report.Rollouts = rollouts
+			r.comment(p)
+		})
+	}
+}
+
+// inWords is a run as comments tell of it.
+func inWords(run *Run, now time.Time) report.Rollout {
+	return report.Rollout{
+		Name: nameOf(run.Rollout), Base: run.Base, Target: run.Target, Status: run.Status(), Failure: run.Failure, Held: run.Phase == canary.Held,
+		Chart: canary.Chart(run.State, now), Timeline: canary.Timeline(run.State),
 	}
 }
 
@@ -144,6 +175,7 @@ func (r rules) merged(s *State, seen Seen, now time.Time) (trace []string) {
 		follow := func(commit string, brought *int) {
 			if n, found := seen.Brought[commit]; found {
 				*brought = n
+				r.timelines(s, rec, now)
 			}
 			switch {
 			case *brought == 0 && recent && r.forge && r.limits.Comment > 0:

@@ -160,7 +160,7 @@ func (r rules) notify(rec *Record, run *Run, now time.Time) {
 	if !r.forge || r.limits.Comment == 0 {
 		return
 	}
-	n := Notice{Key: path.Join(r.environment, noticePrefix+report.Short(run.Target)+"-"+run.Rollout.Name), Pull: run.Pull, Body: report.Notice(r.environment, run.State, now, r.limits.Comment)}
+	n := Notice{Key: path.Join(r.environment, noticePrefix+report.Short(run.Target)+"-"+run.Rollout.Name), Pull: run.Pull, Body: report.Notice(r.environment, inWords(run, now), r.limits.Comment)}
 	if i := slices.IndexFunc(rec.Notices, func(old Notice) bool { return old.Key == n.Key }); i >= 0 {
 		n.Slot = rec.Notices[i].Slot
 		rec.Notices = slices.Delete(rec.Notices, i, i+1)

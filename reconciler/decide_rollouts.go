@@ -284,6 +284,7 @@ func (x *rolling) tell() {
 		}
 		st := canaries(about[run.Target])
 		rec.Canary = &st
+		x.timelines(s, rec, x.now.Wall)
 		x.want(rec, report.KindCanary, st)
 	}
 	for i := range s.Records {

@@ -8,23 +8,6 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
-// runs are those of a state that are on their way, by key: the name of a
-// Rollout, or that and the number of a pull request.
-func (s State) runs() map[string]*Run {
-	runs := map[string]*Run{}
-	for name, t := range s.Rollouts {
-		if t.Run.live() {
-			runs[name] = t.Run
-		}
-	}
-	for key, t := range s.Trials {
-		if t.live() {
-			runs[key] = t
-		}
-	}
-	return runs
-}
-
 // evidence is what proxies tell of the rollouts that are watched.
 func (r *Reconciler) evidence() map[string]Evidence {
 	runs := r.state.runs()

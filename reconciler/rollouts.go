@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"maps"
 	"path"
 	"time"
 
@@ -73,4 +74,26 @@ func (t *Track) complete(commit, content string) {
 	if len(t.Completed) == 0 || t.Completed[0] != content {
 		t.Completed = first(keepCompleted, append([]string{content}, t.Completed...))
 	}
+}
+
+// allRuns are those of a state that are on their way or were last, by key: the
+// name of a Rollout, or that and the number of a pull request.
+func (s State) allRuns() map[string]*Run {
+	runs := maps.Clone(s.Trials)
+	if runs == nil {
+		runs = map[string]*Run{}
+	}
+	for name, t := range s.Rollouts {
+		if t.Run != nil {
+			runs[name] = t.Run
+		}
+	}
+	return runs
+}
+
+// runs are those that are on their way.
+func (s State) runs() map[string]*Run {
+	runs := s.allRuns()
+	maps.DeleteFunc(runs, func(_ string, run *Run) bool { return !run.live() })
+	return runs
 }

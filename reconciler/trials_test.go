@@ -105,6 +105,9 @@ func TestPullRequestIsTheCanary(t *testing.T) {
 		w.stands(head, "canary", sources.Success, "passed")
 		after(time.Minute)
 		w.stands(merge, "applied", sources.Success, "")
+		if got := w.forge.comments["5/pull"]; !strings.Contains(got, "Canary `shop/api`: completed") || !strings.Contains(got, "    100 % ▕████████████████████▏") || !strings.Contains(got, "as ann asked") {
+			t.Errorf("the comment says %s", got)
+		}
 	})
 }
 

@@ -30,9 +30,9 @@ var rooms = map[string][]string{
 	"sources/github":               {"sources"},
 	"sources/github/githubtest":    {},
 	"sources/endpoints":            {"schema"},
-	"reconciler":                   {"schema", "xds", "sources", "reconciler/plan", "reconciler/report", "reconciler/store"},
+	"reconciler":                   {"schema", "xds", "sources", "reconciler/canary", "reconciler/plan", "reconciler/report", "reconciler/store"},
 	"reconciler/canary":            {"schema", "xds", "sources"},
-	"reconciler/plan":              {"schema", "xds", "xds/translate"},
+	"reconciler/plan":              {"schema", "xds", "xds/translate", "reconciler/canary"},
 	"reconciler/report":            {"schema", "xds", "sources", "reconciler/plan"},
 	"reconciler/store":             {},
 	"fixtures/app-mesh-examples":   {},
@@ -54,7 +54,7 @@ var rooms = map[string][]string{
 
 // pure names the packages and files that must not wait, listen, read the clock
 // or touch the disk: the same arguments give the same result.
-var pure = []string{"schema", "schema/awsapi", "xds", "xds/translate", "reconciler/canary", "reconciler/plan", "reconciler/report", "reconciler/decide.go", "reconciler/command.go"}
+var pure = []string{"schema", "schema/awsapi", "xds", "xds/translate", "reconciler/canary", "reconciler/plan", "reconciler/report", "reconciler/decide.go", "reconciler/serve.go", "reconciler/command.go"}
 
 // impure are the imports by which a pure file would break its promise.
 var impure = []string{"net", "net/http", "os", "os/exec", "math/rand", "math/rand/v2", "log", "log/slog", "google.golang.org/grpc", "github.com/prometheus/client_golang/prometheus"}

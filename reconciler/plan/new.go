@@ -35,7 +35,7 @@ func New(from, to Side, seen Observed) *Plan {
 	c := newChange(from, to, seen)
 	p := &Plan{
 		From: from.Name, To: to.Name,
-		Resources: []Resource{}, Routes: []Route{}, Drains: []Drain{}, Moves: []Move{}, Risks: []Risk{}, Around: []schema.Ref{},
+		Resources: []Resource{}, Routes: []Route{}, Drains: []Drain{}, Moves: []Move{}, Rollouts: []Rollout{}, Risks: []Risk{}, Around: []schema.Ref{},
 		Proxies: Proxies{Connected: len(seen.Proxies), Identities: []Touched{}},
 		Graph:   Graph{Nodes: []GraphNode{}, Edges: []GraphEdge{}},
 	}
@@ -47,6 +47,7 @@ func New(from, to Side, seen Observed) *Plan {
 	p.Proxies, p.Drains = c.proxies()
 	var tried bool
 	p.Moves, tried = c.moves()
+	p.Rollouts = c.rollouts()
 	p.Risks = c.risks(p, tried)
 	p.Graph = c.graph()
 	p.Around = c.around()

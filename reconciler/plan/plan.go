@@ -15,6 +15,7 @@ type Plan struct {
 	Proxies   Proxies    `json:"proxies"`
 	Drains    []Drain    `json:"drains"`
 	Moves     []Move     `json:"moves"`
+	Rollouts  []Rollout  `json:"rollouts"` // by which routes move in steps
 	Risks     []Risk     `json:"risks"`
 	Graph     Graph      `json:"graph"`
 	// Around is what the plan depends on beside what it changes: see [Plan.Touches].

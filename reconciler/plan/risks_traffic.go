@@ -46,10 +46,11 @@ func shareOf(shares []Share, target schema.Ref) (percent float64) {
 	return percent
 }
 
-// allAtOnce: only of routes that have sent requests elsewhere until now.
+// allAtOnce: only of routes that have sent requests elsewhere until now, and that
+// no rollout takes there in steps.
 func (c *change) allAtOnce(p *Plan, tell teller) {
 	for _, r := range p.Routes {
-		if len(r.Before) == 0 {
+		if len(r.Before) == 0 || p.governed(r) {
 			continue
 		}
 		for _, s := range r.After {

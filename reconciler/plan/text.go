@@ -93,6 +93,13 @@ func (p *Plan) String() string {
 			}
 		}
 	}
+	if part("Steps", len(p.Rollouts)) {
+		for _, r := range p.Rollouts {
+			for _, row := range r.lines() {
+				line("  %s", row)
+			}
+		}
+	}
 	if part("Requests that take another route", len(p.Moves)) {
 		for _, m := range p.Moves {
 			line("  %s from %s", m.Request, m.From)

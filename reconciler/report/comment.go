@@ -39,6 +39,7 @@ type Pull struct {
 	Plan      *plan.Plan `json:"plan,omitempty"`      // nil: there is nothing to plan, or it could not be
 	Past      []PastPlan `json:"past,omitempty"`      // of earlier heads, newest first
 	Answers   []Answer   `json:"answers,omitempty"`   // newest first
+	Rollouts  []Rollout  `json:"rollouts,omitempty"`  // of its head, or of the commit that it was merged as
 	After     *After     `json:"after,omitempty"`     // nil while it is not merged
 
 	// Files is the prefix of a file's address at the head, as
@@ -82,7 +83,7 @@ func Comment(p Pull, limit int) string {
 	if p.Environment != "" {
 		first = code(p.Environment) + ": " + first
 	}
-	sections := slices.Concat([]section{branch(p)}, todo(p), planned(p.Plan, p.Files), []section{answers(p)}, folded(p.Plan, p.Files), []section{warnings(p), past(p)})
+	sections := slices.Concat([]section{branch(p)}, todo(p), rollouts(p), planned(p.Plan, p.Files), []section{answers(p)}, folded(p.Plan, p.Files), []section{warnings(p), past(p)})
 	return compose(first, sections, footer(p), limit)
 }
 

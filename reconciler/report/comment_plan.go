@@ -17,7 +17,7 @@ func planned(p *plan.Plan, files string) []section {
 	if p == nil {
 		return nil
 	}
-	sections := []section{routes("Routes", p.Routes[:min(len(p.Routes), mostRoutes)], routeNames(p.Routes)), risks(p, files)}
+	sections := []section{routes("Routes", p.Routes[:min(len(p.Routes), mostRoutes)], routeNames(p.Routes)), steps(p), risks(p, files)}
 	if inBrief(p) {
 		sections[0] = resources(p, files)
 	}
@@ -53,6 +53,27 @@ func routes(title string, list []plan.Route, name func(schema.Ref) string) secti
 	}
 	return section{title: title, where: seePlan}.table([]string{"Route", "Requests", "Before", "After", "Also"}, cells)
 }
+
+// steps is how the routes that rollouts govern would move.
+func steps(p *plan.Plan) section {
+	var cells [][]string
+	for _, r := range p.Rollouts {
+		var moves, waits []string
+		for _, m := range first(r.Moves, mostFields) {
+			moves = append(moves, code(m))
+		}
+		for _, w := range first(r.Waits, mostFields) {
+			waits = append(waits, code(w.String()))
+		}
+		cells = append(cells, []string{
+			code(r.Ref.Name), strings.Join(moves, "<br>"), prose(strings.Join(r.Steps, " → ") + ", then all, " + r.When()), strings.Join(waits, "<br>"),
+		})
+	}
+	return section{title: "Steps", where: seePlan}.table([]string{"Rollout", "Moves", "Steps", "Waits until then"}, cells)
+}
+
+// first returns so many items at most.
+func first[T any](list []T, most int) []T { return list[:min(len(list), most)] }
 
 // routeName is a route's name within its owner's, and what happens to it where
 // that is more than a change.

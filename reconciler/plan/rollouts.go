@@ -1,0 +1,122 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/schema"
+)
+
+// Rollout is how a change of routes would reach traffic step by step.
+type Rollout struct {
+	Ref   schema.Ref          `json:"ref"`
+	Start schema.RolloutStart `json:"start"` // with the merge, or while the pull request is open
+	// Moves are the routes that lead elsewhere, as the ref of what has them and,
+	// of a router, their name.
+	Moves []string `json:"moves"`
+	// Steps are what is served one after the other, a phrase each: "5 % for 2m0s".
+	// After the last one, all requests take the new way.
+	Steps []string `json:"steps"`
+	// Waits are what is served only then.
+	Waits []canary.Wait `json:"waits"`
+}
+
+// rollouts are those of the changed side that would have something to do. The
+// policy is the one that governs: after a merge the new one, of a pull request
+// the one of the branch.
+func (c *change) rollouts() []Rollout {
+	out := []Rollout{}
+	for _, key := range slices.SortedFunc(maps.Keys(c.to.Spec.Rollouts), schema.Key.Compare) {
+		policy := c.to.Spec.Rollouts[key].Policy()
+		if was := c.from.Spec.Rollouts[key]; was != nil && was.Policy().Start == schema.StartPullRequest {
+			policy = was.Policy()
+		}
+		ends := canary.EndsOf(c.from.Spec, c.to.Spec, policy)
+		if len(ends.Moves) == 0 {
+			continue
+		}
+		r := Rollout{Ref: c.to.Spec.Rollouts[key].Ref, Start: policy.Start, Moves: []string{}, Steps: []string{}, Waits: canary.Waits(c.from.Spec, c.to.Spec, policy)}
+		for _, m := range ends.Moves {
+			r.Moves = append(r.Moves, strings.TrimSuffix(m.Of.String()+" "+m.Route, " "))
+		}
+		for i := range policy.Steps {
+			r.Steps = append(r.Steps, stepOf(policy, i))
+		}
+		if r.Waits == nil {
+			r.Waits = []canary.Wait{}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// stepOf says what a step does.
+func stepOf(policy schema.RolloutSpec, i int) string {
+	step := policy.Steps[i]
+	var parts []string
+	if step.Weight != nil {
+		parts = append(parts, step.Weight.String()+" %")
+	}
+	if step.Header != nil {
+		parts = append(parts, "requests with header "+step.Header.Name)
+	}
+	if step.Mirror != nil {
+		parts = append(parts, "copies of "+step.Mirror.String()+" %")
+	}
+	if len(parts) == 0 {
+		parts = append(parts, policy.WeightAt(i).String()+" %")
+	}
+	text := strings.Join(parts, ", ")
+	if step.Hold > 0 {
+		text += " for " + lasting(step.Hold)
+	}
+	if g := step.Gate; g != nil && g.Approval {
+		text += ", until somebody approves"
+	} else if g != nil {
+		text += ", until " + g.Status + " is success"
+	}
+	return text
+}
+
+// lasting spells a length of time as people write it: 2m, 1h30m.
+func lasting(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// When says when the steps are taken.
+func (r Rollout) When() string {
+	if r.Start == schema.StartPullRequest {
+		return "while the pull request is open, once it is labeled canary"
+	}
+	return "after the merge"
+}
+
+// lines are a rollout as people read it in a terminal.
+func (r Rollout) lines() []string {
+	rows := []string{
+		fmt.Sprintf("%s: %s, then all, %s", r.Ref, strings.Join(r.Steps, " → "), r.When()),
+		"    moves " + listed(r.Moves),
+	}
+	for _, w := range r.Waits {
+		rows = append(rows, "    waits until then: "+w.String())
+	}
+	return rows
+}
+
+// governed reports whether a route moves in steps.
+func (p *Plan) governed(r Route) bool {
+	return slices.ContainsFunc(p.Rollouts, func(x Rollout) bool {
+		return slices.Contains(x.Moves, strings.TrimSuffix(r.Owner.String()+" "+r.Name, " ")) || slices.Contains(x.Moves, r.Owner.String())
+	})
+}
