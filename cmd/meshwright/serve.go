@@ -48,6 +48,8 @@ type serveCmd struct {
 
 	HealthWindow time.Duration `default:"1m" help:"How long the traffic after a change is looked at, to compare it with before."`
 
+	Prometheus string `name:"prometheus" placeholder:"URL" help:"Where Prometheus's API is, as http://127.0.0.1:9090, for rollouts with queries of their own; they need no Prometheus otherwise."`
+
 	XdsAddress  string `default:"127.0.0.1:18000" help:"Where xDS is served (gRPC)."`
 	XdsCert     string `type:"path" placeholder:"FILE" help:"Server certificate; needed off loopback."`
 	XdsKey      string `type:"path" placeholder:"FILE" help:"Its private key."`
