@@ -42,6 +42,7 @@ func (r *Reconciler) tell(was, is State) {
 		}
 	}
 	r.tellComments(was, is)
+	r.tellRollouts(was, is)
 }
 
 // tellComments logs the comments that could not be made.
