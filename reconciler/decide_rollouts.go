@@ -132,7 +132,7 @@ func (x *rolling) follow(name string) {
 	}
 	retried := t.Run != nil && t.Run.Phase == canary.RolledBack && slices.ContainsFunc(x.said, func(w said) bool { return w.verb == Retry && sameName(name, w.name) })
 	if (t.At != taken || retried) && !t.Run.live() {
-		if content := x.content(t, policy); t.At != taken && (len(t.Completed) == 0 || content != t.Completed[0]) {
+		if content := x.content(t, policy); retried || len(t.Completed) == 0 || content != t.Completed[0] {
 			if merged := x.arrive(t, content); merged != nil {
 				t.Run, t.At, t.Start = merged, taken, policy.Start
 				x.s.Rollouts[name] = t
@@ -194,6 +194,13 @@ func (x *rolling) observe(key string, run *Run) canary.Observation {
 	}
 	if x.has {
 		seen.Serving = run.ID()
+	}
+	if run.Phase == canary.Watching || run.Phase == canary.Paused || run.Phase == canary.Passed {
+		for other, r := range x.s.runs() {
+			if other != key && (r.Phase == canary.Moving || r.Phase == canary.Promoting || r.Phase == canary.RollingBack) {
+				seen.Acks.Rejected = nil // all have taken this one: it is the other's that is refused
+			}
+		}
 	}
 	for _, w := range x.said {
 		if w.verb == Retry {

@@ -168,9 +168,10 @@ func (x *rolling) open(t *Run, seen *canary.Observation) {
 	if t.Gone.IsZero() {
 		t.Gone = x.now.Wall
 	}
-	seen.Closed = x.now.Wall.Sub(t.Gone) >= parting && x.seen.Away == ""
-	if !seen.Closed {
-		x.next = earlier(x.next, t.Gone.Add(parting))
+	if until := t.Gone.Add(parting); x.now.Wall.Before(until) {
+		x.next = earlier(x.next, until)
+	} else {
+		seen.Closed = x.seen.Away == "" // else its merge cannot be seen
 	}
 }
 

@@ -29,6 +29,10 @@ func TestRolloutModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := &merges{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 7)), w: newRolloutWorld(t), lines: map[string]string{}, again: map[string]bool{}}
+				if seed%2 == 1 {
+					h.mode = " pr" // canaries of pull requests, too
+					h.w.forge.writers = []string{"ann"}
+				}
 				h.play(60)
 			})
 		})
@@ -45,11 +49,13 @@ type merges struct {
 	// The model.
 	lines map[string]string // by commit
 	heads []string          // that were the branch's
+	pulls []string          // and those of pull requests
+	mode  string            // ends the lines
 	again map[string]bool   // commits that may end anew
 }
 
 func (h *merges) play(steps int) {
-	h.push("good api=v1 web=v1 x=0")
+	h.push("good api=v1 web=v1 x=0" + h.mode)
 	h.d = h.w.start()
 	for i := range steps {
 		if i > 0 {
@@ -86,7 +92,7 @@ func (h *merges) push(line string) {
 
 func (h *merges) line(versions int) string {
 	pick := func() string { return fmt.Sprint("v", h.rng.IntN(versions)+1) }
-	return fmt.Sprintf("good api=%s web=%s x=%d", pick(), pick(), h.rng.IntN(3))
+	return fmt.Sprintf("good api=%s web=%s x=%d%s", pick(), pick(), h.rng.IntN(3), h.mode)
 }
 
 // step does something to the world.
@@ -94,6 +100,8 @@ func (h *merges) step() {
 	w, roll := h.w, h.rng.IntN(100)
 	one := func(options ...string) string { return options[h.rng.IntN(len(options))] }
 	switch {
+	case roll < 20 && h.mode != "" && h.rng.IntN(3) > 0:
+		h.pull(h.rng.IntN(2) + 1)
 	case roll < 20:
 		h.push(h.line(4))
 	case roll < 22:
@@ -154,6 +162,37 @@ func (h *merges) step() {
 	default:
 		h.note("time")
 	}
+}
+
+// pull does something to a pull request: it is opened, pushed to, asked to be the
+// canary, merged or closed.
+func (h *merges) pull(n int) {
+	w := h.w
+	i := slices.IndexFunc(w.forge.open, func(pr sources.PullRequest) bool { return pr.Number == n })
+	switch roll := h.rng.IntN(10); {
+	case i < 0 || roll < 2:
+		line := h.line(4)
+		head := w.opened(n, line)
+		h.lines[head], h.pulls = line, append(h.pulls, head)
+		h.note("push %.7s %s to pull request %d", head, line, n)
+		fallthrough
+	case roll < 7:
+		h.note("ask for %d", n)
+		h.d.Poke()
+		after(5 * time.Second)
+		for _, pr := range w.forge.open {
+			h.again[pr.Head] = true
+		}
+		w.forge.say(n, "ann", "/canary")
+	case roll < 9:
+		h.note("merge %d", n)
+		h.push(h.lines[w.forge.open[i].Head])
+		w.closed(n)
+	default:
+		h.note("close %d", n)
+		w.closed(n)
+	}
+	h.d.Poke()
 }
 
 // spoken: a person's word may give what is on its way another end.
@@ -235,6 +274,14 @@ func (h *merges) check() {
 // placed holds where a service's routes lead to what its rollout is said to be at.
 func (h *merges) placed(v reconciler.RolloutView) {
 	service := strings.TrimPrefix(v.Name, "shop/")
+	for _, other := range h.d.View().Rollouts {
+		if other.Name == v.Name && other.Start == "pull-request" && !other.Ended && other.Pull != 0 {
+			return // what it is at, the steps' weights say
+		}
+	}
+	if v.Start == "pull-request" && v.Pull != 0 {
+		return
+	}
 	version := func(commit string) string {
 		_, rest, _ := strings.Cut(h.lines[commit], service+"=")
 		word, _, _ := strings.Cut(rest, " ")
@@ -283,6 +330,8 @@ func (h *merges) finish() {
 	w.forge.set(func(f *fakeForge) { f.down, f.lossy = nil, nil })
 	w.set(func() { clear(w.rotten); w.idle, w.mute = false, false })
 	w.proxies.set(func(p *fakeProxies) { p.slow = false; p.answer() })
+	w.closed(1)
+	w.closed(2)
 	h.push(h.line(3))
 	last := h.heads[len(h.heads)-1]
 	h.revive()
@@ -310,7 +359,7 @@ func (h *merges) finish() {
 	if got := w.standing(last, "applied"); got.State != sources.Success {
 		h.t.Errorf("%.7s: applied is %+v", last, got)
 	}
-	for _, c := range h.heads {
+	for _, c := range append(h.heads, h.pulls...) {
 		for name, st := range w.forge.standing[c] {
 			if st.State == sources.Pending {
 				h.t.Errorf("%.7s: %s is pending for ever: %s", c, name, st.Description)

@@ -367,7 +367,10 @@ func TestGates(t *testing.T) {
 		w := newRolloutWorld(t)
 		w.steps = `steps: [{weight: 10, gate: {status: ci/smoke}}, {weight: 50, gate: {approval: true}}], analysis: {minRequests: 10, prometheus: [{name: queue, query: depth, max: 5}]}`
 		depth, away := 3.0, error(nil)
-		w.query = func(string) (float64, error) { return depth, away }
+		w.query = func(string) (n float64, err error) {
+			w.set(func() { n, err = depth, away })
+			return n, err
+		}
 		w.forge.others = map[string]sources.StatusState{}
 		w.branch.push("good api=v1 web=v1 x=1")
 		d := w.start()
@@ -391,12 +394,36 @@ func TestGates(t *testing.T) {
 		third := w.branch.push("good api=v3 web=v1 x=2")
 		d.ring()
 		after(20 * time.Second)
-		away = errors.New("no route to host")
+		w.set(func() { away = errors.New("no route to host") })
 		after(20 * time.Second)
 		w.stands(third, "canary", sources.Pending, "10 %")
-		away, depth = nil, 9
+		w.set(func() { away, depth = nil, 9 })
 		after(2 * time.Minute)
 		w.serves("api v2=100, web v1=100, x=2")
 		w.stands(third, "canary", sources.Failure, "queue is 9, above 5")
+	})
+}
+
+// TestRefusalIsOfOne: what a proxy refuses of one rollout is no failure of another.
+func TestRefusalIsOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		first := w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		w.branch.push("good api=v2 web=v1 x=1")
+		d.ring()
+		after(20 * time.Second)
+		third := w.branch.push("good api=v2 web=v4 x=1")
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.stands(third, "canary", sources.Failure, "web: rolled back from 10 %: web-1 refuses it")
+		after(5 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=1")
+		if api, web := rollout(d, "api"), rollout(d, "web"); api.Phase != canary.Completed || web.Phase != canary.RolledBack || web.Base == first {
+			t.Errorf("api: %s; web: %s from %.7s", api.Phase, web.Phase, web.Base)
+		}
 	})
 }
