@@ -166,6 +166,9 @@ func (x *rolling) turn(t *Track, policy schema.RolloutSpec, retried bool) {
 	case base == nil, len(canary.EndsOf(base, spec, policy).Moves) == 0:
 		// The first install, or nothing that could be done in steps.
 		t.complete(taken, content)
+		if rec := x.s.find(taken); t.Run.wentBack() && (t.Run.Phase == canary.RolledBack || t.Run.Failed != "") && rec != nil {
+			x.healthy(rec, report.Converged(sources.Status{Description: nameOf(t.Rollout) + " is where the branch leads again"}))
+		}
 		if !t.Run.completed() {
 			t.Run = nil
 		}

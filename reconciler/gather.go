@@ -54,7 +54,7 @@ func (s State) wishes(taken *schema.Spec) (all []Wish) {
 }
 
 // gathering is how often wishes are looked after.
-const gathering = 5 * time.Second
+const gathering = 10 * time.Second
 
 // gather finds out what rollouts wish to know. The loop tells it what that is
 // ([gather.sync]) and takes what was found ([gather.take]).

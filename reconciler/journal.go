@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -79,6 +80,7 @@ func readState(value []byte) (State, error) {
 	if good := s.find(s.Good); s.Good != "" && (good == nil || good.Applied == nil) {
 		return State{}, fmt.Errorf("it is damaged: nothing is known of the good commit %s; remove the state directory to start from the newest commit", s.Good)
 	}
+	maps.DeleteFunc(s.Trials, func(_ string, run *Run) bool { return run == nil })
 	for _, r := range s.Records {
 		if r.Commit == "" {
 			return State{}, errors.New("it is damaged: a commit has no hash; remove the state directory to start from the newest commit")

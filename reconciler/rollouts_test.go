@@ -119,6 +119,9 @@ func TestMergeIsRolledBack(t *testing.T) {
 		after(2 * time.Minute)
 		w.serves("api v1=100, web v1=100, x=4")
 		w.stands(fourth, "applied", sources.Success, "")
+		if lines := strings.Join(w.forge.lines(), "\n"); !strings.Contains(lines, "c000004 meshwright/health success: converged: shop/api is where the branch leads again") {
+			t.Errorf("written:\n%s", lines)
+		}
 		if len(w.forge.comments) != 1 {
 			t.Errorf("comments: %v", w.forge.comments)
 		}

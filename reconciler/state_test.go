@@ -87,6 +87,9 @@ func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"format":1,"good":"a","records":[{"commit":"a"}]}`))
 	f.Add([]byte(`{"format":1,"records":[{"commit":""}]}`))
 	f.Add([]byte(`{"format":2}`))
+	f.Add([]byte(`{"format":1,"good":"a","taken":"a","pushes":3,"records":[{"commit":"a","branch":true,"result":"good","applied":{"status":{"state":"pending"}}}],` +
+		`"rollouts":{"shop/api":{"rollout":{"kind":"Rollout","namespace":"shop","name":"api"},"at":"a","stable":"b","run":{"phase":"watching","base":"b","target":"a","weight":1000,"history":[{"phase":"waiting"}]}}},` +
+		`"trials":{"shop/api#7":{"phase":"passed","target":"c","pull":7},"x":null},"asks":{"8":{"head":"d","by":"ann"}}}`))
 	f.Fuzz(func(t *testing.T, disk []byte) {
 		s, err := readState(disk)
 		if err != nil {

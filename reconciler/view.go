@@ -24,7 +24,8 @@ type View struct {
 	// Ready: a good spec is published.
 	Ready bool `json:"ready"`
 	// Serving is the commit whose spec the proxies should have; empty before
-	// the first good one.
+	// the first good one. While its rollouts are on their way, or went back,
+	// Rollouts tell what they have of it.
 	Serving string `json:"serving"`
 	// Head is the newest commit of the branch that was judged; it differs from
 	// Serving when it was refused.
