@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/meshwright/meshwright/fixtures"
+	"github.com/meshwright/meshwright/fixtures/scale"
 )
 
 // goodSpecs loads all cases that have no mistakes, by name.
@@ -158,7 +159,7 @@ func TestDigest(t *testing.T) {
 // canary does, and one node, with which all indexes are made anew.
 func BenchmarkDerive(b *testing.B) {
 	for _, nodes := range []int{500, 5000} {
-		r, err := NewLoader(Config{}).Load(context.Background(), fixtures.Scale{Nodes: nodes}.FS())
+		r, err := NewLoader(Config{}).Load(context.Background(), scale.Mesh{Services: nodes / 2}.FS())
 		if err != nil || r.Spec == nil {
 			b.Fatal(err, r.Diagnostics)
 		}

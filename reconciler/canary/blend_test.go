@@ -11,6 +11,7 @@ import (
 	"testing/fstest"
 
 	"github.com/meshwright/meshwright/fixtures"
+	"github.com/meshwright/meshwright/fixtures/scale"
 	. "github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
@@ -221,11 +222,11 @@ func TestBlendIsExact(t *testing.T) {
 
 // Rollouts of one merge are independent: each is at a side of its own.
 func TestBlendOfSeveral(t *testing.T) {
-	base := load(t, fixtures.Scale{Nodes: 8}.FS())
-	target := load(t, fixtures.Scale{Nodes: 8, Weights: map[int]int{0: 10, 1: 20, 2: 30, 3: 40}}.FS())
+	base := load(t, scale.Mesh{Services: 4}.FS())
+	target := load(t, scale.Mesh{Services: 4, Weights: map[int]int{0: 10, 1: 20, 2: 30, 3: 40}}.FS())
 	var mixes []Mix
 	for i, side := range []Side{AtBase, Between, AtTarget} { // and no rollout governs the fourth
-		key := schema.Key{Namespace: fixtures.Namespace, Name: fixtures.Scale{Nodes: 8}.Service(i)}
+		key := schema.Key{Namespace: scale.Namespace, Name: scale.Mesh{Services: 4}.Service(i)}
 		mixes = append(mixes, Mix{Governed: []schema.Ref{{Kind: schema.KindVirtualRouter, Key: key}}, Side: side, Weight: 50_00})
 	}
 	for start, want := range map[schema.RolloutStart][]uint32{schema.StartMerge: {50, 35, 30, 40}, schema.StartPullRequest: {50, 35, 30, 50}} {
@@ -234,7 +235,7 @@ func TestBlendOfSeveral(t *testing.T) {
 		}
 		spec := Blend(base, target, mixes)
 		for i, percent := range want {
-			router := spec.VirtualRouters[schema.Key{Namespace: fixtures.Namespace, Name: fixtures.Scale{Nodes: 8}.Service(i)}]
+			router := spec.VirtualRouters[schema.Key{Namespace: scale.Namespace, Name: scale.Mesh{Services: 4}.Service(i)}]
 			var v1, sum uint32
 			for _, to := range router.Spec.Routes[len(router.Spec.Routes)-1].Targets() {
 				if sum += to.Weight; strings.HasSuffix(to.VirtualNodeRef.Name, "-v1") {
@@ -259,8 +260,8 @@ func TestContent(t *testing.T) {
 
 // BenchmarkBlend is what a step of a canary costs in a mesh of 1,000 resources.
 func BenchmarkBlend(b *testing.B) {
-	base := load(b, fixtures.Scale{Nodes: 500}.FS())
-	target := load(b, fixtures.Scale{Nodes: 500, Weights: map[int]int{0: 17}}.FS())
+	base := load(b, scale.Mesh{Services: 250}.FS())
+	target := load(b, scale.Mesh{Services: 250, Weights: map[int]int{0: 17}}.FS())
 	changes := schema.Diff(base, target)
 	if len(changes) != 1 {
 		b.Fatal(changes)
