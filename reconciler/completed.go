@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/meshwright/meshwright/sources"
@@ -35,4 +36,35 @@ func completed(ctx context.Context, forge Forge, history []sources.Revision, con
 		}
 	}
 	return "", known, nil
+}
+
+// remember finds the commit that rollouts begin at when the state is lost: it is
+// never taken to be the newest.
+func (w *watcher) remember(ctx context.Context, newest string) error {
+	history, err := w.branch.History(ctx, maxAsked)
+	if err != nil {
+		return err
+	}
+	commit, known, err := completed(ctx, w.forge, history, w.kinds...)
+	switch {
+	case err != nil:
+		return err
+	case commit == "" && known:
+		w.log.Warn("no commit is known that was completed: the newest is applied at once", "commit", newest)
+		return nil
+	case commit == "" || commit == newest:
+		return nil
+	}
+	rev, err := w.branch.Commit(commit)
+	if err != nil && !errors.Is(err, sources.ErrNoPath) {
+		return err
+	}
+	l, err := w.open(ctx, rev)
+	if err != nil {
+		return err
+	}
+	w.log.Info("state lost: the commit that was completed last is known by its statuses", "commit", commit)
+	l.Found = true
+	w.deliver(l)
+	return nil
 }

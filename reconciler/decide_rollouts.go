@@ -1,7 +1,6 @@
 package reconciler
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -10,16 +9,7 @@ import (
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
-	"github.com/meshwright/meshwright/xds"
 )
-
-// Evidence is what was seen of one rollout's nodes.
-type Evidence struct {
-	Canary, Base xds.Traffic // since [canary.State.Evidence]
-	Reporting    int         // proxies of the callers that tell of traffic
-	Silent       []string    // and those that should and do not
-	Found                    // of its wishes
-}
 
 // rolling is the rollouts' part of a decision.
 type rolling struct {
@@ -183,167 +173,4 @@ func (x *rolling) turn(t *Track, policy schema.RolloutSpec, retried bool) {
 		st.Skip = "no steps: it leads where a commit did that was completed"
 	}
 	t.Run = newRun(st, base, spec, policy, x.now)
-}
-
-// observe gathers what is known of a run.
-func (x *rolling) observe(key string, run *Run) canary.Observation {
-	e := x.seen.Evidence[key]
-	seen := canary.Observation{
-		Away: x.seen.Away, Acks: x.seen.acks(),
-		Reporting: e.Reporting, Silent: e.Silent, Canary: e.Canary, Base: e.Base, Gates: e.Gates, Numbers: e.Numbers,
-	}
-	for _, by := range e.Approved {
-		seen.Said = append(seen.Said, canary.Saying{Verb: canary.Approve, By: by})
-	}
-	if x.has {
-		seen.Serving = run.ID()
-	}
-	if run.Phase == canary.Watching || run.Phase == canary.Paused || run.Phase == canary.Passed {
-		for other, r := range x.s.runs() {
-			if other != key && (r.Phase == canary.Moving || r.Phase == canary.Promoting || r.Phase == canary.RollingBack) {
-				seen.Acks.Rejected = nil // all have taken this one: it is the other's that is refused
-			}
-		}
-	}
-	for _, w := range x.said {
-		if w.verb == Retry {
-			w.verb = canary.Resume // what has failed, as an earlier commit
-		}
-		if sameName(nameOf(run.Rollout), w.name) && (w.pull == 0 || run.Start == schema.StartMerge || w.pull == run.Pull) {
-			seen.Said = append(seen.Said, canary.Saying{Verb: w.verb, By: w.by})
-		}
-	}
-	return seen
-}
-
-// acks are how far what is published has come. What a proxy refuses of an earlier
-// push is no answer to this one; it does not have it all the same.
-func (seen Seen) acks() xds.Progress {
-	p := seen.Acks
-	p.Rejected = nil
-	for _, no := range seen.Acks.Rejected {
-		if no.Commit == seen.Label {
-			p.Rejected = append(p.Rejected, no)
-		}
-	}
-	return p
-}
-
-// step takes a run a step on, and has the state say what follows from it.
-func (x *rolling) step(run *Run, seen canary.Observation) *Run {
-	policy := policyOf(x.all[x.s.Taken], run.Rollout)
-	next := *run
-	var effects []canary.Effect
-	next.State, effects = canary.Step(run.State, policy, seen, x.now)
-	rec := x.s.find(next.Target)
-	for _, e := range effects {
-		switch {
-		case e.Do == canary.Publish:
-			x.s.Pushes++
-		case e.Do == canary.Report:
-			x.moved = append(x.moved, &next)
-		case e.Do == canary.Notify && rec != nil:
-			x.notify(rec, &next, x.now.Wall)
-		case e.Do == canary.Revert && rec != nil && rec.Revert == nil && x.forge && x.limits.Comment > 0:
-			rec.Revert = &Revert{To: next.Base, Reason: e.Text, Rollout: nameOf(next.Rollout)}
-			rec.Revert.Slot = rec.Revert.Slot.wanting(Content{Digest: digest(next.Base)})
-		}
-	}
-	if run.Phase != next.Phase && next.Phase == canary.RolledBack && next.Start == schema.StartMerge {
-		x.diverged(&next)
-	}
-	if d, ok := next.Next(policy, x.now); ok {
-		x.next = earlier(x.next, x.now.Wall.Add(d))
-	}
-	return &next
-}
-
-// diverged says of the served commit that not all of it is served, and what is.
-func (x *rolling) diverged(run *Run) {
-	if rec := x.s.find(x.s.Taken); rec != nil {
-		x.healthy(rec, report.Diverged(nameOf(run.Rollout)+" is at "+report.Short(run.Base)))
-	}
-}
-
-// tell has the commits say what has become of their rollouts, and ends what
-// nobody would end.
-func (x *rolling) tell() {
-	s := x.s
-	runs := map[*Run]bool{}
-	for _, run := range x.moved {
-		runs[run] = true
-	}
-	for _, t := range s.Rollouts {
-		if t.Run != nil {
-			runs[t.Run] = true
-		}
-	}
-	for _, t := range s.Trials {
-		runs[t] = true
-	}
-	about := map[string][]canary.State{}
-	live := map[string]bool{}
-	for run := range runs {
-		about[run.Target] = append(about[run.Target], run.State)
-		live[run.Target] = live[run.Target] || run.live()
-	}
-	for _, run := range x.moved {
-		rec := s.find(run.Target)
-		if rec == nil || rec.Canary != nil && rec.Canary.State != sources.Pending && rec.Branch && rec.Commit != s.Taken {
-			continue // what is not wanted any more keeps its end
-		}
-		st := canaries(about[run.Target])
-		rec.Canary = &st
-		x.timelines(s, rec, x.now.Wall)
-		x.want(rec, report.KindCanary, st)
-	}
-	for i := range s.Records {
-		if rec := &s.Records[i]; rec.Canary != nil && rec.Canary.State == sources.Pending && !live[rec.Commit] {
-			st := report.Superseded(s.Taken)
-			rec.Canary = &st
-			x.want(rec, report.KindCanary, st)
-		}
-	}
-}
-
-// canaries is the status of several rollouts of one commit: of those that stand
-// worst.
-func canaries(all []canary.State) sources.Status {
-	if len(all) == 1 {
-		return all[0].Status()
-	}
-	rank := func(c canary.State) int {
-		return slices.Index([]sources.StatusState{sources.Failure, sources.Errored, sources.Pending, sources.Success}, c.Status().State)
-	}
-	slices.SortFunc(all, func(a, b canary.State) int { return cmp.Or(rank(a)-rank(b), a.Rollout.Compare(b.Rollout)) })
-	st := sources.Status{State: all[0].Status().State}
-	for i, c := range all {
-		if rank(c) > rank(all[0]) {
-			break
-		}
-		if i > 0 {
-			st.Description += "; "
-		}
-		st.Description += c.Rollout.Name + ": " + c.Status().Description
-	}
-	st.Description = report.Clamp(st.Description)
-	return st
-}
-
-// underWay is what there is to say of the served commit on the proxies while not
-// all of it is served; false: all is.
-func (s State) underWay() (sources.Status, bool) {
-	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
-		switch run := s.Rollouts[name].Run; {
-		case !run.live() && !run.wentBack():
-		case run.Target != s.Taken: // an earlier commit's, which has failed
-			return sources.Status{State: sources.Failure, Description: report.Clamp(name + ": " + canary.Line(run.State))}, true
-		default:
-			if rec := s.find(s.Taken); rec != nil && rec.Canary != nil {
-				return *rec.Canary, true
-			}
-			return run.Status(), true
-		}
-	}
-	return sources.Status{}, false
 }

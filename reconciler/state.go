@@ -19,7 +19,7 @@ type State struct {
 	Format int `json:"format"`
 	// Head is the newest commit of the branch that was judged.
 	Head string `json:"head"`
-	// Good is the commit that proxies should have: the newest good one.
+	// Good is the commit that proxies should have in the end: the newest good one.
 	Good string `json:"good"`
 	// Proxies is how many were connected when they were last counted: so many come
 	// back after a restart.

@@ -150,37 +150,6 @@ func (w *watcher) look(ctx context.Context) error {
 	return nil
 }
 
-// remember finds the commit that rollouts begin at when the state is lost: it is
-// never taken to be the newest.
-func (w *watcher) remember(ctx context.Context, newest string) error {
-	history, err := w.branch.History(ctx, maxAsked)
-	if err != nil {
-		return err
-	}
-	commit, known, err := completed(ctx, w.forge, history, w.kinds...)
-	switch {
-	case err != nil:
-		return err
-	case commit == "" && known:
-		w.log.Warn("no commit is known that was completed: the newest is applied at once", "commit", newest)
-		return nil
-	case commit == "" || commit == newest:
-		return nil
-	}
-	rev, err := w.branch.Commit(commit)
-	if err != nil && !errors.Is(err, sources.ErrNoPath) {
-		return err
-	}
-	l, err := w.open(ctx, rev)
-	if err != nil {
-		return err
-	}
-	w.log.Info("state lost: the commit that was completed last is known by its statuses", "commit", commit)
-	l.Found = true
-	w.deliver(l)
-	return nil
-}
-
 // open loads a revision; an unchanged tree is not loaded again.
 func (w *watcher) open(ctx context.Context, rev *sources.Revision) (Loaded, error) {
 	if w.result == nil || w.tree != rev.Tree || rev.Tree == "" {

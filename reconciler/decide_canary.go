@@ -1,0 +1,94 @@
+package reconciler
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// tell has the commits say what has become of their rollouts, and ends what
+// nobody would end.
+func (x *rolling) tell() {
+	s := x.s
+	runs := map[*Run]bool{}
+	for _, run := range x.moved {
+		runs[run] = true
+	}
+	for _, t := range s.Rollouts {
+		if t.Run != nil {
+			runs[t.Run] = true
+		}
+	}
+	for _, t := range s.Trials {
+		runs[t] = true
+	}
+	about := map[string][]canary.State{}
+	live := map[string]bool{}
+	for run := range runs {
+		about[run.Target] = append(about[run.Target], run.State)
+		live[run.Target] = live[run.Target] || run.live()
+	}
+	for _, run := range x.moved {
+		rec := s.find(run.Target)
+		if rec == nil || rec.Canary != nil && rec.Canary.State != sources.Pending && rec.Branch && rec.Commit != s.Taken {
+			continue // what is not wanted any more keeps its end
+		}
+		st := canaries(about[run.Target])
+		rec.Canary = &st
+		x.timelines(s, rec, x.now.Wall)
+		x.want(rec, report.KindCanary, st)
+	}
+	for i := range s.Records {
+		if rec := &s.Records[i]; rec.Canary != nil && rec.Canary.State == sources.Pending && !live[rec.Commit] {
+			st := report.Superseded(s.Taken)
+			rec.Canary = &st
+			x.want(rec, report.KindCanary, st)
+		}
+	}
+}
+
+// canaries is the status of several rollouts of one commit: of those that stand
+// worst.
+func canaries(all []canary.State) sources.Status {
+	if len(all) == 1 {
+		return all[0].Status()
+	}
+	rank := func(c canary.State) int {
+		return slices.Index([]sources.StatusState{sources.Failure, sources.Errored, sources.Pending, sources.Success}, c.Status().State)
+	}
+	slices.SortFunc(all, func(a, b canary.State) int { return cmp.Or(rank(a)-rank(b), a.Rollout.Compare(b.Rollout)) })
+	st := sources.Status{State: all[0].Status().State}
+	for i, c := range all {
+		if rank(c) > rank(all[0]) {
+			break
+		}
+		if i > 0 {
+			st.Description += "; "
+		}
+		st.Description += c.Rollout.Name + ": " + c.Status().Description
+	}
+	st.Description = report.Clamp(st.Description)
+	return st
+}
+
+// underWay is what there is to say of the served commit on the proxies while not
+// all of it is served; false: all is.
+func (s State) underWay() (sources.Status, bool) {
+	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
+		switch run := s.Rollouts[name].Run; {
+		case !run.live() && !run.wentBack():
+		case run.Target != s.Taken: // an earlier commit's, which has failed
+			return sources.Status{State: sources.Failure, Description: report.Clamp(name + ": " + canary.Line(run.State))}, true
+		default:
+			if rec := s.find(s.Taken); rec != nil && rec.Canary != nil {
+				return *rec.Canary, true
+			}
+			return run.Status(), true
+		}
+	}
+	return sources.Status{}, false
+}

@@ -1,0 +1,96 @@
+package reconciler
+
+import (
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/xds"
+)
+
+// Evidence is what was seen of one rollout's nodes.
+type Evidence struct {
+	Canary, Base xds.Traffic // since [canary.State.Evidence]
+	Reporting    int         // proxies of the callers that tell of traffic
+	Silent       []string    // and those that should and do not
+	Found                    // of its wishes
+}
+
+// observe gathers what is known of a run.
+func (x *rolling) observe(key string, run *Run) canary.Observation {
+	e := x.seen.Evidence[key]
+	seen := canary.Observation{
+		Away: x.seen.Away, Acks: x.seen.acks(),
+		Reporting: e.Reporting, Silent: e.Silent, Canary: e.Canary, Base: e.Base, Gates: e.Gates, Numbers: e.Numbers,
+	}
+	for _, by := range e.Approved {
+		seen.Said = append(seen.Said, canary.Saying{Verb: canary.Approve, By: by})
+	}
+	if x.has {
+		seen.Serving = run.ID()
+	}
+	if run.Phase == canary.Watching || run.Phase == canary.Paused || run.Phase == canary.Passed {
+		for other, r := range x.s.runs() {
+			if other != key && (r.Phase == canary.Moving || r.Phase == canary.Promoting || r.Phase == canary.RollingBack) {
+				seen.Acks.Rejected = nil // all have taken this one: it is the other's that is refused
+			}
+		}
+	}
+	for _, w := range x.said {
+		if w.verb == Retry {
+			w.verb = canary.Resume // what has failed, as an earlier commit
+		}
+		if sameName(nameOf(run.Rollout), w.name) && (w.pull == 0 || run.Start == schema.StartMerge || w.pull == run.Pull) {
+			seen.Said = append(seen.Said, canary.Saying{Verb: w.verb, By: w.by})
+		}
+	}
+	return seen
+}
+
+// acks are how far what is published has come. What a proxy refuses of an earlier
+// push is no answer to this one; it does not have it all the same.
+func (seen Seen) acks() xds.Progress {
+	p := seen.Acks
+	p.Rejected = nil
+	for _, no := range seen.Acks.Rejected {
+		if no.Commit == seen.Label {
+			p.Rejected = append(p.Rejected, no)
+		}
+	}
+	return p
+}
+
+// step takes a run a step on, and has the state say what follows from it.
+func (x *rolling) step(run *Run, seen canary.Observation) *Run {
+	policy := policyOf(x.all[x.s.Taken], run.Rollout)
+	next := *run
+	var effects []canary.Effect
+	next.State, effects = canary.Step(run.State, policy, seen, x.now)
+	rec := x.s.find(next.Target)
+	for _, e := range effects {
+		switch {
+		case e.Do == canary.Publish:
+			x.s.Pushes++
+		case e.Do == canary.Report:
+			x.moved = append(x.moved, &next)
+		case e.Do == canary.Notify && rec != nil:
+			x.notify(rec, &next, x.now.Wall)
+		case e.Do == canary.Revert && rec != nil && rec.Revert == nil && x.forge && x.limits.Comment > 0:
+			rec.Revert = &Revert{To: next.Base, Reason: e.Text, Rollout: nameOf(next.Rollout)}
+			rec.Revert.Slot = rec.Revert.Slot.wanting(Content{Digest: digest(next.Base)})
+		}
+	}
+	if run.Phase != next.Phase && next.Phase == canary.RolledBack && next.Start == schema.StartMerge {
+		x.diverged(&next)
+	}
+	if d, ok := next.Next(policy, x.now); ok {
+		x.next = earlier(x.next, x.now.Wall.Add(d))
+	}
+	return &next
+}
+
+// diverged says of the served commit that not all of it is served, and what is.
+func (x *rolling) diverged(run *Run) {
+	if rec := x.s.find(x.s.Taken); rec != nil {
+		x.healthy(rec, report.Diverged(nameOf(run.Rollout)+" is at "+report.Short(run.Base)))
+	}
+}
