@@ -7,7 +7,8 @@ import (
 )
 
 // ReportInterval is how often proxies report what they see of traffic and of
-// their endpoints' health.
+// their endpoints' health, unless their bootstraps say otherwise; none reports
+// less often.
 const ReportInterval = 5 * time.Second
 
 // The attributes of an OpenTelemetry resource by which an Envoy says whose

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/translate"
@@ -17,15 +18,18 @@ type bootstrapCmd struct {
 	DNSResolver  []string `name:"dns-resolver" placeholder:"IP:PORT" help:"Resolve with these DNS servers (default: the machine's)."`
 	AllStats     bool     `help:"Keep the metrics too that say nothing more than others do."`
 	NoReports    bool     `help:"Do not tell the daemon what the proxy sees of traffic and of endpoints' health."`
-	Sotw         bool     `help:"State-of-the-world xDS instead of delta."`
-	SDSSocket    string   `name:"sds-socket" env:"APPMESH_SDS_SOCKET_PATH" placeholder:"PATH" help:"Socket of the machine's SDS server (SPIRE, say), for certificates that the spec takes by sds."`
-	XdsCA        string   `name:"xds-ca" placeholder:"FILE" help:"Reach the daemon by TLS and trust these authorities."`
-	XdsCert      string   `placeholder:"FILE" help:"The proxy's own certificate for the daemon (mutual TLS); Envoy reads it when it starts, but for --xds-sds."`
-	XdsKey       string   `placeholder:"FILE" help:"Its private key."`
-	XdsSds       string   `name:"xds-sds" placeholder:"FILE" help:"Take the certificate by way of this file, so that Envoy takes renewed ones too; --sds prints what belongs into it."`
-	SDS          bool     `name:"sds" help:"Print the file of --xds-sds, not the bootstrap."`
-	XdsTokenFile string   `placeholder:"FILE" help:"A file that holds the token to show to the daemon; Envoy reads it when it starts."`
-	GRPC         bool     `name:"grpc" help:"Print the bootstrap of a proxyless gRPC client."`
+
+	ReportInterval time.Duration `default:"5s" help:"How often to tell it, 500ms to 5s: shorter for rollouts of short steps, at the cost of as many more reports."`
+
+	Sotw         bool   `help:"State-of-the-world xDS instead of delta."`
+	SDSSocket    string `name:"sds-socket" env:"APPMESH_SDS_SOCKET_PATH" placeholder:"PATH" help:"Socket of the machine's SDS server (SPIRE, say), for certificates that the spec takes by sds."`
+	XdsCA        string `name:"xds-ca" placeholder:"FILE" help:"Reach the daemon by TLS and trust these authorities."`
+	XdsCert      string `placeholder:"FILE" help:"The proxy's own certificate for the daemon (mutual TLS); Envoy reads it when it starts, but for --xds-sds."`
+	XdsKey       string `placeholder:"FILE" help:"Its private key."`
+	XdsSds       string `name:"xds-sds" placeholder:"FILE" help:"Take the certificate by way of this file, so that Envoy takes renewed ones too; --sds prints what belongs into it."`
+	SDS          bool   `name:"sds" help:"Print the file of --xds-sds, not the bootstrap."`
+	XdsTokenFile string `placeholder:"FILE" help:"A file that holds the token to show to the daemon; Envoy reads it when it starts."`
+	GRPC         bool   `name:"grpc" help:"Print the bootstrap of a proxyless gRPC client."`
 }
 
 func (cmd bootstrapCmd) Run(c console) error {
@@ -58,7 +62,7 @@ func (cmd bootstrapCmd) Run(c console) error {
 	}
 	out, err := print(translate.BootstrapConfig{
 		Identity: id, NodeID: cmd.NodeID, Capture: capture, XDSAddress: cmd.XdsAddress, SOTW: cmd.Sotw,
-		AdminAddress: admin, AllStats: cmd.AllStats, NoReports: cmd.NoReports, DNSResolvers: resolvers,
+		AdminAddress: admin, AllStats: cmd.AllStats, NoReports: cmd.NoReports, ReportInterval: cmd.ReportInterval, DNSResolvers: resolvers,
 		CAFile: cmd.XdsCA, CertFile: cmd.XdsCert, KeyFile: cmd.XdsKey, TokenFile: cmd.XdsTokenFile, SDSFile: cmd.XdsSds, SDSSocket: cmd.SDSSocket,
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func (s *Server) StreamMetrics(g metricsv3.MetricsService_StreamMetricsServer) e
 			who, err = s.first(g.Context(), m.GetIdentifier().GetNode())
 		}
 		if err == nil {
-			s.report(*who, byMetrics, proto.Size(m), s.now().Add(-xds.ReportInterval), ofMetrics(m.GetEnvoyMetrics()))
+			s.report(*who, told{kind: byMetrics, size: proto.Size(m), tallies: ofMetrics(m.GetEnvoyMetrics())})
 		}
 		return err
 	})
@@ -58,11 +58,11 @@ func (s *Server) StreamLoadStats(g loadv3.LoadReportingService_StreamLoadStatsSe
 			}
 			return g.Send(&loadv3.LoadStatsResponse{SendAllClusters: true, LoadReportingInterval: durationpb.New(xds.ReportInterval)})
 		}
-		began := s.now()
+		t := told{kind: byLoads, size: proto.Size(m), tallies: ofLoads(m.GetClusterStats())}
 		if list := m.GetClusterStats(); len(list) > 0 {
-			began = began.Add(-min(max(list[0].GetLoadReportInterval().AsDuration(), 0), kept))
+			t.interval = list[0].GetLoadReportInterval().AsDuration()
 		}
-		s.report(*who, byLoads, proto.Size(m), began, ofLoads(m.GetClusterStats()))
+		s.report(*who, t)
 		return nil
 	})
 }
@@ -123,6 +123,6 @@ func (s *Server) export(ctx context.Context, m *otlpv1.MetricsData) error {
 	if err != nil {
 		return err
 	}
-	s.report(who, byOTLP, proto.Size(m), s.now().Add(-xds.ReportInterval), ofOTLP(m))
+	s.report(who, told{kind: byOTLP, size: proto.Size(m), stamp: stampOfOTLP(m), tallies: ofOTLP(m)})
 	return nil
 }

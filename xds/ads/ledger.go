@@ -11,11 +11,12 @@ import (
 const kept = 15 * time.Minute
 
 // ledger adds up what proxies report of each cluster, in slots of one report
-// interval. It is sparse: what has no traffic has no entry. It is safe for
-// concurrent use.
+// interval, and on the meters that run. It is sparse: what has no traffic has no
+// entry. It is safe for concurrent use.
 type ledger struct {
-	mu    sync.Mutex
-	slots [kept / xds.ReportInterval]slot
+	mu     sync.Mutex
+	slots  [kept / xds.ReportInterval]slot
+	meters map[*Meter]struct{}
 }
 
 // slot holds the reports whose time began within one interval.
@@ -45,6 +46,13 @@ func (l *ledger) add(began, now time.Time, cluster string, t xds.Traffic) {
 		s.by[cluster] = &xds.Traffic{}
 	}
 	s.by[cluster].Add(t)
+	for m := range l.meters {
+		if !began.Before(m.since) {
+			sum := m.sum[cluster]
+			sum.Add(t)
+			m.sum[cluster] = sum
+		}
+	}
 }
 
 // sum returns what lies wholly between two times, by cluster: of a report that

@@ -57,6 +57,38 @@ func TestLedger(t *testing.T) {
 	}
 }
 
+// TestMeter: between two readings nothing is lost, and what began before it was
+// to begin is not in it.
+func TestMeter(t *testing.T) {
+	s, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Unix(1_800_000_000, 0)
+	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
+	add := func(began, now float64, n uint64) {
+		s.traffic.add(at(began), at(now), "a", xds.Traffic{Requests: n, Latency: xds.Histogram{Counts: []uint64{n}}})
+	}
+	m, other := s.Meter(at(3)), s.Meter(at(9))
+	add(2, 7, 1)
+	add(3, 8, 2)
+	first := m.Traffic()
+	add(8, 13, 4)
+	add(13, 18, 8)
+	if got := m.Traffic()["a"]; got.Requests != 14 || got.Latency.Counts[0] != 14 || first["a"].Requests != 2 || first["a"].Latency.Counts[0] != 2 {
+		t.Errorf("%+v, before %+v", got, first)
+	}
+	if got := other.Traffic()["a"].Requests; got != 8 {
+		t.Errorf("another meter has %d", got)
+	}
+	m.Stop()
+	m.Stop()
+	add(18, 23, 16)
+	if got := m.Traffic()["a"].Requests; got != 14 || len(s.traffic.meters) != 1 {
+		t.Errorf("stopped: %d; %d meters run", got, len(s.traffic.meters))
+	}
+}
+
 // What the ledger hands out and takes is its own.
 func TestLedgerSharesNothing(t *testing.T) {
 	var l ledger

@@ -27,8 +27,9 @@ var reportKinds = []string{byOTLP, byMetrics, byLoads}
 
 // reports are what a proxy with an ADS stream has reported. They go with it.
 type reports struct {
-	mu   sync.Mutex // before the conn's
-	last time.Time
+	mu    sync.Mutex // before the conn's
+	last  time.Time
+	stamp uint64 // of the last; see told
 	// metered: its metrics have counts, so that load reports need not be counted too.
 	metered   bool
 	endpoints map[string]xds.Endpoints // by cluster; replaced, never changed
@@ -91,11 +92,34 @@ func hostOf(address string) string {
 	return host
 }
 
-// report takes a report about the time since began. Of it stays what is about
-// the clusters that the proxy was given, and nothing else.
-func (s *Server) report(r reporter, kind string, size int, began time.Time, ts tallies) {
-	s.metrics.reports.WithLabelValues(kind).Inc()
-	s.metrics.reportBytes.WithLabelValues(kind).Add(float64(size))
+// told is what a report says.
+type told struct {
+	kind     string
+	size     int           // in bytes
+	interval time.Duration // that it is about; 0: it does not say
+	stamp    uint64        // when that ended, in nanoseconds of the proxy's clock; 0: it does not say
+	tallies  tallies
+}
+
+// interval is how long the time was that a report is about: if it does not say,
+// since the report before, by the proxy's clock, and else [xds.ReportInterval].
+func (r *reports) interval(t told) time.Duration {
+	before := r.stamp
+	r.stamp = t.stamp
+	switch {
+	case t.interval > 0:
+		return min(t.interval, kept)
+	case before > 0 && t.stamp > before:
+		return time.Duration(min(t.stamp-before, uint64(kept)))
+	}
+	return xds.ReportInterval
+}
+
+// report takes a report. Of it stays what is about the clusters that the proxy
+// was given, and nothing else.
+func (s *Server) report(r reporter, t told) {
+	s.metrics.reports.WithLabelValues(t.kind).Inc()
+	s.metrics.reportBytes.WithLabelValues(t.kind).Add(float64(t.size))
 	c := s.connOf(r)
 	if c == nil {
 		return
@@ -105,28 +129,29 @@ func (s *Server) report(r reporter, kind string, size int, began time.Time, ts t
 	defer c.reports.mu.Unlock()
 	fresh := now.Sub(c.reports.last) <= staleReports
 	c.reports.last = now
+	began := now.Add(-c.reports.interval(t))
 	c.mu.Lock()
 	given := c.stream.want
 	c.mu.Unlock()
-	endpoints, told := map[string]xds.Endpoints{}, false
-	for name, t := range ts {
+	endpoints, healthy := map[string]xds.Endpoints{}, false
+	for name, n := range t.tallies {
 		cluster := c.reports.cluster(given, name)
 		if cluster == nil {
 			continue
 		}
-		c.reports.metered = c.reports.metered || kind != byLoads && t.requests > 0
-		if kind != byLoads || !c.reports.metered {
-			s.traffic.add(began, now, cluster.Name, t.traffic())
+		c.reports.metered = c.reports.metered || t.kind != byLoads && n.requests > 0
+		if t.kind != byLoads || !c.reports.metered {
+			s.traffic.add(began, now, cluster.Name, n.traffic())
 		}
-		if t.total < 0 || t.healthy < 0 {
+		if n.total < 0 || n.healthy < 0 {
 			continue
 		}
-		told = true
-		if t.healthy < t.total || watchesHealth(cluster) {
-			endpoints[cluster.Name] = xds.Endpoints{Cluster: cluster.Name, Healthy: t.healthy, Total: t.total}
+		healthy = true
+		if n.healthy < n.total || watchesHealth(cluster) {
+			endpoints[cluster.Name] = xds.Endpoints{Cluster: cluster.Name, Healthy: n.healthy, Total: n.total}
 		}
 	}
-	if told && (!fresh || !maps.Equal(c.reports.endpoints, endpoints)) {
+	if healthy && (!fresh || !maps.Equal(c.reports.endpoints, endpoints)) {
 		c.reports.endpoints = endpoints
 		s.signal()
 	}

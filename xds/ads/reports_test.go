@@ -188,6 +188,37 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// TestIntervals: a report says what it is about, or the times of two do; proxies
+// may report more often than most.
+func TestIntervals(t *testing.T) {
+	const half = uint64(500 * time.Millisecond)
+	const now = uint64(1_800_000_000_000_000_000)
+	for name, row := range map[string]struct {
+		before uint64
+		told   told
+		want   time.Duration
+	}{
+		"the_first":                 {0, told{stamp: now}, xds.ReportInterval},
+		"half_a_second_later":       {now - half, told{stamp: now}, 500 * time.Millisecond},
+		"the_clock_was_set_back":    {now + half, told{stamp: now}, xds.ReportInterval},
+		"the_clock_jumped":          {1, told{stamp: now}, kept},
+		"a_stamp_that_is_none":      {now, told{stamp: 0}, xds.ReportInterval},
+		"it_says_so":                {now - half, told{stamp: now, interval: 2 * time.Second}, 2 * time.Second},
+		"longer_than_is_kept":       {0, told{interval: time.Hour}, kept},
+		"it_says_what_nothing_does": {0, told{interval: -time.Hour}, xds.ReportInterval},
+	} {
+		r := reports{stamp: row.before}
+		if got := r.interval(row.told); got != row.want || r.stamp != row.told.stamp {
+			t.Errorf("%s: %v, want %v", name, got, row.want)
+		}
+	}
+	at := otlpSum("cluster.a.upstream_rq_2xx", 7)
+	at.GetSum().DataPoints[0].TimeUnixNano = now
+	if got := stampOfOTLP(&otlpv1.MetricsData{ResourceMetrics: []*otlpv1.ResourceMetrics{{ScopeMetrics: []*otlpv1.ScopeMetrics{{Metrics: []*otlpv1.Metric{at}}}}}}); got != now {
+		t.Errorf("the stamp is %d", got)
+	}
+}
+
 // TestOnlyConnectedProxiesReport: who has no ADS stream leaves nothing behind,
 // and neither does who has gone.
 func TestOnlyConnectedProxiesReport(t *testing.T) {
@@ -297,6 +328,6 @@ func BenchmarkReport(b *testing.B) {
 		if err := newCodec().Unmarshal(wire, m); err != nil {
 			b.Fatal(err)
 		}
-		s.report(c.reporter(), byOTLP, wire.Len(), s.now().Add(-xds.ReportInterval), ofOTLP(m))
+		s.report(c.reporter(), told{kind: byOTLP, size: wire.Len(), stamp: stampOfOTLP(m), tallies: ofOTLP(m)})
 	}
 }

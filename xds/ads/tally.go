@@ -134,6 +134,22 @@ func ofOTLP(data *otlpv1.MetricsData) tallies {
 	return ts
 }
 
+// stampOfOTLP is when the time ended that an export is about, by the proxy's
+// clock; 0 where it does not say. When it began, Envoy 1.40 says in microseconds
+// in the place of nanoseconds.
+func stampOfOTLP(data *otlpv1.MetricsData) uint64 {
+	for _, r := range data.GetResourceMetrics() {
+		for _, scope := range r.GetScopeMetrics() {
+			for _, m := range scope.GetMetrics() {
+				for _, p := range append(m.GetSum().GetDataPoints(), m.GetGauge().GetDataPoints()...) {
+					return p.TimeUnixNano
+				}
+			}
+		}
+	}
+	return 0
+}
+
 func (ts tallies) otlp(m *otlpv1.Metric) {
 	const delta = otlpv1.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA
 	numbers := m.GetGauge().GetDataPoints()

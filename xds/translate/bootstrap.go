@@ -38,6 +38,10 @@ type BootstrapConfig struct {
 	AllStats     bool             // also the metrics that say nothing more than others
 	NoReports    bool             // the daemon is not told of traffic and health
 
+	// ReportInterval is how often it is told; 0 is [xds.ReportInterval], which is
+	// the most.
+	ReportInterval time.Duration
+
 	SDSSocket string // of the SDS server on the proxy's machine, for `sds` certificates; empty: there is none
 
 	CAFile            string // trusted for the daemon's certificate; empty: no TLS
@@ -52,6 +56,8 @@ func (c BootstrapConfig) Validate() error {
 	switch {
 	case err != nil || port == 0:
 		return fmt.Errorf("xds address %q: write HOST:PORT", c.XDSAddress)
+	case c.ReportInterval != 0 && (c.ReportInterval < leastReportInterval || c.ReportInterval > xds.ReportInterval):
+		return fmt.Errorf("report interval %v is out of range (%v to %v)", c.ReportInterval, leastReportInterval, xds.ReportInterval)
 	case (c.CertFile == "") != (c.KeyFile == ""):
 		return fmt.Errorf("xds certificate and key belong together: name both files or neither")
 	case c.SDSFile != "" && c.CertFile == "":

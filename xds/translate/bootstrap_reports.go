@@ -1,6 +1,9 @@
 package translate
 
 import (
+	"cmp"
+	"time"
+
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -16,10 +19,13 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
+// leastReportInterval is the shortest: below it an Envoy does little else.
+const leastReportInterval = 500 * time.Millisecond
+
 // addReports makes an Envoy tell the daemon, over the connection that it has
 // for ADS, what it sees of traffic to nodes and of their endpoints' health.
 func addReports(b *bootstrapv3.Bootstrap, c BootstrapConfig) {
-	b.StatsFlushInterval = durationpb.New(xds.ReportInterval)
+	b.StatsFlushInterval = durationpb.New(cmp.Or(c.ReportInterval, xds.ReportInterval))
 	b.StatsConfig.HistogramBucketSettings = []*metricsv3.HistogramBucketSettings{{
 		Match: regex(`cluster\.[^.]+\.upstream_rq_time`), Buckets: xds.LatencyBounds,
 	}}

@@ -150,6 +150,7 @@ func TestEnvoyTakesBootstraps(t *testing.T) {
 		"local_sds":  {XDSAddress: "127.0.0.1:18000", SDSSocket: "/run/sds.sock"},
 		"explicit":   {XDSAddress: "127.0.0.1:18000", Capture: xds.NewCapture(true, nil)},
 		"no_reports": {XDSAddress: "127.0.0.1:18000", NoReports: true},
+		"reports":    {XDSAddress: "127.0.0.1:18000", ReportInterval: 500 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.Identity = ui

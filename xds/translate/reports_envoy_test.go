@@ -196,7 +196,7 @@ func TestEnvoyReports(t *testing.T) {
 	began := time.Now().Add(-2 * xds.ReportInterval)
 	snapshot := translate.New(translate.Inputs{Commit: "c1", Spec: load(t, fstest.MapFS{"mesh.yaml": {Data: []byte(strings.ReplaceAll(reportMesh+rpcMesh, "PORT", fmt.Sprint(port)))}})}, nil)
 	s.Publish(snapshot)
-	ask := [2]func(host, path string){reportingClient(t, l.Addr().String(), "client-1"), reportingClient(t, l.Addr().String(), "client-2")}
+	ask := [2]func(host, path string){reportingClient(t, l.Addr().String(), "client-1", 0), reportingClient(t, l.Addr().String(), "client-2", 500*time.Millisecond)}
 	eventually(t, "the Envoys' configuration", func() error {
 		if p := s.Progress(); len(s.Proxies()) != 2 || s.Proxies()[0].Applied != "c1" || s.Proxies()[1].Applied != "c1" {
 			return fmt.Errorf("%+v", p)
@@ -204,6 +204,8 @@ func TestEnvoyReports(t *testing.T) {
 		return nil
 	})
 
+	meter := s.Meter(time.Now().Add(-xds.ReportInterval))
+	defer meter.Stop()
 	want := map[string][2]uint64{} // requests and errors by virtual node
 	for _, row := range []struct {
 		host, path, node string
@@ -252,6 +254,11 @@ func TestEnvoyReports(t *testing.T) {
 		}
 		return nil
 	})
+	for cluster, traffic := range meter.Traffic() {
+		if got, want := [2]uint64{traffic.Requests, traffic.Errors}, want[snapshot.Targets()[cluster].Name]; got != want {
+			t.Errorf("the meter has %v of %s, want %v", got, cluster, want)
+		}
+	}
 	half, _ := web.Latency.Quantile(.5)
 	most, ok := web.Latency.Quantile(.99)
 	if !ok || half > 100*time.Millisecond || most < 100*time.Millisecond {
@@ -281,7 +288,7 @@ func TestEnvoyReports(t *testing.T) {
 
 // reportingClient runs an Envoy of the node client, and returns what sends a request
 // through it.
-func reportingClient(t *testing.T, xdsAddress, id string) (ask func(host, path string)) {
+func reportingClient(t *testing.T, xdsAddress, id string, interval time.Duration) (ask func(host, path string)) {
 	t.Helper()
 	at := map[string]netip.AddrPort{}
 	for _, service := range []string{"web.example", "dead.example", "none.example", "rpc.example", "deadrpc.example"} {
@@ -290,7 +297,7 @@ func reportingClient(t *testing.T, xdsAddress, id string) (ask func(host, path s
 	b, err := translate.Bootstrap(translate.BootstrapConfig{
 		Identity: xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "client.shop"}, NodeID: id, XDSAddress: xdsAddress,
 		Capture:      xds.NewCapture(true, map[xds.Role]map[string]netip.AddrPort{xds.RoleBackend: at}),
-		AdminAddress: netip.MustParseAddrPort("127.0.0.1:0"),
+		AdminAddress: netip.MustParseAddrPort("127.0.0.1:0"), ReportInterval: interval,
 	})
 	if err != nil {
 		t.Fatal(err)

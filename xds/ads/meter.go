@@ -1,0 +1,50 @@
+package ads
+
+import (
+	"time"
+
+	"github.com/meshwright/meshwright/xds"
+)
+
+// Meter adds up all that proxies report about the time since a moment, however
+// long ago that is: unlike [Server.Traffic] it loses nothing between two
+// readings. It is safe for concurrent use.
+type Meter struct {
+	ledger *ledger
+	since  time.Time
+	sum    map[string]xds.Traffic // by cluster; the ledger's mutex guards it
+}
+
+// Meter starts a meter, which runs until it is stopped. A report that reaches
+// back before since is not in it, nor one that came before the meter was
+// started.
+func (s *Server) Meter(since time.Time) *Meter {
+	m := &Meter{ledger: &s.traffic, since: since, sum: map[string]xds.Traffic{}}
+	s.traffic.mu.Lock()
+	defer s.traffic.mu.Unlock()
+	if s.traffic.meters == nil {
+		s.traffic.meters = map[*Meter]struct{}{}
+	}
+	s.traffic.meters[m] = struct{}{}
+	return m
+}
+
+// Traffic returns what the meter has added up by now, by cluster. Windows are
+// left to the reader.
+func (m *Meter) Traffic() map[string]xds.Traffic {
+	m.ledger.mu.Lock()
+	defer m.ledger.mu.Unlock()
+	out := make(map[string]xds.Traffic, len(m.sum))
+	for cluster, t := range m.sum {
+		t.Latency = t.Latency.Clone()
+		out[cluster] = t
+	}
+	return out
+}
+
+// Stop ends the meter; its sum stays.
+func (m *Meter) Stop() {
+	m.ledger.mu.Lock()
+	defer m.ledger.mu.Unlock()
+	delete(m.ledger.meters, m)
+}
