@@ -32,7 +32,7 @@ type RolloutView struct {
 	Reason string              `json:"reason,omitempty"` // of the phase, or what keeps it
 	Step   int                 `json:"step"`             // counted from 0; as many as Steps: all have passed
 	Steps  int                 `json:"steps"`
-	Weight float64             `json:"weight"` // the canary's
+	Weight float64             `json:"weight"` // the canary's part of the requests now; 0 after it went back
 
 	PausedBy string    `json:"pausedBy,omitempty"`
 	Failed   string    `json:"failed,omitempty"` // a commit that led to the same, and was rolled back
@@ -44,6 +44,14 @@ type RolloutView struct {
 	Chart    []string       `json:"chart,omitempty"`
 	// Evidence is that of the step which ended last; missing before one has.
 	Evidence *canary.Evidence `json:"evidence,omitempty"`
+}
+
+// At is the step that the rollout is at, counted from 1; 0 before the first.
+func (v RolloutView) At() int {
+	if v.Phase == canary.Waiting {
+		return 0
+	}
+	return min(v.Step+1, v.Steps)
 }
 
 // RolloutEvent is a transition of a rollout, and why.
@@ -76,12 +84,20 @@ func rolloutViews(s State, now time.Time) []RolloutView {
 	return views
 }
 
+// weightOf is the canary's part of the requests as they are served, in percent.
+func weightOf(c canary.State) float64 {
+	if c.Mix(schema.RolloutSpec{}).Side == canary.AtBase {
+		return 0
+	}
+	return 100 * c.Weight.Fraction()
+}
+
 func rolloutView(c canary.State, now time.Time) RolloutView {
 	status := c.Status()
 	v := RolloutView{
 		Name: nameOf(c.Rollout), Start: c.Start, Governed: c.Governed, Base: c.Base, Target: c.Target, Pull: c.Pull, By: c.By,
 		Phase: c.Phase, Ended: c.Phase.Ended(), State: status.State, Line: status.Description, Reason: c.Reason,
-		Step: c.Step, Steps: c.Steps, Weight: 100 * c.Weight.Fraction(), PausedBy: c.PausedBy, Failed: c.Failed, Began: c.Began,
+		Step: c.Step, Steps: c.Steps, Weight: weightOf(c), PausedBy: c.PausedBy, Failed: c.Failed, Began: c.Began,
 		Timeline: canary.Timeline(c), Chart: canary.Chart(c, now),
 	}
 	for _, e := range c.History {

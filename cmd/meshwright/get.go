@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,9 +16,9 @@ import (
 )
 
 type getCmd struct {
-	What   string `arg:"" enum:"proxies,commits,pulls,resources" help:"${enum}."`
+	api
+	What   string `arg:"" enum:"proxies,commits,pulls,rollouts,resources" help:"${enum}."`
 	Name   string `arg:"" optional:"" help:"Only those whose name holds this text."`
-	Server string `default:"http://127.0.0.1:8080" env:"MESHWRIGHT_SERVER" help:"The daemon's HTTP address."`
 	Output string `short:"o" enum:"table,json" default:"table" help:"${enum}."`
 }
 
@@ -62,36 +60,12 @@ func (cmd getCmd) source(ctx context.Context, c console) error {
 	return nil
 }
 
-func (cmd getCmd) fetch(ctx context.Context, what, name string) ([]byte, error) {
-	server := cmd.Server
-	if !strings.Contains(server, "://") {
-		server = "http://" + server
-	}
-	target := strings.TrimSuffix(server, "/") + "/api/v1/" + what
-	if name != "" {
-		target += "?name=" + url.QueryEscape(name)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--server: %w", err)}
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("no daemon answers at %s; start one with `meshwright serve` or name it with --server: %w", cmd.Server, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s answered %s: %s", target, resp.Status, strings.TrimSpace(string(body)))
-	}
-	return body, err
-}
-
 // tables print an answer of the API as rows.
 var tables = map[string]func(io.Writer, []byte) error{
 	"proxies":   proxiesTable,
 	"commits":   commitsTable,
 	"pulls":     pullsTable,
+	"rollouts":  rolloutsTable,
 	"resources": resourcesTable,
 }
 

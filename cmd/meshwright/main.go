@@ -28,7 +28,8 @@ type commands struct {
 	Route     routeCmd     `cmd:"" help:"Explain which route a request takes and which virtual nodes get which share."`
 	Bootstrap bootstrapCmd `cmd:"" help:"Print the bootstrap of an Envoy or of a proxyless gRPC client."`
 	Serve     serveCmd     `cmd:"" help:"Run the daemon: watch a repository, serve xDS, write back what is observed."`
-	Get       getCmd       `cmd:"" help:"Ask a running daemon about its proxies, commits, pull requests or resources."`
+	Get       getCmd       `cmd:"" help:"Ask a running daemon about its proxies, commits, pull requests, rollouts or resources."`
+	Rollout   rolloutCmd   `cmd:"" help:"Pause, resume, abort, promote, approve or retry a rollout of a running daemon."`
 	Schema    schemaCmd    `cmd:"" help:"Export the schema of the specs."`
 	Import    importCmd    `cmd:"" help:"Turn App Mesh objects of AWS (API answers, CloudFormation, Terraform) into specs."`
 	Demo      demoCmd      `cmd:"" help:"Run the whole story on this machine with real Envoys."`

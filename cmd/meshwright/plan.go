@@ -165,7 +165,7 @@ func (cmd planCmd) side(ctx context.Context, c console, load reconciler.Load, s 
 
 // connected are the proxies of a running daemon.
 func connected(ctx context.Context, server string) (proxies []xds.Proxy, err error) {
-	body, err := getCmd{Server: server}.fetch(ctx, "proxies", "")
+	body, err := api{Server: server}.fetch(ctx, "proxies", "")
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 	"fixtures/scale":               {},
 	"cmd/meshwright/internal/lab":  {},
 	"cmd/meshwright/internal/demo": {"fixtures/app-mesh-examples", "cmd/meshwright/internal/lab"},
-	"cmd/meshwright/internal/web":  {"schema", "xds", "reconciler"},
+	"cmd/meshwright/internal/web":  {"schema", "xds", "reconciler", "reconciler/canary"},
 	"cmd/meshwright-load": {
 		"schema", "xds", "xds/translate", "fixtures/scale", "cmd/meshwright-load/internal/envoys", "cmd/meshwright-load/internal/peer",
 	},
@@ -48,7 +48,7 @@ var rooms = map[string][]string{
 	"cmd/meshwright": {
 		"schema", "schema/awsapi", "schema/cueeval", "xds", "xds/ads", "xds/certs", "xds/translate",
 		"sources", "sources/endpoints", "sources/git", "sources/github",
-		"reconciler", "reconciler/plan", "reconciler/report", "reconciler/store", "cmd/meshwright/internal/demo", "cmd/meshwright/internal/web",
+		"reconciler", "reconciler/canary", "reconciler/plan", "reconciler/report", "reconciler/store", "cmd/meshwright/internal/demo", "cmd/meshwright/internal/web",
 	},
 }
 

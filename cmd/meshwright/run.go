@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,10 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	tracing := translate.Tracing{Endpoint: cmd.TracingEndpoint, Percent: cmd.TracingSampling}
 	if err := tracing.Validate(); err != nil {
 		return usageError{err}
+	}
+	tokens, err := openTokens(cmd)
+	if err != nil {
+		return err
 	}
 	host, err := openHost(cmd, metrics, log)
 	if err != nil {
@@ -123,7 +128,7 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 		return fmt.Errorf("--http-address: %w", err)
 	}
 	defer httpListener.Close()
-	pages := &http.Server{Handler: web.Handler(r, metrics, hook), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	pages := &http.Server{Handler: web.Handler(r, web.Config{Metrics: metrics, Hook: hook, Tokens: tokens, Logger: log}), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	if !loopback(httpListener.Addr()) {
 		log.Warn("http is served beyond this machine, without a password", "address", httpListener.Addr().String())
 	}
@@ -199,6 +204,19 @@ func openHost(cmd serveCmd, metrics prometheus.Registerer, log *slog.Logger) (*g
 		BaseURL: cmd.GithubAPIURL, Owner: owner, Repo: name, Token: token, Logger: log, Metrics: metrics,
 		App: github.App{ID: cmd.GithubAppID, Installation: cmd.GithubAppInstallation, Key: key},
 	})
+}
+
+// openTokens reads who may write through the API.
+func openTokens(cmd serveCmd) (web.Tokens, error) {
+	text, err := secret(cmd.APITokenFile, "MESHWRIGHT_API_TOKEN")
+	if err != nil {
+		return nil, fmt.Errorf("--api-token-file: %w", err)
+	}
+	tokens, err := web.ParseTokens(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cmp.Or(cmd.APITokenFile, "$MESHWRIGHT_API_TOKEN"), err)
+	}
+	return tokens, nil
 }
 
 // openWebhook returns the handler of /webhooks/github; nil without a secret.

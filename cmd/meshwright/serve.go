@@ -66,6 +66,7 @@ type serveCmd struct {
 	Certificates certificates `placeholder:"FILE" help:"YAML file that says what stands for ARNs of AWS Certificate Manager and for SDS secrets."`
 
 	HTTPAddress  string `name:"http-address" default:"127.0.0.1:8080" help:"Where the page, API, metrics and webhooks are served."`
+	APITokenFile string `name:"api-token-file" type:"path" placeholder:"FILE" help:"Lines of TOKEN [NAME]: who may act on rollouts through the API (or $$MESHWRIGHT_API_TOKEN); without one nobody may."`
 	DebugAddress string `placeholder:"IP:PORT" help:"Where profiles of the daemon itself are served (/debug/pprof/), on loopback only; without: nowhere."`
 	LogLevel     string `enum:"debug,info,warn,error" default:"info" help:"${enum}."`
 	LogFormat    string `enum:"text,json" default:"text" help:"${enum}."`

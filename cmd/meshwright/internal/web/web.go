@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -12,16 +13,28 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/xds"
 )
 
-// Viewer hands out the newest view.
-type Viewer interface {
+// Daemon is what is shown, and spoken to.
+type Daemon interface {
 	View() *reconciler.View
+	// Say is [reconciler.Reconciler.Say].
+	Say(rollout string, verb canary.Verb, by string) error
 }
 
-// Handler serves everything under /. A nil hook refuses webhooks.
-func Handler(viewer Viewer, metrics prometheus.Gatherer, hook http.Handler) http.Handler {
+// Config of the HTTP side.
+type Config struct {
+	Metrics prometheus.Gatherer
+	Hook    http.Handler // of webhooks; nil refuses them
+	Tokens  Tokens       // of who may write; without any nobody may
+	Logger  *slog.Logger
+}
+
+// Handler serves everything under /.
+func Handler(viewer Daemon, c Config) http.Handler {
+	hook := c.Hook
 	if hook == nil {
 		hook = http.HandlerFunc(noWebhook)
 	}
@@ -36,13 +49,18 @@ func Handler(viewer Viewer, metrics prometheus.Gatherer, hook http.Handler) http
 	mux.HandleFunc("GET /api/v1/pulls", list(func(name string) any {
 		return named(viewer.View().Pulls, name, func(p reconciler.PullView) string { return fmt.Sprint(p.Number, " ", p.Head, " ", p.Title) })
 	}))
+	mux.HandleFunc("GET /api/v1/rollouts", list(func(name string) any {
+		return named(viewer.View().Rollouts, name, func(r reconciler.RolloutView) string { return r.Name + " " + r.Target })
+	}))
+	mux.HandleFunc("POST /api/v1/rollouts/{name}/{verb}", say(viewer, c.Tokens, c.Logger))
+	mux.HandleFunc("POST /api/v1/rollouts/{namespace}/{name}/{verb}", say(viewer, c.Tokens, c.Logger))
 	mux.HandleFunc("GET /api/v1/resources", list(func(name string) any {
 		return named(viewer.View().Resources, name, func(r reconciler.ResourceView) string { return r.Ref.String() + " " + r.AWSName })
 	}))
 	mux.HandleFunc("GET /api/v1/source", list(func(string) any { return viewer.View().Source }))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, viewer.View()) })
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{}))
 	mux.Handle("/webhooks/github", hook)
 	return mux
 }

@@ -4,7 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"flag"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/web"
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
@@ -25,16 +29,27 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
-// fixed is a daemon at which nothing happens.
-type fixed reconciler.View
+// fixed is a daemon at which nothing happens, but that it hears what is said.
+type fixed struct {
+	view *reconciler.View
+	said []string
+}
 
-func (f *fixed) View() *reconciler.View { return (*reconciler.View)(f) }
+func (f *fixed) View() *reconciler.View { return f.view }
+
+func (f *fixed) Say(rollout string, verb canary.Verb, by string) error {
+	if rollout == "nobody" {
+		return errors.New("there is no rollout nobody")
+	}
+	f.said = append(f.said, fmt.Sprintf("%s %s by %s", verb, rollout, by))
+	return nil
+}
 
 func handler(v *reconciler.View, hook http.Handler) http.Handler {
 	metrics := prometheus.NewRegistry()
 	up := prometheus.NewGauge(prometheus.GaugeOpts{Name: "meshwright_test_up", Help: "Whether the test runs."})
 	metrics.MustRegister(up)
-	return web.Handler((*fixed)(v), metrics, hook)
+	return web.Handler(&fixed{view: v}, web.Config{Metrics: metrics, Hook: hook, Logger: slog.New(slog.DiscardHandler)})
 }
 
 // ask sends a request without a body.
@@ -94,6 +109,18 @@ func busy() *reconciler.View {
 		{Number: 40, Title: "docs", Author: "ada", Head: "d0c5", Open: true, Draft: true, Verdict: "no mesh changes",
 			Check: sources.Status{State: sources.Success, Description: "no mesh changes"}, Plan: sources.Status{State: sources.Success, Description: "no mesh changes"}},
 	}
+	v.Rollouts = []reconciler.RolloutView{
+		{Name: "yelb/appserver", Start: schema.StartMerge, Base: serving, Target: refused, Phase: canary.Watching, State: sources.Pending, Step: 1, Steps: 3, Weight: 25,
+			Line:    "25 % · 99.97 % of 12,480 requests · p99 41 ms (base 38 ms) · 3 m 10 s left",
+			History: make([]reconciler.RolloutEvent, 4),
+			Chart:   []string{"    0 % ▕░░░░░░░░░░░░░░░░░░░░▏ 1 s", "    5 % ▕█░░░░░░░░░░░░░░░░░░░▏ 2 m 3 s", "   25 % ▕█████░░░░░░░░░░░░░░░▏ 1 m 50 s watching"},
+			Timeline: []string{"Wed 25 Nov", "12:00:00      0 %  waiting       from 4be1c0d to 9a31f02", "12:00:01      5 %  moving        the first step",
+				"12:02:03     25 %  moving        5 % passed in 2 m 2 s  [99.98 % of 2,480 requests · p99 40 ms (base 38 ms) · base 99.98 % of 47,120 · 5 proxies, 2 m 2 s]", "12:02:04     25 %  watching      all proxies have it"}},
+		{Name: "yelb/ui", Start: schema.StartPullRequest, Base: serving, Target: pulled, Pull: 41, By: "chidi", Phase: canary.RolledBack, Ended: true, State: sources.Failure, Step: 0, Steps: 2,
+			Line:    "rolled back from 10 %: success rate 96.9 % of 1,204 requests, below 99.5 %, in 2 intervals",
+			History: make([]reconciler.RolloutEvent, 1), Chart: []string{"    0 % ▕░░░░░░░░░░░░░░░░░░░░▏ rolled-back"}, Timeline: []string{"Wed 25 Nov", "12:00:00      0 %  rolled-back   success rate 96.9 %"}},
+		{Name: "yelb/db", Start: schema.StartMerge, Base: serving, Target: serving, Ended: true, Line: "nothing is on its way"},
+	}
 	for i := range 8 {
 		d := schema.Diagnostic{Code: schema.CodeRange, Severity: schema.Error, Pos: schema.Pos{File: "specs/appserver.yaml", Line: 41 + i, Col: 23},
 			Resource: schema.Ref{Kind: schema.KindVirtualRouter, Key: schema.Key{Namespace: "yelb", Name: "yelb-appserver"}},
@@ -146,7 +173,9 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/api/v1/source", 200, "application/json", `"ok": `},
 		{"GET", "/api/v1/resources", 200, "application/json", `"kind": "VirtualNode",\n      "namespace": "yelb",\n      "name": "yelb-ui"`},
 		{"POST", "/api/v1/commits", 405, "text/plain; charset=utf-8", ``},
-		{"GET", "/api/v1/rollouts", 404, "text/plain; charset=utf-8", ``},
+		{"GET", "/api/v1/rollouts?name=yelb/app", 200, "application/json", `(?s)^\[\n  \{\n    "name": "yelb/appserver",.*"line": "25 % · 99.97 % of.*\]\n$`},
+		{"POST", "/api/v1/rollouts/appserver/abort", 403, "text/plain; charset=utf-8", `^this daemon takes no writes: it has no API token; start it with --api-token-file`},
+		{"GET", "/api/v1/rollouts/appserver/abort", 405, "text/plain; charset=utf-8", ``},
 		{"GET", "/etc/passwd", 404, "text/plain; charset=utf-8", ``},
 		{"POST", "/webhooks/github", 403, "text/plain; charset=utf-8", `webhooks are off`},
 	} {
@@ -234,7 +263,8 @@ func TestPageTells(t *testing.T) {
 	for _, want := range []string{
 		"Meshwright · prod", "4 proxies", "no route to host", "is not served",
 		"appserver.yaml:41:23: error: VirtualRouter/yelb/yelb-appserver", "7 errors, 1 warning", "and 3 more",
-		"5/5 proxies in 31 ms", "99.97 % of 1204 requests succeed", "Pull requests", `class="warning"><details><summary>1 route, 5 of 5 proxies, 1 high risk</summary>`, `class="success">no mesh changes</td>`, "yelb-appserver moves at once", "changed VirtualRouter/yelb/yelb-ui", "from a fork", `id="` + pulled + `"`, "listeners of 4be1c0d: Error adding/updating listener(s)", "no VirtualNode for mesh/yelb",
+		"5/5 proxies in 31 ms", "99.97 % of 1204 requests succeed", "Rollouts", `<progress max="100" value="25"></progress> 25 %`, "2/3", "12,480 requests", "▕█████░░", "12:02:04     25 %  watching", `class="failure">rolled back from 10 %`, "pull request 41", "asked for by chidi", "nothing is on its way",
+		"Pull requests", `class="warning"><details><summary>1 route, 5 of 5 proxies, 1 high risk</summary>`, `class="success">no mesh changes</td>`, "yelb-appserver moves at once", "changed VirtualRouter/yelb/yelb-ui", "from a fork", `id="` + pulled + `"`, "listeners of 4be1c0d: Error adding/updating listener(s)", "no VirtualNode for mesh/yelb",
 		"2/3 endpoints healthy", "2 of 3 endpoints of cds_egress_yelb_yelb-appserver_yelb_http_4567 healthy",
 		"meshwright/applied waits to be written", "was not taken: Resource not accessible",
 		`id="` + serving + `"`, "VirtualNode/yelb/redis-server",
@@ -259,6 +289,7 @@ func TestPageEscapes(t *testing.T) {
 	v.Pulls[0].Title, v.Pulls[0].Verdict, v.Pulls[0].Head, v.Pulls[0].Report.Plan.Risks[0].Text, v.Pulls[0].Plan.Description = hostile, hostile, hostile, hostile, hostile
 	v.Proxies[0].ID, v.Proxies[0].Note, v.Proxies[0].Identity.Name = hostile, hostile, hostile
 	v.Proxies[1].Types[xds.Listener].NACK.Message = hostile
+	v.Rollouts[0].Name, v.Rollouts[0].Line, v.Rollouts[0].Timeline[1], v.Rollouts[1].By, v.Rollouts[1].Base = hostile, hostile, hostile, hostile, hostile
 	v.Resources[0].Ref.Name, v.Resources[0].Pos.File = hostile, hostile
 	rec := ask(v, "GET", "/")
 	before, rest, _ := strings.Cut(rec.Body.String(), "<script>")
