@@ -11,6 +11,7 @@ import (
 // evidence is what proxies tell of the rollouts that are watched.
 func (r *Reconciler) evidence() map[string]Evidence {
 	runs := r.state.runs()
+	r.stopGauges(runs)
 	if len(runs) == 0 || r.spec == nil {
 		return nil
 	}
@@ -24,9 +25,8 @@ func (r *Reconciler) evidence() map[string]Evidence {
 		}
 		e.Reporting, e.Silent = canary.Reporting(proxies, run.Callers, now)
 		at := canary.Now{Wall: now, Mono: now.Sub(r.state.Started)}
-		if d, ok := run.Evidence(at); ok && r.cfg.Traffic != nil {
-			got, _, _ := r.cfg.Traffic(r.current, now.Add(-d), now)
-			e.Canary, e.Base = over(got, run.CanaryNodes), over(got, run.BaseNodes)
+		if ago, ok := run.Evidence(at); ok && r.cfg.Meter != nil {
+			e.Canary, e.Base = r.measure(key, run, now, ago)
 		}
 		out[key] = e
 	}

@@ -30,11 +30,12 @@ type Reconciler struct {
 
 	// Of the loop.
 	state     State
-	label     string       // of what is published; see [State.label]
-	spec      *schema.Spec // that is published
-	current   xds.State    // made from it; nil at first
-	specs     specs        // of the commits that the state needs
-	heads     specs        // and of the heads of pull requests
+	label     string            // of what is published; see [State.label]
+	spec      *schema.Spec      // that is published
+	current   xds.State         // made from it; nil at first
+	specs     specs             // of the commits that the state needs
+	heads     specs             // and of the heads of pull requests
+	gauges    map[string]*gauge // of the runs whose steps are watched
 	resources []ResourceView
 	around    map[xds.Identity]int // see [Seen]
 	counted   time.Time
@@ -65,6 +66,7 @@ func New(cfg Config) (*Reconciler, error) {
 		poked:     newBell(),
 		ready:     make(chan struct{}),
 		resources: []ResourceView{},
+		gauges:    map[string]*gauge{},
 	}
 	r.shown.Store(view(cfg.Environment, State{}, Seen{}, r.resources, cfg.Now()))
 	r.watcher = newWatcher(cfg, r.metrics, r.wake)

@@ -44,6 +44,17 @@ func (t *Traffic) Add(other Traffic) {
 	t.Latency.Add(other.Latency)
 }
 
+// Since is what was added after an earlier sum of the same.
+func (t Traffic) Since(earlier Traffic) Traffic {
+	t.Requests -= min(earlier.Requests, t.Requests)
+	t.Errors -= min(earlier.Errors, t.Errors)
+	t.Latency = t.Latency.Clone()
+	for i, n := range earlier.Latency.Counts[:min(len(earlier.Latency.Counts), len(t.Latency.Counts))] {
+		t.Latency.Counts[i] -= min(n, t.Latency.Counts[i])
+	}
+	return t
+}
+
 // LatencyBounds are the upper bounds of a [Histogram]'s buckets, in
 // milliseconds; proxies are told to use them (bootstrap), so that what many of
 // them report can be added.

@@ -96,18 +96,34 @@ func specResources(spec *schema.Spec) func(func(schema.Ref, schema.Resource) boo
 // reported is the traffic of virtual nodes as proxies report it.
 func reported(proxies *ads.Server) func(xds.State, time.Time, time.Time) (map[schema.Ref]xds.Traffic, int, int) {
 	return func(served xds.State, from, to time.Time) (map[schema.Ref]xds.Traffic, int, int) {
-		got := map[schema.Ref]xds.Traffic{}
-		if s, ok := served.(*translate.Snapshot); ok {
-			targets := s.Targets()
-			for cluster, t := range proxies.Traffic(from, to) {
-				if ref, ok := targets[cluster]; ok {
-					sum := got[ref]
-					sum.Add(t)
-					got[ref] = sum
-				}
+		connected, reporting := proxies.Reporting()
+		return byNode(served, proxies.Traffic(from, to)), connected, reporting
+	}
+}
+
+// byNode adds up the traffic of clusters by the virtual nodes that they lead to.
+func byNode(served xds.State, clusters map[string]xds.Traffic) map[schema.Ref]xds.Traffic {
+	got := map[schema.Ref]xds.Traffic{}
+	if s, ok := served.(*translate.Snapshot); ok {
+		targets := s.Targets()
+		for cluster, t := range clusters {
+			if ref, ok := targets[cluster]; ok {
+				sum := got[ref]
+				sum.Add(t)
+				got[ref] = sum
 			}
 		}
-		connected, reporting := proxies.Reporting()
-		return got, connected, reporting
 	}
+	return got
+}
+
+// meter counts the traffic of virtual nodes.
+type meter struct{ *ads.Meter }
+
+func (m meter) Traffic(served xds.State) map[schema.Ref]xds.Traffic {
+	return byNode(served, m.Meter.Traffic())
+}
+
+func metered(proxies *ads.Server) func(time.Time) reconciler.Meter {
+	return func(since time.Time) reconciler.Meter { return meter{proxies.Meter(since)} }
 }

@@ -104,7 +104,7 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	// What decides: the reconciler's loop.
 	r, err := reconciler.New(reconciler.Config{
 		Branch: repo, Load: facts.awaited(newLoad(mapping)), LoadPull: newLoad(mapping), Translate: facts.desired, Moved: moved,
-		Proxies: proxies, Traffic: reported(proxies), Query: prometheusQuery(cmd.Prometheus), Plan: planned, Explain: explained, Forge: forge, Store: state, Wake: wake.C(),
+		Proxies: proxies, Traffic: reported(proxies), Meter: metered(proxies), Query: prometheusQuery(cmd.Prometheus), Plan: planned, Explain: explained, Forge: forge, Store: state, Wake: wake.C(),
 		Path: cmd.folder(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Deployments: cmd.GithubDeployments, HealthWindow: cmd.HealthWindow,
 		Link: cmd.link(), Files: files, Version: version(), Logger: log, Metrics: metrics,
 	})
