@@ -22,6 +22,7 @@ type metrics struct {
 	pulls       *prometheus.CounterVec
 	expired     prometheus.Counter
 	orders      *prometheus.CounterVec
+	rollouts    rolloutCounts
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -69,6 +70,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		expired: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "meshwright_reconciler_pending_expired_total", Help: "Heads whose verdict took so long that their pending statuses were ended as errors.",
 		}),
+		rollouts: newRolloutCounts(reg),
 		orders: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "meshwright_reconciler_commands_total", Help: "Commands in comments of people with write access, by result: taken, refused.",
 		}, []string{"result"}),

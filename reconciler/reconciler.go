@@ -69,6 +69,7 @@ func New(cfg Config) (*Reconciler, error) {
 		gauges:    map[string]*gauge{},
 	}
 	r.shown.Store(view(cfg.Environment, State{}, Seen{}, r.resources, cfg.Now()))
+	cfg.Metrics.MustRegister(newRolloutGauges(func() []RolloutView { return r.shown.Load().Rollouts }))
 	r.watcher = newWatcher(cfg, r.metrics, r.wake)
 	r.gather = newGather(cfg, r.wake)
 	if cfg.Traffic != nil {

@@ -147,7 +147,7 @@ func (w *rolloutWorld) start() *daemon {
 		w.set(func() { w.texts = append(w.texts, text) })
 		return fakeState{commit, text}
 	}
-	cfg.Traffic = w.traffic
+	cfg.Traffic, cfg.Meter = w.traffic, w.meter
 	if w.query != nil {
 		cfg.Query = func(_ context.Context, q string) (float64, error) { return w.query(q) }
 	}

@@ -2,6 +2,7 @@ package canary
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -53,6 +54,11 @@ func (m *machine) judge() {
 	}
 	v, why := m.verdict(a)
 	l.Verdict, l.Why = v, why
+	m.s.Verdicts = maps.Clone(m.s.Verdicts)
+	if m.s.Verdicts == nil {
+		m.s.Verdicts = map[Verdict]uint64{}
+	}
+	m.s.Verdicts[v]++
 	if v == Insufficient {
 		return // the interval goes on
 	}

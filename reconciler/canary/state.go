@@ -40,6 +40,8 @@ type State struct {
 	Erring     uint32 `json:"erring,omitempty"`     // measurements in a row that could not be had
 	Failure    string `json:"failure,omitempty"`    // why it failed; what stands in the comment
 
+	Verdicts map[Verdict]uint64 `json:"verdicts,omitempty"` // on intervals of all steps, counted
+
 	Began   time.Time `json:"began"`
 	History []Event   `json:"history"` // oldest first; see keepEvents
 
