@@ -68,6 +68,8 @@ type world struct {
 	flow    *lab.Traffic
 	serving string   // the commit that the proxies should have
 	flags   []string // of the daemon, beside those that all have
+	secrets []string // of the daemon, in its environment
+	proxies []string // flags of the proxies' bootstraps
 }
 
 // TestE2E is the main job with real parts at both ends: a git host that is
@@ -184,15 +186,31 @@ func (w *world) enter(t *testing.T) {
 	})
 }
 
-// begin starts everything on the story's first commit.
+// begin starts everything on the story's first commit. Without a Gitea the
+// repository is a folder, which is looked at all the time.
 func (w *world) begin(gitea string) {
 	t := w.t
 	ctx := t.Context()
 	var err error
-	w.gitea, err = w.lab.StartGitea(ctx, gitea)
-	must(t, err)
-	remote, err := w.gitea.NewRepo(ctx, repository)
-	must(t, err)
+	var remote string
+	if gitea == "" {
+		remote, err = w.lab.BareRepo(ctx)
+		must(t, err)
+		w.config = lab.DaemonConfig{Repo: remote, Args: []string{"--path", demo.SpecDir, "--poll", "50ms"}}
+	} else {
+		w.gitea, err = w.lab.StartGitea(ctx, gitea)
+		must(t, err)
+		remote, err = w.gitea.NewRepo(ctx, repository)
+		must(t, err)
+		w.config = lab.DaemonConfig{
+			Repo: w.gitea.RepoURL(repository),
+			Args: []string{"--path", demo.SpecDir, "--poll", "1h", "--github-api-url", w.gitea.URL + "/api/v1/", "--github-repo", w.gitea.Owner + "/" + repository},
+			Env: []string{
+				"MESHWRIGHT_GIT_TOKEN=" + w.gitea.Token, "MESHWRIGHT_GITHUB_TOKEN=" + w.gitea.Token,
+				"MESHWRIGHT_WEBHOOK_SECRET=" + webhookSecret,
+			},
+		}
+	}
 	w.clone, err = w.lab.NewClone(ctx, remote)
 	must(t, err)
 	files, err := demo.Repository()
@@ -201,19 +219,13 @@ func (w *world) begin(gitea string) {
 	w.serving, err = w.clone.Commit(ctx, "App Mesh's manifests as they are")
 	must(t, err)
 	must(t, w.clone.Push(ctx))
-	w.config = lab.DaemonConfig{
-		Repo: w.gitea.RepoURL(repository),
-		Args: []string{"--path", demo.SpecDir, "--poll", "1h", "--github-api-url", w.gitea.URL + "/api/v1/", "--github-repo", w.gitea.Owner + "/" + repository},
-		Env: []string{
-			"MESHWRIGHT_GIT_TOKEN=" + w.gitea.Token, "MESHWRIGHT_GITHUB_TOKEN=" + w.gitea.Token,
-			"MESHWRIGHT_WEBHOOK_SECRET=" + webhookSecret,
-		},
-	}
-	w.config.Args = append(w.config.Args, w.flags...)
+	w.config.Args, w.config.Env = append(w.config.Args, w.flags...), append(w.config.Env, w.secrets...)
 	w.daemon, err = w.lab.StartDaemon(ctx, w.config)
 	must(t, err)
-	must(t, w.gitea.Hook(ctx, repository, w.daemon.HTTP+"/webhooks/github", webhookSecret))
-	w.yelb, err = w.lab.StartYelb(ctx, w.daemon.XDS)
+	if w.gitea != nil {
+		must(t, w.gitea.Hook(ctx, repository, w.daemon.HTTP+"/webhooks/github", webhookSecret))
+	}
+	w.yelb, err = w.lab.StartYelb(ctx, w.daemon.XDS, w.proxies...)
 	must(t, err)
 	must(t, w.yelb.Live(ctx))
 	w.flow = w.yelb.Page.Flow(context.WithoutCancel(ctx), 10*time.Millisecond)
@@ -237,7 +249,7 @@ func (w *world) reconnected() {
 		if err != nil {
 			return err
 		}
-		if len(proxies) != len(lab.YelbNodes) {
+		if len(proxies) != len(w.yelb.Envoys) {
 			return fmt.Errorf("%d proxies", len(proxies))
 		}
 		for _, p := range proxies {

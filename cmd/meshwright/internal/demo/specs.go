@@ -10,9 +10,11 @@ import (
 
 // Files of the repository.
 const (
-	SpecDir    = "specs"
-	meshFile   = SpecDir + "/mesh.yaml"
-	RouterFile = SpecDir + "/appmesh-yelb-appserver.yaml" // its router is what changes
+	SpecDir     = "specs"
+	meshFile    = SpecDir + "/mesh.yaml"
+	RouterFile  = SpecDir + "/appmesh-yelb-appserver.yaml" // its router is what changes
+	v3File      = SpecDir + "/appmesh-yelb-appserver-v3.yaml"
+	rolloutFile = SpecDir + "/rollout.yaml"
 )
 
 // mesh is what the walkthrough's reader made by hand: the mesh, and the label
@@ -73,6 +75,65 @@ func TenthMisspelt() (string, error) {
 		return "", err
 	}
 	return edit(router, "name: yelb-appserver\n              weight", "name: yelb-apserver\n              weight")
+}
+
+// V3 is a repository's files with a third version of the appserver, which gets
+// all the traffic of a file with the router.
+func V3(file string) (map[string]string, error) {
+	node, err := manifest("appmesh-yelb-appserver-v2.yaml")
+	if err != nil {
+		return nil, err
+	}
+	router, err := All()
+	if err != nil {
+		return nil, err
+	}
+	if file, err = WithRouter(file, strings.ReplaceAll(router, "-v2", "-v3")); err != nil {
+		return nil, err
+	}
+	return map[string]string{RouterFile: file, v3File: strings.ReplaceAll(node, "-v2", "-v3")}, nil
+}
+
+// rollout is a policy for the story's router. Its holds are those of a
+// demonstration: an hour of real traffic is better evidence than seconds.
+const rollout = `apiVersion: meshwright.dev/v1alpha1
+kind: Rollout
+metadata:
+  name: appserver
+  namespace: yelb
+spec:
+  start: %s
+  targets:
+    - kind: VirtualRouter
+      name: yelb-appserver
+  steps:
+    - {weight: 5, hold: 3s}
+    - {weight: 25, hold: 3s}
+    - {weight: 50, hold: 3s}
+  analysis:
+    interval: 1s
+    minRequests: 20
+    failureLimit: 1
+    successRate: {min: 99}
+`
+
+// Rollout is a repository's file with the policy that changes of the router are
+// held to: they start with the "merge", or while the "pull-request" is open.
+func Rollout(start string) map[string]string {
+	return map[string]string{rolloutFile: fmt.Sprintf(rollout, start)}
+}
+
+// WithoutRetries takes the retries out of the router in a file: they hide from
+// callers that a version answers with errors.
+func WithoutRetries(file string) (string, error) {
+	before, rest, ok := strings.Cut(file, "\n        retryPolicy:\n")
+	if !ok || strings.Contains(rest, "retryPolicy") {
+		return "", fmt.Errorf("not one retryPolicy in:\n%s", file)
+	}
+	if _, after, more := strings.Cut(rest, separator); more {
+		return before + "\n" + separator + after, nil
+	}
+	return before + "\n", nil
 }
 
 // edit replaces what must be there once.

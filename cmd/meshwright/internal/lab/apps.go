@@ -26,9 +26,9 @@ func (l *Lab) ServeApp(node string, at net.Listener, backend Backend) error {
 	case "yelb-ui":
 		l.serveHTTP(at, ui(backend))
 	case "yelb-appserver":
-		l.serveHTTP(at, appserver("v1", backend))
-	case "yelb-appserver-v2":
-		l.serveHTTP(at, appserver("v2", backend))
+		l.serveHTTP(at, l.Fault(node).before(appserver("v1", backend)))
+	case "yelb-appserver-v2", YelbV3.Name:
+		l.serveHTTP(at, l.Fault(node).before(appserver(node[len("yelb-appserver-"):], backend)))
 	case "redis-server":
 		var views atomic.Int64
 		l.serveLines(at, func(line string) string {

@@ -27,6 +27,7 @@ type Lab struct {
 
 	mu      sync.Mutex
 	closers []func()
+	faults  map[string]*Fault // by node
 }
 
 // New makes a lab with nothing running in it yet.

@@ -132,6 +132,29 @@ type Traffic struct {
 
 	mu    sync.Mutex
 	split Split
+	log   []reply // of the last requests, in the order in which they ended
+}
+
+// reply is one of a [Traffic].
+type reply struct {
+	began, ended time.Time
+	version      string
+	err          error
+}
+
+// logged is how many answers a traffic remembers: ten minutes and more.
+const logged = 1 << 18
+
+// Between counts the requests that began and ended between two times.
+func (t *Traffic) Between(from, to time.Time) (s Split) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, a := range t.log {
+		if !a.began.Before(from) && !a.ended.After(to) {
+			s.add(a.version, a.err)
+		}
+	}
+	return s
 }
 
 // Flow sends requests until it is stopped, each worker pausing between two.
@@ -148,9 +171,14 @@ func (c *Client) traffic(ctx context.Context, n int, pause time.Duration) *Traff
 			for t.left.Add(-1) >= 0 && ctx.Err() == nil {
 				// A request under way when the flow is stopped is not cut short:
 				// what is counted has ended by itself.
-				version, err := c.Get(context.WithoutCancel(ctx))
+				a := reply{began: time.Now()}
+				a.version, a.err = c.Get(context.WithoutCancel(ctx))
+				a.ended = time.Now()
 				t.mu.Lock()
-				t.split.add(version, err)
+				t.split.add(a.version, a.err)
+				if t.log = append(t.log, a); len(t.log) > logged {
+					t.log = append([]reply(nil), t.log[logged/2:]...)
+				}
 				t.mu.Unlock()
 				if pause > 0 {
 					select {

@@ -27,6 +27,10 @@ var YelbNodes = []Node{
 	yelbNode("yelb-db", "yelb-db-virtual-node", 5432, nil),
 }
 
+// YelbV3 is a version of the appserver that App Mesh's Yelb does not have:
+// [Yelb.Deploy] starts it.
+var YelbV3 = yelbNode("yelb-appserver-v3", "yelb-appserver-virtual-node-v3", 4567, YelbNodes[1].Backends)
+
 func yelbNode(name, awsName string, port uint16, backends map[string]uint16) Node {
 	return Node{name, "mesh/yelb/virtualNode/" + awsName, name + ".yelb.svc.cluster.local", port, backends}
 }
@@ -36,6 +40,12 @@ func yelbNode(name, awsName string, port uint16, backends map[string]uint16) Nod
 type Yelb struct {
 	Envoys []*Envoy // in the order of [YelbNodes]
 	Page   *Client  // asks for the page through the ui's proxy
+
+	lab      *Lab
+	xds      string
+	args     []string
+	resolver netip.AddrPort
+	names    *Names
 }
 
 // adminPort of every proxy, on its own address.
@@ -47,26 +57,35 @@ const adminPort = 9901
 // Each node has a loopback address of its own, so that its proxy listens on the
 // port of its manifest, and every host name resolves to its address. Only the
 // ui's port 80, which needs privileges and which no other proxy asks for, is
-// 8080 here.
-func (l *Lab) StartYelb(ctx context.Context, xds string) (*Yelb, error) {
-	resolver := l.Net.At(1, 53535)
-	names := &Names{}
+// 8080 here. More arguments are those of `meshwright bootstrap`.
+func (l *Lab) StartYelb(ctx context.Context, xds string, args ...string) (*Yelb, error) {
+	y := &Yelb{lab: l, xds: xds, args: args, resolver: l.Net.At(1, 53535), names: &Names{}}
 	for i, n := range YelbNodes {
-		names.Set(n.Host, l.nodeAddr(i))
+		y.names.Set(n.Host, l.nodeAddr(i))
 	}
-	if err := l.ServeDNS(resolver, names); err != nil {
+	if err := l.ServeDNS(y.resolver, y.names); err != nil {
 		return nil, err
 	}
-	y := &Yelb{}
-	for i, n := range YelbNodes {
-		e, err := l.startNode(ctx, i, n, xds, resolver)
-		if err != nil {
+	for _, n := range YelbNodes {
+		if err := y.Deploy(ctx, n); err != nil {
 			return nil, err
 		}
-		y.Envoys = append(y.Envoys, e)
 	}
 	y.Page = NewClient(fmt.Sprintf("http://%s:%d/", l.nodeAddr(0), unprivileged(YelbNodes[0].Port)), nil)
 	return y, nil
+}
+
+// Deploy starts the application of one more node, and its proxy, which takes
+// traffic as soon as the mesh knows it.
+func (y *Yelb) Deploy(ctx context.Context, n Node) error {
+	i := len(y.Envoys)
+	y.names.Set(n.Host, y.lab.nodeAddr(i))
+	e, err := y.lab.startNode(ctx, i, n, y.xds, y.resolver, y.args)
+	if err != nil {
+		return err
+	}
+	y.Envoys = append(y.Envoys, e)
+	return nil
 }
 
 // Live waits until every proxy takes traffic.
@@ -89,19 +108,19 @@ func unprivileged(port uint16) uint16 {
 	return port
 }
 
-func (l *Lab) startNode(ctx context.Context, i int, n Node, xds string, resolver netip.AddrPort) (*Envoy, error) {
+func (l *Lab) startNode(ctx context.Context, i int, n Node, xds string, resolver netip.AddrPort, more []string) (*Envoy, error) {
 	addr := l.nodeAddr(i)
 	app, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	admin := netip.AddrPortFrom(addr, adminPort)
-	args := []string{
+	args := append([]string{
 		"--proxy", n.Identity, "--node-id", n.Name, "--xds-address", xds,
 		"--admin-address", admin.String(), "--dns-resolver", resolver.String(), "--capture", "explicit",
 		fmt.Sprintf("--listen=%d=%s:%d", n.Port, addr, unprivileged(n.Port)),
 		fmt.Sprintf("--app=%d=%s", n.Port, app.Addr()),
-	}
+	}, more...)
 	for service, port := range n.Backends {
 		args = append(args, fmt.Sprintf("--backend=%s=%s:%d", service, addr, port))
 	}
