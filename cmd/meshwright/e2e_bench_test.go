@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +28,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -35,20 +39,71 @@ import (
 // to the ACK of the hundredth proxy.
 func BenchmarkWebhookToLastACK(b *testing.B) {
 	const clients, resources = 100, 1000
+	d := startBench(b, clients, largeMesh(clients, resources))
+	weight := 1
+	for b.Loop() {
+		b.StopTimer()
+		weight = weight%99 + 1
+		commit := d.push(map[string]string{"router.yaml": sharedRouter(weight)})
+		b.StartTimer()
+		push(b, d.server)
+		await(b, d.acked, clients, commit)
+	}
+}
+
+// BenchmarkRollback is the way back of a canary: from a person's abort, which is
+// decided as a failed judgement is, to the ACK of the last of 20 proxies.
+func BenchmarkRollback(b *testing.B) {
+	const clients, resources = 20, 200
+	files := largeMesh(clients, resources)
+	files["rollout.yaml"] = `{apiVersion: meshwright.dev/v1alpha1, kind: Rollout, metadata: {name: shared, namespace: shop}, spec: {
+  targets: [{kind: VirtualRouter, name: shared}], steps: [{weight: 5, hold: 1h}], analysis: {successRate: {min: 99}}}}`
+	d := startBench(b, clients, files)
+	took := []time.Duration{}
+	weight := 1
+	for b.Loop() {
+		b.StopTimer()
+		weight = weight%99 + 1
+		commit := d.push(map[string]string{"router.yaml": sharedRouter(weight)})
+		push(b, d.server)
+		await(b, d.acked, clients, commit)
+		must(b, lab.Eventually(b.Context(), 10*time.Second, "watching", func() error { return d.phase(canary.Watching) }))
+		b.StartTimer()
+		began := time.Now()
+		d.say("shop/shared", canary.Abort)
+		await(b, d.acked, clients, "")
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "ms/longest")
+}
+
+// bench is a daemon with its proxies, and who writes to its repository.
+type bench struct {
+	b      *testing.B
+	clone  *lab.Clone
+	server string
+	acked  chan string // the commit of a client's routes
+}
+
+// startBench starts a daemon on a repository of these files, and waits until all
+// clients have ACKed.
+func startBench(b *testing.B, clients int, files map[string]string) *bench {
 	l, err := lab.New(lab.Config{})
 	must(b, err)
 	b.Cleanup(l.Close)
 	ctx := b.Context()
 	remote, err := l.BareRepo(ctx)
 	must(b, err)
-	clone, err := l.NewClone(ctx, remote)
+	d := &bench{b: b, acked: make(chan string, clients)}
+	d.clone, err = l.NewClone(ctx, remote)
 	must(b, err)
-	must(b, clone.Write(largeMesh(clients, resources)))
-	_, err = clone.Commit(ctx, "a large mesh")
-	must(b, err)
-	must(b, clone.Push(ctx))
-	secret := filepath.Join(b.TempDir(), "secret")
-	must(b, os.WriteFile(secret, []byte(webhookSecret), 0o600))
+	d.push(files)
+	secret := func(name, text string) string {
+		file := filepath.Join(b.TempDir(), name)
+		must(b, os.WriteFile(file, []byte(text), 0o600))
+		return file
+	}
 
 	ctx, stop := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
@@ -61,7 +116,8 @@ func BenchmarkWebhookToLastACK(b *testing.B) {
 	out, ready := io.Pipe()
 	group.Go(func() error {
 		return serve(ctx, serveCmd{
-			Repo: remote, Branch: "main", Poll: "1h", StateDir: b.TempDir(), GitTimeout: time.Minute, WebhookSecret: secret,
+			Repo: remote, Branch: "main", Poll: "1h", StateDir: b.TempDir(), GitTimeout: time.Minute,
+			WebhookSecret: secret("webhook", webhookSecret), APITokenFile: secret("api", apiToken),
 			XdsAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0",
 		}, ready, slog.New(slog.DiscardHandler))
 	})
@@ -72,24 +128,47 @@ func BenchmarkWebhookToLastACK(b *testing.B) {
 	if m == nil {
 		b.Fatalf("%q is no ready line", line[:n])
 	}
-	address, server := string(m[1]), string(m[2])
-
-	acked := make(chan string, clients) // the commit of a client's routes
+	d.server = string(m[2])
 	for i := range clients {
-		group.Go(func() error { return client(ctx, address, fmt.Sprintf("client-%d", i), acked) })
+		group.Go(func() error { return client(ctx, string(m[1]), fmt.Sprintf("client-%d", i), d.acked) })
 	}
-	await(b, acked, clients, "")
-	weight := 1
-	for b.Loop() {
-		b.StopTimer()
-		weight = weight%99 + 1
-		must(b, clone.Write(map[string]string{"router.yaml": sharedRouter(weight)}))
-		commit, err := clone.Commit(ctx, fmt.Sprint(weight))
-		must(b, err)
-		must(b, clone.Push(ctx))
-		b.StartTimer()
-		push(b, server)
-		await(b, acked, clients, commit)
+	await(b, d.acked, clients, "")
+	return d
+}
+
+// push commits and pushes files, and returns the commit.
+func (d *bench) push(files map[string]string) string {
+	d.b.Helper()
+	must(d.b, d.clone.Write(files))
+	commit, err := d.clone.Commit(d.b.Context(), "a change")
+	must(d.b, err)
+	must(d.b, d.clone.Push(d.b.Context()))
+	return commit
+}
+
+// phase says what is wrong if the only rollout is in another phase.
+func (d *bench) phase(want canary.Phase) error {
+	body, err := api{Server: d.server}.fetch(d.b.Context(), "rollouts", "")
+	if err != nil {
+		return err
+	}
+	var all []reconciler.RolloutView
+	if err := json.Unmarshal(body, &all); err != nil {
+		return err
+	}
+	if len(all) != 1 || all[0].Phase != want {
+		return fmt.Errorf("%s", body)
+	}
+	return nil
+}
+
+// say tells a rollout something through the API.
+func (d *bench) say(rollout string, verb canary.Verb) {
+	d.b.Helper()
+	answer, code, err := api{Server: d.server}.do(d.b.Context(), http.MethodPost, "rollouts/"+rollout+"/"+string(verb), apiToken, nil)
+	must(d.b, err)
+	if code != http.StatusAccepted {
+		d.b.Fatalf("%d %s", code, answer)
 	}
 }
 
@@ -100,7 +179,7 @@ func await(b *testing.B, acked <-chan string, clients int, commit string) {
 	for range clients {
 		select {
 		case got := <-acked:
-			if commit != "" && got != commit {
+			if got, _, _ = strings.Cut(got, "+"); commit != "" && got != commit {
 				b.Fatalf("routes of commit %s, want %s", got, commit)
 			}
 		case <-limit:
