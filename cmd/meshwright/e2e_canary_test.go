@@ -36,7 +36,7 @@ func TestE2ECanary(t *testing.T) {
 	})
 	t.Run("a_merge_is_taken_on_step_by_step_over_a_kill", func(t *testing.T) {
 		w.enter(t)
-		w.write(w.router(withoutRetries(demo.All)))
+		w.write(w.router(demo.Plain(demo.All)))
 		w.serving = w.push("all to v2")
 		pushed := time.Now()
 		w.awaitRollout("at 25 %", func(r lab.Rollout) bool { return r.Phase == "watching" && r.Weight == 25 })
@@ -61,13 +61,13 @@ func TestE2ECanary(t *testing.T) {
 		}
 		t.Logf("completed %v after the push", time.Since(pushed).Round(time.Second))
 		seen := []float64{}
-		for _, s := range stepsOf(r) {
-			split := w.flow.Between(s.from, s.to)
-			t.Logf("%g %%: %v", s.weight, split)
-			if err := split.Check("v2", s.weight/100); err != nil {
-				t.Errorf("at %g %%: %v", s.weight, err)
+		for _, s := range r.Watched() {
+			split := w.flow.Between(s.From, s.To)
+			t.Logf("%g %%: %v", s.Weight, split)
+			if err := split.Check("v2", s.Weight/100); err != nil {
+				t.Errorf("at %g %%: %v", s.Weight, err)
 			}
-			seen = append(seen, s.weight)
+			seen = append(seen, s.Weight)
 		}
 		if want := []float64{5, 25, 25, 50}; !slices.Equal(seen, want) {
 			t.Errorf("steps at %v, want %v", seen, want)
@@ -112,17 +112,6 @@ func TestE2ECanary(t *testing.T) {
 	})
 }
 
-// withoutRetries is a router without its retries.
-func withoutRetries(router func() (string, error)) func() (string, error) {
-	return func() (string, error) {
-		text, err := router()
-		if err != nil {
-			return "", err
-		}
-		return demo.WithoutRetries(text)
-	}
-}
-
 // edit changes the file of the router.
 func (w *world) edit(change func(string) (string, error)) func() (map[string]string, error) {
 	return func() (map[string]string, error) {
@@ -158,21 +147,4 @@ func (w *world) flowed(failures int) {
 	if s := w.flow.Take(); s.Failed != failures {
 		w.t.Errorf("%d of %d requests failed, want %d; the first with: %s", s.Failed, s.Requests, failures, s.FirstFailure)
 	}
-}
-
-// step is a time in which all proxies had a weight.
-type step struct {
-	weight   float64
-	from, to time.Time
-}
-
-// stepsOf are the times in which a rollout's steps were watched: from when all
-// proxies have one to the next decision.
-func stepsOf(r lab.Rollout) (steps []step) {
-	for i, e := range r.History[:len(r.History)-1] {
-		if e.Phase == "watching" {
-			steps = append(steps, step{e.Weight, e.At, r.History[i+1].At})
-		}
-	}
-	return steps
 }

@@ -382,7 +382,8 @@ func TestE2EDemo(t *testing.T) {
 	err = demo.Run(t.Context(), demo.Config{Out: &out, Meshwright: exe, Envoy: envoy, Requests: 500})
 	t.Log("\n" + out.String())
 	must(t, err)
-	for _, want := range []string{`applied +1/1 proxies touched`, `refused +specs/appmesh-yelb-appserver\.yaml:\d+:\d+: error: `, `0 failed`, `All as it should be`} {
+	for _, want := range []string{`applied +1/1 proxies touched`, `refused +specs/appmesh-yelb-appserver\.yaml:\d+:\d+: error: `, `0 failed`,
+		`\n   5 % .*v3`, `\n   50 % .*v3`, `completed +\d`, `went back +success rate 9\d`, `hurt +\d+ of \d+ requests`, `All as it should be`} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("the demo does not say %q", want)
 		}

@@ -55,8 +55,8 @@ func Run(ctx context.Context, c Config) error {
 	return nil
 }
 
-// router is one of the story's routers: [Half], [All], …
-type router func() (string, error)
+// change are files of the repository as they are to be.
+type change func() (map[string]string, error)
 
 // story is the demo under way.
 type story struct {
@@ -79,17 +79,21 @@ func (s *story) tell(ctx context.Context) error {
 	}{
 		{"App Mesh's own Yelb manifests in a git repository; all traffic on v1", s.begin},
 		{"a commit: 50/50 (the walkthrough's router for v1 and v2)", func(ctx context.Context) error {
-			return s.shift(ctx, "appserver: half of the traffic to v2", Half, map[string]float64{"v1": 0.5, "v2": 0.5})
+			return s.shift(ctx, "appserver: half of the traffic to v2", s.router(Half), map[string]float64{"v1": 0.5, "v2": 0.5})
 		}},
 		{"a commit: all to v2 (the walkthrough's router for v2)", func(ctx context.Context) error {
-			return s.shift(ctx, "appserver: all traffic to v2", All, map[string]float64{"v2": 1})
+			return s.shift(ctx, "appserver: all traffic to v2", s.router(All), map[string]float64{"v2": 1})
 		}},
 		{"a bad commit: one request in ten back to v1, misspelt", func(ctx context.Context) error {
-			return s.refuse(ctx, "appserver: a tenth back to v1", TenthMisspelt, map[string]float64{"v2": 1})
+			return s.refuse(ctx, "appserver: a tenth back to v1", s.router(TenthMisspelt), map[string]float64{"v2": 1})
 		}},
 		{"its fix", func(ctx context.Context) error {
-			return s.shift(ctx, "appserver: spell v1 right", Tenth, map[string]float64{"v1": 0.1, "v2": 0.9})
+			return s.shift(ctx, "appserver: spell v1 right", s.router(Tenth), map[string]float64{"v1": 0.1, "v2": 0.9})
 		}},
+		{"a commit: a Rollout for the appserver; from now on changes of its routes go step by step", s.govern},
+		{"a merge to promote a canary: v3, which was just deployed", s.canary},
+		{"a merge of a version that answers 3 % of its requests with errors", s.rollBack},
+		{"its revert", s.revert},
 	} {
 		s.say("%d. %s", i+1, step.title)
 		if err := step.do(ctx); err != nil {
@@ -133,7 +137,7 @@ func (s *story) begin(ctx context.Context) (err error) {
 	}
 	s.line("daemon", fmt.Sprintf("xDS at %s, page at %s", s.daemon.XDS, s.daemon.HTTP))
 	began := time.Now()
-	if s.yelb, err = s.lab.StartYelb(ctx, s.daemon.XDS); err != nil {
+	if s.yelb, err = s.lab.StartYelb(ctx, s.daemon.XDS, "--report-interval", "500ms"); err != nil {
 		return err
 	}
 	if err := s.yelb.Live(ctx); err != nil {
@@ -150,8 +154,8 @@ func (s *story) begin(ctx context.Context) (err error) {
 }
 
 // shift pushes a good router and waits until the last Envoy has it.
-func (s *story) shift(ctx context.Context, title string, router router, shares map[string]float64) error {
-	commit, pushed, err := s.push(ctx, title, router)
+func (s *story) shift(ctx context.Context, title string, files change, shares map[string]float64) error {
+	commit, pushed, err := s.push(ctx, title, files)
 	if err != nil {
 		return err
 	}
@@ -169,12 +173,12 @@ func (s *story) shift(ctx context.Context, title string, router router, shares m
 }
 
 // refuse pushes a bad router and looks that it changes nothing.
-func (s *story) refuse(ctx context.Context, title string, router router, shares map[string]float64) error {
+func (s *story) refuse(ctx context.Context, title string, files change, shares map[string]float64) error {
 	before, err := s.updates(ctx)
 	if err != nil {
 		return err
 	}
-	commit, _, err := s.push(ctx, title, router)
+	commit, _, err := s.push(ctx, title, files)
 	if err != nil {
 		return err
 	}
@@ -204,20 +208,29 @@ func (s *story) refuse(ctx context.Context, title string, router router, shares 
 	return s.meanwhile()
 }
 
-// push commits a router and pushes it; it returns when the push began.
-func (s *story) push(ctx context.Context, title string, router router) (commit string, began time.Time, err error) {
-	text, err := router()
+// router is the change of the story's router to another: [Half], [All], …
+func (s *story) router(router func() (string, error)) change {
+	return func() (map[string]string, error) {
+		text, err := router()
+		if err != nil {
+			return nil, err
+		}
+		file, err := s.clone.Read(RouterFile)
+		if err != nil {
+			return nil, err
+		}
+		file, err = WithRouter(file, text)
+		return map[string]string{RouterFile: file}, err
+	}
+}
+
+// push commits a change and pushes it; it returns when the push began.
+func (s *story) push(ctx context.Context, title string, change change) (commit string, began time.Time, err error) {
+	files, err := change()
 	if err != nil {
 		return "", began, err
 	}
-	file, err := s.clone.Read(RouterFile)
-	if err != nil {
-		return "", began, err
-	}
-	if file, err = WithRouter(file, text); err != nil {
-		return "", began, err
-	}
-	if err := s.clone.Write(map[string]string{RouterFile: file}); err != nil {
+	if err := s.clone.Write(files); err != nil {
 		return "", began, err
 	}
 	if commit, err = s.clone.Commit(ctx, title); err != nil {

@@ -136,6 +136,17 @@ func WithoutRetries(file string) (string, error) {
 	return before + "\n", nil
 }
 
+// Plain is a router without its retries.
+func Plain(router func() (string, error)) func() (string, error) {
+	return func() (string, error) {
+		text, err := router()
+		if err != nil {
+			return "", err
+		}
+		return WithoutRetries(text)
+	}
+}
+
 // edit replaces what must be there once.
 func edit(text, old, by string) (string, error) {
 	if n := strings.Count(text, old); n != 1 {

@@ -161,58 +161,6 @@ func (d *Daemon) Proxies(ctx context.Context) ([]Proxy, error) {
 	return get[Proxy](ctx, d, "proxies", "")
 }
 
-// Rollout is what the daemon's API says of a rollout.
-type Rollout struct {
-	Name         string
-	Base, Target string // commits
-	Pull         int
-	Phase        string
-	Ended        bool
-	State        string
-	Line         string
-	Step, Steps  int
-	Weight       float64 // in percent
-	History      []RolloutEvent
-	Timeline     []string
-	Chart        []string
-}
-
-// RolloutEvent is a transition of a rollout.
-type RolloutEvent struct {
-	At     time.Time
-	Phase  string
-	Step   int
-	Weight float64
-	Reason string
-}
-
-// Rollout asks for the rollout that leads, or led, to a commit.
-func (d *Daemon) Rollout(ctx context.Context, target string) (Rollout, error) {
-	all, err := get[Rollout](ctx, d, "rollouts", target)
-	if err != nil {
-		return Rollout{}, err
-	}
-	i := slices.IndexFunc(all, func(r Rollout) bool { return r.Target == target && r.Phase != "" })
-	if i < 0 {
-		return Rollout{}, fmt.Errorf("no rollout leads to %s: %+v", target, all)
-	}
-	return all[i], nil
-}
-
-// AwaitRollout asks for the rollout of a commit until it is as it should be.
-func (d *Daemon) AwaitRollout(ctx context.Context, target, what string, is func(Rollout) bool) (r Rollout, err error) {
-	err = Eventually(ctx, 90*time.Second, what, func() error {
-		if err := d.Exited(); err != nil {
-			return err
-		}
-		if r, err = d.Rollout(ctx, target); err == nil && !is(r) {
-			err = fmt.Errorf("it is %s: %s", r.Phase, r.Line)
-		}
-		return err
-	})
-	return r, err
-}
-
 func get[T any](ctx context.Context, d *Daemon, what, name string) (list []T, err error) {
 	target := strings.TrimSuffix(d.HTTP, "/") + "/api/v1/" + what + "?name=" + url.QueryEscape(name)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
