@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
@@ -42,6 +43,12 @@ func TestGetTables(t *testing.T) {
 			{Number: 7, Title: "all on v1", Head: good, Merged: true, Verdict: "Merged as 4be1c0d"},
 			{Number: 6, Title: "none", Head: good, Verdict: "no mesh changes"},
 		},
+		"rollouts": []reconciler.RolloutView{
+			{Name: "yelb/appserver", Target: bad, Phase: canary.Watching, Step: 1, Steps: 3, Weight: 12.5, Line: "12.5 % · 99.97 % of 480 requests\x1b"},
+			{Name: "yelb/db", Target: good, Line: "nothing is on its way"},
+			{Name: "yelb/ui", Target: bad, Pull: 8, Phase: canary.Waiting, Steps: 2, Line: "waits for #7 at 25 %"},
+			{Name: "yelb/web", Target: good, Phase: canary.Completed, Ended: true, Step: 3, Steps: 3, Weight: 100, Line: "completed · after 17 m 4 s"},
+		},
 		"resources": []reconciler.ResourceView{{
 			Ref:  schema.Ref{Kind: schema.KindVirtualNode, Key: schema.Key{Namespace: "yelb", Name: "ui"}},
 			Mesh: "yelb", AWSName: "ui_yelb", Pos: schema.Pos{File: "ui.yaml", Line: 1, Col: 1}}},
@@ -65,6 +72,13 @@ PULL REQUEST   HEAD      TITLE        VERDICT                                 RI
 8              9a31f02   half to v2   1 route, 5 of 5 proxies; 2 high risks   all at once (+1 more)
 7 (merged)     4be1c0d   all on v1    Merged as 4be1c0d
 6 (closed)     4be1c0d   none         no mesh changes
+`,
+		"rollouts": `
+NAME             COMMIT         PHASE       STEP   WEIGHT   LINE
+yelb/appserver   9a31f02        watching    2/3    12.5 %   12.5 % · 99.97 % of 480 requests
+yelb/db          4be1c0d                                    nothing is on its way
+yelb/ui          9a31f02 (#8)   waiting     0/2    0 %      waits for #7 at 25 %
+yelb/web         4be1c0d        completed   3/3    100 %    completed · after 17 m 4 s
 `,
 		"resources": `
 RESOURCE              MESH   APP MESH NAME   DEFINED AT

@@ -19,12 +19,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
 
+// shopMesh is a mesh with a node, its router and a Rollout.
+const shopMesh = `
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: Mesh, metadata: {name: shop}, spec: {namespaceSelector: {}}}
+---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualNode, metadata: {name: web, namespace: shop}, spec: {
+  listeners: [{portMapping: {port: 80, protocol: http}}], serviceDiscovery: {dns: {hostname: web.shop}}}}
+---
+{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualRouter, metadata: {name: web, namespace: shop}, spec: {listeners: [{portMapping: {port: 80, protocol: http}}], routes: [
+  {name: all, httpRoute: {match: {prefix: /}, action: {weightedTargets: [{virtualNodeRef: {name: web}, weight: 1}]}}}]}}
+---
+{apiVersion: meshwright.dev/v1alpha1, kind: Rollout, metadata: {name: web, namespace: shop}, spec: {
+  targets: [{kind: VirtualRouter, name: web}], steps: [{weight: 5, hold: 1m}], analysis: {successRate: {min: 99}}}}
+`
+
 // daemon runs serve on a repository with one mesh until the test ends, and
 // returns the address of its HTTP side.
 func daemon(t *testing.T, flags ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "mesh.yaml"), []byte("apiVersion: appmesh.k8s.aws/v1beta2\nkind: Mesh\nmetadata: {name: shop}\nspec: {namespaceSelector: {}}\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "mesh.yaml"), []byte(shopMesh), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "."}, {"-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-q", "-m", "shop opens"}} {

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/meshwright/meshwright/cmd/meshwright/internal/web"
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/canary"
+)
+
+// steered is a daemon with one rollout, which does what it is told.
+type steered struct {
+	mu   sync.Mutex
+	view reconciler.View
+}
+
+func (s *steered) View() *reconciler.View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.view
+	return &v
+}
+
+func (s *steered) Say(rollout string, verb canary.Verb, by string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rollout != "appserver" && rollout != "yelb/appserver" {
+		return errors.New("there is no rollout " + rollout)
+	}
+	r := s.view.Rollouts[0]
+	if verb == canary.Pause {
+		r.Phase, r.Line = canary.Paused, "25 % · paused by "+by
+	}
+	r.History = append(r.History, reconciler.RolloutEvent{At: time.Now(), Phase: r.Phase})
+	s.view.Rollouts = []reconciler.RolloutView{r, s.view.Rollouts[1]}
+	return nil
+}
+
+func TestRolloutCommand(t *testing.T) {
+	t.Setenv("MESHWRIGHT_TOKEN", "")
+	tokens, err := web.ParseTokens(apiToken + " ops")
+	must(t, err)
+	for _, row := range []struct {
+		name     string
+		tokens   web.Tokens
+		token    string
+		args     []string
+		code     int
+		out, err string
+	}{
+		{"paused", tokens, apiToken + "\n", []string{"pause", "yelb/appserver", "--reason", "lunch"}, 0,
+			"NAME COMMIT PHASE STEP WEIGHT LINE yelb/appserver 9a31f02 paused 2/3 25 % 25 % · paused by ops@127.0.0.1: lunch", ""},
+		{"by_its_name_alone", tokens, apiToken, []string{"pause", "appserver"}, 0,
+			"NAME COMMIT PHASE STEP WEIGHT LINE yelb/appserver 9a31f02 paused 2/3 25 % 25 % · paused by ops@127.0.0.1", ""},
+		{"another_name", tokens, apiToken, []string{"abort", "web"}, 1, "", "meshwright: there is no rollout web"},
+		{"no_token", tokens, "", []string{"abort", "appserver"}, 2, "", "meshwright: a token is needed: --token-file or $MESHWRIGHT_TOKEN"},
+		{"a_wrong_token", tokens, apiToken + "x", []string{"abort", "appserver"}, 1, "", "meshwright: the token is none of this daemon's"},
+		{"a_daemon_without_tokens", nil, apiToken, []string{"abort", "appserver"}, 1, "", "meshwright: this daemon takes no writes: it has no API token; start it with --api-token-file or $MESHWRIGHT_API_TOKEN"},
+		{"no_such_verb", tokens, apiToken, []string{"stop", "appserver"}, 2, "", `must be one of "pause","resume","abort","promote","approve","retry" but got "stop"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := &steered{view: reconciler.View{Rollouts: []reconciler.RolloutView{
+				{Name: "yelb/appserver", Target: "9a31f02cc7d5", Phase: canary.Watching, Step: 1, Steps: 3, Weight: 25, Line: "25 %"}, {Name: "yelb/ui", Target: "9a31f02cc7d5"}}}}
+			server := httptest.NewServer(web.Handler(d, web.Config{Metrics: prometheus.NewRegistry(), Tokens: row.tokens, Logger: slog.New(slog.DiscardHandler)}))
+			defer server.Close()
+			args := append([]string{"rollout"}, row.args...)
+			if row.token != "" {
+				file := filepath.Join(t.TempDir(), "token")
+				must(t, os.WriteFile(file, []byte(row.token), 0o600))
+				args = append(args, "--token-file", file)
+			}
+			var out, errs bytes.Buffer
+			code := run(append(args, "--server", server.URL), console{out: &out, err: &errs})
+			if got := strings.Join(strings.Fields(out.String()), " "); code != row.code || row.code == 0 && got != row.out || !strings.Contains(errs.String(), row.err) {
+				t.Errorf("exit code %d\n%s\n%s\nwant %d\n%s\n%s", code, got, &errs, row.code, row.out, row.err)
+			}
+			if strings.Contains(out.String()+errs.String(), apiToken) {
+				t.Error("it prints the token")
+			}
+		})
+	}
+}
+
+// TestOpenTokens: what is wrong with the daemon's tokens is told by where they
+// come from.
+func TestOpenTokens(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	must(t, os.WriteFile(file, []byte("hunter2"), 0o600))
+	t.Setenv("MESHWRIGHT_API_TOKEN", "")
+	for name, row := range map[string]struct {
+		cmd  serveCmd
+		env  string
+		want string
+	}{
+		"none":          {},
+		"in_the_shell":  {env: apiToken},
+		"short":         {cmd: serveCmd{APITokenFile: file}, want: file + ": line 1: a token needs 16 characters"},
+		"short_in_env":  {env: "hunter2", want: "$MESHWRIGHT_API_TOKEN: line 1: a token needs 16 characters"},
+		"no_such_file":  {cmd: serveCmd{APITokenFile: file + "x"}, want: "--api-token-file: open "},
+		"file_over_env": {cmd: serveCmd{APITokenFile: file}, env: apiToken, want: file + ": line 1"},
+	} {
+		t.Setenv("MESHWRIGHT_API_TOKEN", row.env)
+		_, err := openTokens(row.cmd)
+		if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.HasPrefix(err.Error(), row.want) || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%s: %v, want %s", name, err, row.want)
+		}
+	}
+}
