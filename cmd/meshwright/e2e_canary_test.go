@@ -1,7 +1,10 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,14 +84,7 @@ func TestE2ECanary(t *testing.T) {
 		bug := w.lab.Fault(lab.YelbV3.Name)
 		bug.Set(.03)
 		must(t, w.yelb.Deploy(t.Context(), lab.YelbV3))
-		base := w.serving
-		file, err := w.clone.Read(demo.RouterFile)
-		must(t, err)
-		files, err := demo.V3(file)
-		must(t, err)
-		files[demo.RouterFile], err = demo.WithoutRetries(files[demo.RouterFile])
-		must(t, err)
-		must(t, w.clone.Write(files))
+		w.write(w.v3)
 		w.serving = w.push("all to v3")
 		pushed := time.Now()
 		r := w.awaitRollout("ended", func(r lab.Rollout) bool { return r.Ended })
@@ -106,10 +102,95 @@ func TestE2ECanary(t *testing.T) {
 		w.split(map[string]float64{"v2": 1})
 		w.canaryStatus("failure", "^rolled back")
 		w.flowed(errors) // and not one because of the way there or back
-		if c, err := w.daemon.Commit(t.Context(), base); err != nil || c.Result != "good" {
-			t.Errorf("%s: %+v, %v", short(base), c, err)
-		}
 	})
+	t.Run("its_revert_needs_no_steps", func(t *testing.T) {
+		w.enter(t)
+		w.lab.Fault(lab.YelbV3.Name).Set(0)
+		w.write(w.router(demo.Plain(demo.All)))
+		w.serving = w.push("back to v2")
+		c, err := w.daemon.Await(t.Context(), w.serving, "git and the proxies agree", func(c lab.Commit) bool { return c.Serving && c.Applied != nil && c.Applied.State == "success" })
+		must(t, err)
+		t.Log(c.Applied.Description)
+		w.split(map[string]float64{"v2": 1})
+		w.flowed(0)
+	})
+	t.Run("a_pull_request_is_the_canary_while_it_is_open", func(t *testing.T) {
+		w.enter(t)
+		if w.gitea == nil {
+			t.Skip("there is no Gitea")
+		}
+		must(t, w.gitea.NewWriter(t.Context(), repository, "ada"))
+		must(t, w.clone.Write(demo.Rollout("pull-request")))
+		w.serving = w.push("rollouts start with the pull request")
+		_, err := w.daemon.Await(t.Context(), w.serving, "served", func(c lab.Commit) bool { return c.Serving })
+		must(t, err)
+
+		must(t, w.clone.Checkout(t.Context(), "-b", "repaired"))
+		w.write(w.v3)
+		head := w.push("all to v3, repaired")
+		must(t, w.gitea.OpenPull(t.Context(), repository, "repaired", "all to v3, repaired"))
+		w.status(head, "meshwright/plan", "success", "")
+		pulls, err := w.gitea.Pulls(t.Context(), repository)
+		must(t, err)
+		i := slices.IndexFunc(pulls, func(p lab.GiteaPull) bool { return p.Head.SHA == head })
+		number := pulls[i].Number
+		main := w.serving
+		w.serving = head
+		must(t, w.gitea.Say(t.Context(), repository, number, "ada", "/canary"))
+		w.awaitRollout("the first step", func(r lab.Rollout) bool { return r.Phase == "watching" && r.Weight == 5 })
+		t.Log(w.tell("pause", "--reason", "lunch"))
+		w.awaitRollout("paused", func(r lab.Rollout) bool {
+			return r.Phase == "paused" && strings.Contains(r.Line, "paused by ops@127.0.0.1: lunch")
+		})
+		time.Sleep(4 * time.Second) // longer than the hold
+		if r := w.awaitRollout("still there", func(lab.Rollout) bool { return true }); r.Weight != 5 {
+			t.Errorf("paused, and at %g %%: %s", r.Weight, r.Line)
+		}
+		t.Log(w.tell("resume"))
+		r := w.awaitRollout("passed", func(r lab.Rollout) bool { return r.Phase == "passed" })
+		for _, row := range r.Timeline {
+			t.Log(row)
+		}
+		w.canaryStatus("success", "^passed")
+		if c, err := w.daemon.Commit(t.Context(), main); err != nil || !c.Serving {
+			t.Errorf("%s: %+v, %v", short(main), c, err)
+		}
+		must(t, w.gitea.MergePull(t.Context(), repository, number, "squash"))
+		must(t, w.clone.Checkout(t.Context(), "main"))
+		w.serving, err = w.clone.Pull(t.Context(), "main")
+		must(t, err)
+		_, err = w.daemon.Await(t.Context(), w.serving, "complete", func(c lab.Commit) bool { return c.Serving && c.Applied != nil && c.Applied.State == "success" })
+		must(t, err)
+		w.split(map[string]float64{"v3": 1})
+		w.flowed(0)
+	})
+}
+
+// v3 are the files that change with the third version.
+func (w *world) v3() (map[string]string, error) {
+	file, err := w.clone.Read(demo.RouterFile)
+	if err != nil {
+		return nil, err
+	}
+	files, err := demo.V3(file)
+	if err != nil {
+		return nil, err
+	}
+	files[demo.RouterFile], err = demo.WithoutRetries(files[demo.RouterFile])
+	return files, err
+}
+
+// tell says something to the rollout by the command line, and returns what that
+// prints.
+func (w *world) tell(verb string, args ...string) string {
+	w.t.Helper()
+	cmd := exec.Command(program(w.t), append([]string{"rollout", verb, "yelb/appserver", "--server", w.daemon.HTTP}, args...)...)
+	cmd.Env = append(os.Environ(), "MESHWRIGHT_TOKEN="+apiToken)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("rollout %s: %v\n%s", verb, err, out)
+	}
+	return string(out)
 }
 
 // edit changes the file of the router.

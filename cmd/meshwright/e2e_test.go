@@ -202,14 +202,8 @@ func (w *world) begin(gitea string) {
 		must(t, err)
 		remote, err = w.gitea.NewRepo(ctx, repository)
 		must(t, err)
-		w.config = lab.DaemonConfig{
-			Repo: w.gitea.RepoURL(repository),
-			Args: []string{"--path", demo.SpecDir, "--poll", "1h", "--github-api-url", w.gitea.URL + "/api/v1/", "--github-repo", w.gitea.Owner + "/" + repository},
-			Env: []string{
-				"MESHWRIGHT_GIT_TOKEN=" + w.gitea.Token, "MESHWRIGHT_GITHUB_TOKEN=" + w.gitea.Token,
-				"MESHWRIGHT_WEBHOOK_SECRET=" + webhookSecret,
-			},
-		}
+		w.config = w.gitea.Daemon(repository, webhookSecret)
+		w.config.Args = append(w.config.Args, "--path", demo.SpecDir, "--poll", "1h")
 	}
 	w.clone, err = w.lab.NewClone(ctx, remote)
 	must(t, err)
@@ -382,8 +376,12 @@ func TestE2EDemo(t *testing.T) {
 	err = demo.Run(t.Context(), demo.Config{Out: &out, Meshwright: exe, Envoy: envoy, Requests: 500})
 	t.Log("\n" + out.String())
 	must(t, err)
-	for _, want := range []string{`applied +1/1 proxies touched`, `refused +specs/appmesh-yelb-appserver\.yaml:\d+:\d+: error: `, `0 failed`,
-		`\n   5 % .*v3`, `\n   50 % .*v3`, `completed +\d`, `went back +success rate \d`, `hurt +\d+ of \d+ requests`, `All as it should be`} {
+	wants := []string{`applied +1/1 proxies touched`, `refused +specs/appmesh-yelb-appserver\.yaml:\d+:\d+: error: `, `0 failed`,
+		`\n   5 % .*v3`, `\n   50 % .*v3`, `completed +\d`, `went back +success rate \d`, `hurt +\d+ of \d+ requests`, `All as it should be`}
+	if _, err := lab.Tool("gitea"); err == nil {
+		wants = append(wants, `check +meshwright/canary is green: passed`, `its merge\n   applied +\w+: 1/1 proxies`)
+	}
+	for _, want := range wants {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("the demo does not say %q", want)
 		}

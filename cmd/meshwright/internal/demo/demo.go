@@ -23,6 +23,7 @@ type Config struct {
 	Out        io.Writer
 	Meshwright string // this program
 	Envoy      string // a real Envoy; empty: [lab.Tool] finds one
+	Gitea      string // a git host for pull requests; empty: [lab.Tool] finds one, or there are none
 	Keep       bool   // stay up until ctx ends
 	Requests   int    // to measure each split with
 }
@@ -36,6 +37,9 @@ func Run(ctx context.Context, c Config) error {
 		}
 	} else if _, err := exec.LookPath(c.Envoy); err != nil {
 		return fmt.Errorf("no Envoy to start: %w", err)
+	}
+	if c.Gitea == "" {
+		c.Gitea, _ = lab.Tool("gitea") // without one there are no pull requests
 	}
 	l, err := lab.New(lab.Config{Meshwright: c.Meshwright, Envoy: c.Envoy})
 	if err != nil {
@@ -62,21 +66,26 @@ type change func() (map[string]string, error)
 type story struct {
 	Config
 	lab     *lab.Lab
+	gitea   *lab.Gitea // nil: the repository is a folder
 	remote  string
 	clone   *lab.Clone
 	daemon  *lab.Daemon
 	yelb    *lab.Yelb
 	traffic *lab.Traffic
 	serving string // the commit that proxies should have
+	pull    int    // the pull request's number
 }
 
 func (s *story) say(format string, args ...any) { fmt.Fprintf(s.Out, format+"\n", args...) }
 
+// chapter is a part of the story.
+type chapter struct {
+	title string
+	do    func(context.Context) error
+}
+
 func (s *story) tell(ctx context.Context) error {
-	for i, step := range []struct {
-		title string
-		do    func(context.Context) error
-	}{
+	steps := []chapter{
 		{"App Mesh's own Yelb manifests in a git repository; all traffic on v1", s.begin},
 		{"a commit: 50/50 (the walkthrough's router for v1 and v2)", func(ctx context.Context) error {
 			return s.shift(ctx, "appserver: half of the traffic to v2", s.router(Half), map[string]float64{"v1": 0.5, "v2": 0.5})
@@ -94,7 +103,11 @@ func (s *story) tell(ctx context.Context) error {
 		{"a merge to promote a canary: v3, which was just deployed", s.canary},
 		{"a merge of a version that answers 3 % of its requests with errors", s.rollBack},
 		{"its revert", s.revert},
-	} {
+	}
+	if s.Gitea != "" {
+		steps = append(steps, chapter{"a pull request that is the canary while it is open", s.tryPull}, chapter{"its merge", s.mergePull})
+	}
+	for i, step := range steps {
 		s.say("%d. %s", i+1, step.title)
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("demo: step %d: %w", i+1, err)
@@ -105,13 +118,39 @@ func (s *story) tell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if s.Gitea == "" {
+		s.say("There is no Gitea here, and so there were no pull requests; `make gitea` builds one.")
+	}
 	s.say("All as it should be. The daemon's memory: %d MB.", memory>>20)
 	return nil
 }
 
+const (
+	repository = "mesh"
+	secret     = "of the webhook"
+)
+
+// host makes an empty repository to push to, on a Gitea where there is one, and
+// says how a daemon is started on it.
+func (s *story) host(ctx context.Context) (c lab.DaemonConfig, err error) {
+	if s.Gitea == "" {
+		s.remote, err = s.lab.BareRepo(ctx)
+		return lab.DaemonConfig{Repo: s.remote, Args: []string{"--poll", "50ms"}}, err
+	}
+	if s.gitea, err = s.lab.StartGitea(ctx, s.Gitea); err != nil {
+		return c, err
+	}
+	s.line("Gitea", s.gitea.URL)
+	s.remote, err = s.gitea.NewRepo(ctx, repository)
+	c = s.gitea.Daemon(repository, secret)
+	c.Args = append(c.Args, "--poll", "1h") // it is woken by webhooks
+	return c, err
+}
+
 // begin makes the repository, starts everything, and sends the first requests.
 func (s *story) begin(ctx context.Context) (err error) {
-	if s.remote, err = s.lab.BareRepo(ctx); err != nil {
+	config, err := s.host(ctx)
+	if err != nil {
 		return err
 	}
 	if s.clone, err = s.lab.NewClone(ctx, s.remote); err != nil {
@@ -132,8 +171,14 @@ func (s *story) begin(ctx context.Context) (err error) {
 		return err
 	}
 	s.line("git push", short(commit))
-	if s.daemon, err = s.lab.StartDaemon(ctx, lab.DaemonConfig{Repo: s.remote, Args: []string{"--path", SpecDir, "--poll", "50ms"}}); err != nil {
+	config.Args = append(config.Args, "--path", SpecDir)
+	if s.daemon, err = s.lab.StartDaemon(ctx, config); err != nil {
 		return err
+	}
+	if s.gitea != nil {
+		if err := s.gitea.Hook(ctx, repository, s.daemon.HTTP+"/webhooks/github", secret); err != nil {
+			return err
+		}
 	}
 	s.line("daemon", fmt.Sprintf("xDS at %s, page at %s", s.daemon.XDS, s.daemon.HTTP))
 	began := time.Now()

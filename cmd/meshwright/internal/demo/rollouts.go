@@ -50,7 +50,7 @@ func (s *story) canary(ctx context.Context) error {
 // its weight.
 func (s *story) watch(ctx context.Context, commit, version string) (r lab.Rollout, err error) {
 	for told := 0; ; told++ {
-		r, err = s.daemon.AwaitRollout(ctx, commit, "the next step", func(r lab.Rollout) bool { return len(r.Watched()) > told || r.Ended })
+		r, err = s.daemon.AwaitRollout(ctx, commit, "the next step", func(r lab.Rollout) bool { return len(r.Watched()) > told || r.Ended || r.Phase == "passed" })
 		if err != nil || len(r.Watched()) <= told {
 			return r, err
 		}
@@ -114,6 +114,107 @@ func (s *story) revert(ctx context.Context) error {
 	s.serving = commit
 	s.line("applied", c.Applied.Description+"; no steps: it is what was completed last")
 	return s.meanwhile()
+}
+
+// tryPull opens a pull request, whose head is given traffic when somebody says so.
+func (s *story) tryPull(ctx context.Context) error {
+	const who = "ada"
+	if err := s.gitea.NewWriter(ctx, repository, who); err != nil {
+		return err
+	}
+	policy, _, err := s.push(ctx, "rollout: start with the pull request", func() (map[string]string, error) { return Rollout("pull-request"), nil })
+	if err != nil {
+		return err
+	}
+	if _, err := s.daemon.Await(ctx, policy, "the policy is served", func(c lab.Commit) bool { return c.Serving }); err != nil {
+		return err
+	}
+	s.serving = policy
+	if err := s.clone.Checkout(ctx, "-b", "repaired"); err != nil {
+		return err
+	}
+	const title = "appserver: all traffic to v2, repaired"
+	head, _, err := s.push(ctx, title, s.router(Plain(All)))
+	if err != nil {
+		return err
+	}
+	if err := s.gitea.OpenPull(ctx, repository, "repaired", title); err != nil {
+		return err
+	}
+	pulls, err := s.gitea.Pulls(ctx, repository)
+	if err != nil {
+		return err
+	}
+	for _, p := range pulls {
+		if p.Head.SHA == head {
+			s.pull = p.Number
+		}
+	}
+	if err := s.status(ctx, head, "meshwright/plan"); err != nil {
+		return err
+	}
+	s.line("comment", who+": /canary")
+	if err := s.gitea.Say(ctx, repository, s.pull, who, "/canary"); err != nil {
+		return err
+	}
+	r, err := s.watch(ctx, head, "v2")
+	if err != nil {
+		return err
+	}
+	if r.Phase != "passed" {
+		return fmt.Errorf("the pull request's canary did not pass: %s", r.Line)
+	}
+	if err := s.status(ctx, head, "meshwright/canary"); err != nil {
+		return err
+	}
+	return s.meanwhile()
+}
+
+// mergePull merges the pull request: all steps have passed, so that it gets
+// everything at once.
+func (s *story) mergePull(ctx context.Context) error {
+	if err := s.gitea.MergePull(ctx, repository, s.pull, "merge"); err != nil {
+		return err
+	}
+	if err := s.clone.Checkout(ctx, "main"); err != nil {
+		return err
+	}
+	commit, err := s.clone.Pull(ctx, "main")
+	if err != nil {
+		return err
+	}
+	c, err := s.daemon.Await(ctx, commit, "the merge is complete", func(c lab.Commit) bool { return c.Serving && c.Applied != nil && c.Applied.State == "success" })
+	if err != nil {
+		return err
+	}
+	s.serving = commit
+	s.line("applied", short(commit)+": "+c.Applied.Description)
+	if err := s.measure(ctx, map[string]float64{"v2": 1}); err != nil {
+		return err
+	}
+	return s.meanwhile()
+}
+
+// status waits until a status of a commit is final, and tells it; it has to be
+// success.
+func (s *story) status(ctx context.Context, commit, context string) error {
+	return lab.Eventually(ctx, 30*time.Second, context, func() error {
+		all, err := s.gitea.Statuses(ctx, repository, commit)
+		if err != nil {
+			return err
+		}
+		for _, st := range all { // newest first
+			if st.Context != context {
+				continue
+			}
+			if st.State != "success" {
+				return fmt.Errorf("%+v", st)
+			}
+			s.line("check", context+" is green: "+st.Description)
+			return nil
+		}
+		return fmt.Errorf("no %s among %+v", context, all)
+	})
 }
 
 // v3 are the files that change with the third version.

@@ -137,6 +137,15 @@ func (g *Gitea) repoURL(name string, who *url.Userinfo) string {
 	return (&url.URL{Scheme: "http", User: who, Host: strings.TrimPrefix(g.URL, "http://"), Path: "/" + g.Owner + "/" + name + ".git"}).String()
 }
 
+// Daemon is how a daemon is started on a repository: it reads and writes with the
+// owner's token, and takes webhooks that are signed with a secret.
+func (g *Gitea) Daemon(repo, secret string) DaemonConfig {
+	return DaemonConfig{
+		Repo: g.RepoURL(repo), Args: []string{"--github-api-url", g.URL + "/api/v1/", "--github-repo", g.Owner + "/" + repo},
+		Env: []string{"MESHWRIGHT_GIT_TOKEN=" + g.Token, "MESHWRIGHT_GITHUB_TOKEN=" + g.Token, "MESHWRIGHT_WEBHOOK_SECRET=" + secret},
+	}
+}
+
 // Hook has pushes, pull requests and their comments told to a URL, signed.
 func (g *Gitea) Hook(ctx context.Context, repo, target, secret string) error {
 	return g.api(ctx, http.MethodPost, g.repo(repo, "hooks"), map[string]any{
@@ -151,6 +160,22 @@ func (g *Gitea) OpenPull(ctx context.Context, repo, branch, title string) error 
 	return Eventually(ctx, 10*time.Second, "open a pull request", func() error {
 		return g.api(ctx, http.MethodPost, g.repo(repo, "pulls"), map[string]any{"head": branch, "base": "main", "title": title}, nil)
 	})
+}
+
+// GiteaPull is a pull request as the git host shows it.
+type GiteaPull struct {
+	Number int    `json:"number"`
+	Title  string `json:"title"`
+	Head   struct {
+		Ref string `json:"ref"` // branch
+		SHA string `json:"sha"`
+	} `json:"head"`
+}
+
+// Pulls returns the open pull requests, newest first.
+func (g *Gitea) Pulls(ctx context.Context, repo string) ([]GiteaPull, error) {
+	var all []GiteaPull
+	return all, g.api(ctx, http.MethodGet, g.repo(repo, "pulls?state=open&sort=newest"), nil, &all)
 }
 
 // MergePull merges a pull request as "merge", "squash" or "rebase". Gitea says for
