@@ -118,6 +118,7 @@ func (r *Reconciler) loop(ctx context.Context) error {
 			return err
 		}
 		r.tell(r.state, next)
+		r.metrics.rollouts.count(r.state, next)
 		r.tellOrders(seen.Orders)
 		r.state = next
 		first := r.label == "" && do.Publish != nil

@@ -8,7 +8,6 @@ import (
 // tell logs and counts what a decision has changed.
 func (r *Reconciler) tell(was, is State) {
 	log := r.cfg.Logger
-	r.metrics.rollouts.count(was, is)
 	for i := range is.Records {
 		rec := &is.Records[i]
 		old := was.find(rec.Commit)

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -101,9 +102,10 @@ func (s *story) rollBack(ctx context.Context) error {
 	return nil
 }
 
-// revert takes the branch back to what is served.
+// revert takes the branch back to what is served: by the pull request that the
+// daemon has opened, where there is a git host.
 func (s *story) revert(ctx context.Context) error {
-	commit, _, err := s.push(ctx, `Revert "appserver: all traffic to v2 again"`, s.v3)
+	commit, err := s.reverted(ctx)
 	if err != nil {
 		return err
 	}
@@ -114,6 +116,33 @@ func (s *story) revert(ctx context.Context) error {
 	s.serving = commit
 	s.line("applied", c.Applied.Description+"; no steps: it is what was completed last")
 	return s.meanwhile()
+}
+
+// reverted merges what the daemon proposes, or pushes the same.
+func (s *story) reverted(ctx context.Context) (commit string, err error) {
+	if s.gitea == nil {
+		commit, _, err = s.push(ctx, `Revert "appserver: all traffic to v2 again"`, s.v3)
+		return commit, err
+	}
+	var number int
+	err = lab.Eventually(ctx, 30*time.Second, "a pull request that reverts", func() error {
+		pulls, err := s.gitea.Pulls(ctx, repository)
+		if err == nil && len(pulls) == 0 {
+			err = errors.New("there is none")
+		}
+		if err == nil {
+			number = pulls[0].Number
+			s.line("opened", fmt.Sprintf("pull request %d, by the daemon: %s", number, pulls[0].Title))
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := s.gitea.MergePull(ctx, repository, number, "merge"); err != nil {
+		return "", err
+	}
+	return s.clone.Pull(ctx, "main")
 }
 
 // tryPull opens a pull request, whose head is given traffic when somebody says so.
