@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -106,8 +107,23 @@ func TestE2ECanary(t *testing.T) {
 	t.Run("its_revert_needs_no_steps", func(t *testing.T) {
 		w.enter(t)
 		w.lab.Fault(lab.YelbV3.Name).Set(0)
-		w.write(w.router(demo.Plain(demo.All)))
-		w.serving = w.push("back to v2")
+		if w.gitea == nil {
+			w.write(w.router(demo.Plain(demo.All)))
+			w.serving = w.push("back to v2")
+		} else { // the daemon has opened it
+			var pulls []lab.GiteaPull
+			must(t, lab.Eventually(t.Context(), 30*time.Second, "a revert", func() (err error) {
+				if pulls, err = w.gitea.Pulls(t.Context(), repository); err == nil && len(pulls) != 1 {
+					err = fmt.Errorf("%d pull requests", len(pulls))
+				}
+				return err
+			}))
+			t.Logf("pull request %d: %s", pulls[0].Number, pulls[0].Title)
+			must(t, w.gitea.MergePull(t.Context(), repository, pulls[0].Number, "merge"))
+			var err error
+			w.serving, err = w.clone.Pull(t.Context(), "main")
+			must(t, err)
+		}
 		c, err := w.daemon.Await(t.Context(), w.serving, "git and the proxies agree", func(c lab.Commit) bool { return c.Serving && c.Applied != nil && c.Applied.State == "success" })
 		must(t, err)
 		t.Log(c.Applied.Description)
