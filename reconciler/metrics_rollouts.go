@@ -1,7 +1,6 @@
 package reconciler
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -136,18 +135,4 @@ func newEvents(before, after []canary.Event) int {
 		return 1
 	}
 	return max(0, n)
-}
-
-// allRuns are those of a state that are on their way or were last, by key.
-func (s State) allRuns() map[string]*Run {
-	runs := maps.Clone(s.Trials)
-	if runs == nil {
-		runs = map[string]*Run{}
-	}
-	for name, t := range s.Rollouts {
-		if t.Run != nil {
-			runs[name] = t.Run
-		}
-	}
-	return runs
 }

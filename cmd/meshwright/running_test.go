@@ -17,6 +17,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/meshwright/meshwright/sources/github/githubtest"
 )
 
 // shopMesh is a mesh with a node, its router and a Rollout.
@@ -99,7 +101,7 @@ func TestMetrics(t *testing.T) {
 	if err := os.WriteFile(token, []byte("ghp_hunter2"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Get(daemon(t, "--github-token-file", token, "--github-repo", "acme/mesh", "--github-api-url", "http://127.0.0.1:1/") + "/metrics")
+	resp, err := http.Get(daemon(t, "--github-token-file", token, "--github-repo", "acme/mesh", "--github-api-url", githubtest.New("acme/mesh").Serve(t)) + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
