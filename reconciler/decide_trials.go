@@ -94,8 +94,10 @@ func (x *rolling) trials() {
 	for _, key := range slices.Sorted(maps.Keys(s.Trials)) {
 		t := *s.Trials[key]
 		seen := x.observe(key, &t)
-		if x.open(&t, &seen); x.unfit(t.Target) {
-			seen.Newer = s.Taken // with which it cannot be merged any more
+		x.open(&t, &seen)
+		s.Trials[key] = &t
+		if x.unfit(t.Target) || taken.Rollouts[t.Rollout.Key] == nil {
+			seen.Newer = s.Taken // with which it cannot be merged any more, or which has no such Rollout
 		}
 		seen.Behind = x.behind(key, &t)
 		switch ending := seen.Closed || seen.Newer != "" || seen.Head != "" && seen.Head != t.Target; {
@@ -105,7 +107,6 @@ func (x *rolling) trials() {
 			}
 			continue
 		case x.heads[t.Target] == nil && !ending:
-			s.Trials[key] = &t
 			continue // it is loaded once more
 		}
 		s.Trials[key] = x.step(&t, seen)
@@ -122,9 +123,13 @@ func (x *rolling) try(pull int, a Ask, spec *schema.Spec) {
 		if policy.Start != schema.StartPullRequest || a.Name != "" && !sameName(name, a.Name) {
 			continue
 		}
+		from := base
+		if t.Run.wentBack() { // what is served, and to be compared with
+			from = x.all[t.Run.Base]
+		}
 		st := canary.State{Rollout: t.Rollout, Start: policy.Start, Base: t.Stable, Target: a.Head, Pull: pull, By: a.By}
-		run := newRun(st, base, spec, policy, x.now)
-		if len(canary.EndsOf(base, spec, policy).Moves) == 0 {
+		run := newRun(st, from, spec, policy, x.now)
+		if len(canary.EndsOf(from, spec, policy).Moves) == 0 {
 			continue
 		}
 		if slices.Contains(t.Completed, run.Content) {

@@ -76,12 +76,15 @@ func (s State) served(layers []layer, all, heads specs) *schema.Spec {
 	spec := all[s.Taken]
 	if base := s.takenBack(); base != "" {
 		// Of that commit, what others govern may never have been completed.
-		spec, layers = all[base], nil
+		spec = all[base]
+		layers = slices.DeleteFunc(slices.Clone(layers), func(l layer) bool { return l.head == "" })
+		var others []layer
 		for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
 			if t := s.Rollouts[name]; t.Stable != base {
-				layers = append(layers, layer{commit: t.Stable, mix: canary.Mix{Governed: targetsOf(all[s.Taken], t.Rollout), Start: schema.StartMerge, Side: canary.AtBase}})
+				others = append(others, layer{commit: t.Stable, mix: canary.Mix{Governed: targetsOf(all[s.Taken], t.Rollout), Start: schema.StartMerge, Side: canary.AtBase}})
 			}
 		}
+		layers = append(others, layers...)
 	}
 	for _, l := range layers {
 		if l.head != "" {
@@ -110,11 +113,6 @@ func (s State) takenBack() string {
 			return ""
 		default:
 			base = run.Base
-		}
-	}
-	for _, t := range s.Trials {
-		if t.live() {
-			return ""
 		}
 	}
 	return base

@@ -1,6 +1,7 @@
 package reconciler_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -200,5 +201,102 @@ func TestCanaryByLabel(t *testing.T) {
 		d.Poke()
 		after(20 * time.Second)
 		w.serves("api v1=100, web v1=90 v2=10, x=1")
+	})
+}
+
+func TestCanaryWithoutItsRollout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		head := w.opened(5, "good api=v2 web=v1 x=2 pr")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(15 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		next := w.branch.push("good api=v1 web=v1 x=1 nogov") // its steps are gone: it cannot have passed them
+		d.Poke()
+		after(10 * time.Second)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.stands(head, "canary", sources.Errored, "superseded by "+next[:7])
+	})
+}
+
+func TestEndedCanaryIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		w.opened(5, "good api=v2 web=v1 x=2 pr")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(15 * time.Second)
+		w.forge.say(5, "ann", "/meshwright abort api")
+		d.Poke()
+		after(15 * time.Second)
+		if got := trial(d, 5); got != canary.RolledBack {
+			t.Errorf("it is %s", got)
+		}
+		w.closed(5)
+		d.Poke()
+		after(10 * time.Minute)
+		if got := rolloutOf(d, 5); got.Name != "" {
+			t.Errorf("it is still there: %s", got.Line)
+		}
+	})
+}
+
+// Whether a pull request that is gone was merged, only git says.
+func TestCanaryIsGoneAndGitAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		head := w.opened(5, "good api=v2 web=v1 x=2 pr")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(15 * time.Second)
+		w.branch.fail(errors.New("no route to host"))
+		w.closed(5)
+		d.Poke()
+		after(10 * time.Minute)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.branch.fail(nil)
+		d.Poke()
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.stands(head, "canary", sources.Errored, "withdrawn")
+	})
+}
+
+// A canary of a pull request brings nothing back of a merge that has failed.
+func TestCanaryAfterARollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer func() { d.end(t) }()
+		w.set(func() { w.rotten["api-v2"] = true })
+		w.branch.push("good api=v2 web=v1 x=2 pr")
+		d.ring()
+		after(5 * time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.opened(5, "good api=v3 web=v1 x=2 pr")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(15 * time.Second)
+		w.serves("api v1=90 v3=10, web v1=100, x=1")
+		d.end(t)
+		d = w.start()
+		after(15 * time.Second)
+		w.serves("api v1=90 v3=10, web v1=100, x=1")
+		if err := d.Say("api", canary.Abort, "ann"); err != nil {
+			t.Error(err)
+		}
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
 	})
 }

@@ -269,7 +269,7 @@ func (s State) Next(policy schema.RolloutSpec, now Now) (time.Duration, bool) {
 		}
 		sooner(s.Live.untold(now))
 	}
-	if s.Live.Counts {
+	if s.Live.Counts && policy.ProgressDeadline > 0 {
 		sooner(policy.ProgressDeadline - s.Live.Spent + 1)
 	}
 	return next, true
