@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
@@ -132,6 +133,7 @@ func (r rules) branch(s *State, l Loaded, seen Seen, now time.Time) {
 			r.supersede(s, old, commit, seen, now)
 		}
 		s.Good = commit
+		s.leave(seen.specs(), l.Spec)
 		rec.Applied = &Applied{Status: sources.Status{State: sources.Pending}, Changed: now}
 		if r.forge && r.deployments && r.limits.Deployments {
 			rec.Deployments = map[string]Slot{r.environmentOf(l.Spec): {}}
@@ -147,6 +149,19 @@ func (s *State) lost(commit string) {
 	for name, t := range s.Rollouts {
 		if t.Stable == commit {
 			t.Stable = ""
+			s.Rollouts[name] = t
+		}
+	}
+}
+
+// leave has rollouts end whose base this version refuses, when a commit comes that
+// leads elsewhere: there is nothing to begin from. Of one that leads to the same
+// nothing is known to be good, and nothing is served.
+func (s *State) leave(all specs, spec *schema.Spec) {
+	for name, t := range s.Rollouts {
+		base, known := all[t.Stable]
+		if known && base == nil && (t.Run == nil || canary.Content(spec, t.Run.Governed) != t.Run.Content) {
+			t.Stable, t.Run = "", nil
 			s.Rollouts[name] = t
 		}
 	}

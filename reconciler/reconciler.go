@@ -190,7 +190,7 @@ func (r *Reconciler) count() (around map[xds.Identity]int, when time.Time) {
 func (r *Reconciler) keep(seen Seen, do Actions) {
 	kept, all := specs{}, seen.specs()
 	for _, commit := range do.Needs {
-		if spec := all[commit]; spec != nil {
+		if spec, known := all[commit]; known {
 			kept[commit] = spec
 		}
 	}

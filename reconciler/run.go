@@ -14,9 +14,12 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if state.Taken == "" { // an older version's, which knew no rollouts
+		state.Taken = state.Good
+	}
 	r.state = state
 	r.state.Started = r.cfg.Now()
-	r.watcher.restore, r.watcher.cold = state.needs(), state.Head == ""
+	r.watcher.restore, r.watcher.cold = state.needs(), state.Good == ""
 	if r.pulls != nil {
 		if r.state.Heard.Since.IsZero() { // what was said before we came is not for us
 			r.state.Heard.Since = r.state.Started.Truncate(time.Second)

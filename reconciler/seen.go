@@ -106,7 +106,7 @@ func (seen Seen) specs() specs {
 		if all == nil {
 			all = specs{}
 		}
-		if l.Spec != nil {
+		if l.Spec != nil || l.Restored { // nil: this version refuses it
 			all[l.Revision.Commit] = l.Spec
 		}
 	}

@@ -24,7 +24,7 @@ type watcher struct {
 	load    Load
 	path    string
 	forge   Forge    // nil: nobody to ask
-	cold    bool     // nothing is known of the past
+	cold    bool     // no good commit is known, of the past or since
 	kinds   []string // contexts of statuses that say how a commit ended
 	restore []string // commits to load before the newest; those that are not yet
 	now     func() time.Time
@@ -74,7 +74,7 @@ func (w *watcher) away() string { return w.condition().Error }
 // run looks until ctx ends. Before it asks the network for anything, it loads
 // what was served last, so that proxies that reconnect find what they have.
 func (w *watcher) run(ctx context.Context) {
-	if err := w.again(ctx); err != nil && ctx.Err() == nil {
+	if err := w.again(ctx, w.branch.Commit); err != nil && ctx.Err() == nil {
 		w.log.Warn("last good commit not readable", "commit", w.restore[0], "err", err)
 	}
 	for failures := 0; ctx.Err() == nil; {
@@ -93,12 +93,12 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// again loads what was served last from what is on disk: the commit, and those
-// that it is blended with. It goes on to the next when it cannot read one, and
-// returns the first error.
-func (w *watcher) again(ctx context.Context) (first error) {
+// again loads what was served last: the commit, and those that it is blended
+// with. It goes on to the next when it cannot read one, and returns the first
+// error.
+func (w *watcher) again(ctx context.Context, read func(commit string) (*sources.Revision, error)) (first error) {
 	w.restore = slices.DeleteFunc(w.restore, func(commit string) bool {
-		rev, err := w.branch.Commit(commit)
+		rev, err := read(commit)
 		var l Loaded
 		if err == nil || errors.Is(err, sources.ErrNoPath) {
 			l, err = w.open(ctx, rev)
@@ -128,8 +128,10 @@ func (w *watcher) look(ctx context.Context) error {
 	w.metrics.fetch.Observe(now.Sub(begin).Seconds())
 	w.metrics.fetched.Set(float64(now.UnixMilli()) / 1000)
 	// The fetch may have mended the store: the newest commit may be bad, so what
-	// was served last is still needed. It is asked for again with each look.
-	if err := w.again(ctx); err != nil && ctx.Err() == nil {
+	// was served last is still needed. It is asked for again with each look; what
+	// the branch does not lead to any more, the host may still have.
+	fetch := func(commit string) (*sources.Revision, error) { return w.branch.FetchCommit(ctx, commit, "") }
+	if err := w.again(ctx, fetch); err != nil && ctx.Err() == nil {
 		w.log.Error("last good commit lost", "commit", w.restore[0], "err", err)
 	}
 	if rev.Commit == w.head {
@@ -144,7 +146,7 @@ func (w *watcher) look(ctx context.Context) error {
 			return fmt.Errorf("what was completed last: %w", err)
 		}
 	}
-	w.cold = false
+	w.cold = w.cold && l.Spec == nil // a refused commit says nothing of the past
 	w.head = rev.Commit
 	w.deliver(l)
 	return nil
