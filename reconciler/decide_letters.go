@@ -176,6 +176,15 @@ func (r rules) undo(s *State, rec *Record) *Undo {
 	}}
 }
 
+// moot forgets to ask for reverts of commits that the branch leads away from.
+func (s *State) moot(commits ...string) {
+	for _, c := range commits {
+		if rec := s.find(c); rec != nil && rec.Revert != nil && rec.Revert.Slot.open() {
+			rec.Revert = nil
+		}
+	}
+}
+
 // byHand tells people how to revert a commit where the host takes no pull request
 // of ours.
 func (r rules) byHand(s *State, w Written) {

@@ -159,6 +159,9 @@ func (x *rolling) turn(t *Track, policy schema.RolloutSpec, retried bool) {
 		if rec := x.s.find(taken); t.Run.wentBack() && (t.Run.Phase == canary.RolledBack || t.Run.Failed != "") && rec != nil {
 			x.healthy(rec, report.Converged(sources.Status{Description: nameOf(t.Rollout) + " is where the branch leads again"}))
 		}
+		if t.Run != nil {
+			x.s.moot(t.Run.Target, t.Run.Failed)
+		}
 		if !t.Run.completed() {
 			t.Run = nil
 		}
@@ -168,6 +171,8 @@ func (x *rolling) turn(t *Track, policy schema.RolloutSpec, retried bool) {
 	if was := t.Run; was.wentBack() && was.Phase == canary.RolledBack && was.Content == content && !retried {
 		st.Failed = was.Target // the branch still has it
 		x.diverged(was)
+	} else if was != nil {
+		x.s.moot(was.Target, was.Failed)
 	}
 	if slices.Contains(t.Completed, content) {
 		st.Skip = "no steps: it leads where a commit did that was completed"

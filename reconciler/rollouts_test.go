@@ -430,3 +430,31 @@ func TestRefusalIsOfOne(t *testing.T) {
 		}
 	})
 }
+
+func TestRevertThatCameTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.rotten["api-v2"] = true
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		w.branch.push("good api=v2 web=v1 x=1")
+		d.ring()
+		after(10 * time.Second)
+		w.forge.set(func(f *fakeForge) { f.down = errors.New("502") })
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.branch.push("good api=v2 web=v1 x=2")
+		d.ring()
+		after(time.Minute)
+		w.branch.push("good api=v1 web=v1 x=2") // somebody was faster
+		d.ring()
+		after(time.Minute)
+		w.forge.set(func(f *fakeForge) { f.down = nil })
+		after(time.Hour)
+		if len(w.forge.reverts) > 0 {
+			t.Errorf("there is nothing to revert any more: %v", w.forge.reverts)
+		}
+	})
+}

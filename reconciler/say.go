@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/schema"
 )
 
 // Retry starts a rollout anew that went back. It is the one verb that is about
@@ -72,6 +73,8 @@ func sayable(views []RolloutView, name string, verb canary.Verb) error {
 // unmoved is why a rollout does nothing at a word; empty: it does.
 func unmoved(v RolloutView, verb canary.Verb) string {
 	switch {
+	case verb == Retry && v.Pull != 0 && v.Start == schema.StartPullRequest:
+		return "is of a pull request: comment /canary there to try it again"
 	case verb == Retry && (v.Phase == canary.RolledBack || v.Failed != ""):
 	case verb == Retry:
 		return "has not gone back: there is nothing to retry"
