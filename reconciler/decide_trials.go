@@ -199,9 +199,13 @@ func (x *rolling) behind(key string, t *Run) string {
 
 // arrive tells the trials of a rollout that the branch leads elsewhere. One that
 // leads to the same has been merged: it is the branch's own from now on, and is
-// returned. The others are superseded.
+// returned: of several, that of the very commit. The others are superseded.
 func (x *rolling) arrive(t Track, content string) (merged *Run) {
-	for _, key := range slices.Sorted(maps.Keys(x.s.Trials)) {
+	keys := slices.Sorted(maps.Keys(x.s.Trials))
+	if i := slices.IndexFunc(keys, func(key string) bool { return x.s.Trials[key].Target == x.s.Taken && x.s.Trials[key].Rollout == t.Rollout }); i > 0 {
+		keys[0], keys[i] = keys[i], keys[0]
+	}
+	for _, key := range keys {
 		trial := *x.s.Trials[key]
 		if trial.Rollout != t.Rollout || !trial.live() {
 			continue

@@ -300,3 +300,33 @@ func TestCanaryAfterARollback(t *testing.T) {
 		w.serves("api v1=100, web v1=100, x=1")
 	})
 }
+
+// Two pull requests lead to the same, and the one that waits is what the branch
+// is set to.
+func TestCanaryThatWaitsIsMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		var head string
+		for n := 5; n <= 6; n++ {
+			head = w.opened(n, "good api=v2 web=v1 x=1 pr")
+			d.Poke()
+			after(5 * time.Second)
+			w.forge.say(n, "ann", "/canary")
+			d.Poke()
+			after(15 * time.Second)
+		}
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.closed(6)
+		w.branch.reset(head)
+		d.Poke()
+		after(10 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		if got := trial(d, 5); got != canary.Superseded {
+			t.Errorf("the other is %s", got)
+		}
+		after(10 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=1")
+		w.stands(head, "canary", sources.Success, "completed")
+	})
+}
