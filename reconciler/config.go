@@ -132,8 +132,9 @@ type Config struct {
 	// none, so that what a rollout asks of it is never known.
 	Query func(ctx context.Context, query string) (float64, error)
 	// Meter starts to count what virtual nodes get from now on, of the time since a
-	// moment: the evidence of rollouts. nil: there is none.
-	Meter func(since time.Time) Meter
+	// moment, as the proxies of some callers report it: the evidence of rollouts.
+	// nil: there is none.
+	Meter func(since time.Time, callers []xds.Identity) Meter
 	// Plan compares what is served with what a pull request would make of it,
 	// without asking the network for anything; nil: nothing is planned. It is
 	// called beside the loop.

@@ -34,7 +34,7 @@ type sides struct{ canary, base xds.Traffic }
 func (r *Reconciler) measure(key string, run *Run, now time.Time, ago time.Duration) (canary, base xds.Traffic) {
 	g := r.gauges[key]
 	if g == nil {
-		g = &gauge{meter: r.cfg.Meter(now.Add(-ago)), began: run.Live.Began, read: run.Live.Read}
+		g = &gauge{meter: r.cfg.Meter(now.Add(-ago), run.Callers), began: run.Live.Began, read: run.Live.Read}
 		r.gauges[key] = g
 	}
 	if g.read != run.Live.Read {

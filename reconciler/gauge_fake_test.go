@@ -16,7 +16,7 @@ type rolloutMeter struct {
 	sum  map[schema.Ref]xds.Traffic
 }
 
-func (w *rolloutWorld) meter(since time.Time) reconciler.Meter {
+func (w *rolloutWorld) meter(since time.Time, _ []xds.Identity) reconciler.Meter {
 	return &rolloutMeter{w, since, map[schema.Ref]xds.Traffic{}}
 }
 

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -28,13 +29,15 @@ func (c *counting) Stop() { *c.running-- }
 func TestGauge(t *testing.T) {
 	var meter *counting
 	var since time.Time
+	var callers []xds.Identity
 	running := 0
-	r := &Reconciler{gauges: map[string]*gauge{}, cfg: Config{Meter: func(at time.Time) Meter {
+	r := &Reconciler{gauges: map[string]*gauge{}, cfg: Config{Meter: func(at time.Time, from []xds.Identity) Meter {
+		callers = from
 		since, meter = at, &counting{running: &running}
 		running++
 		return meter
 	}}}
-	run := &Run{CanaryNodes: []schema.Ref{{Key: schema.Key{Name: "v2"}}}, BaseNodes: []schema.Ref{{Key: schema.Key{Name: "v1"}}}}
+	run := &Run{Callers: []xds.Identity{{Name: "front"}}, CanaryNodes: []schema.Ref{{Key: schema.Key{Name: "v2"}}}, BaseNodes: []schema.Ref{{Key: schema.Key{Name: "v1"}}}}
 	begin := time.Unix(1_800_000_000, 0)
 	look := func(second int) [2]uint64 {
 		r.stopGauges(map[string]*Run{"shop/web": run})
@@ -44,8 +47,8 @@ func TestGauge(t *testing.T) {
 	}
 	run.Live = canary.Live{Began: 10 * time.Second, Read: 10 * time.Second}
 	got := [][2]uint64{look(11)}
-	if !since.Equal(begin.Add(10 * time.Second)) {
-		t.Errorf("the meter began at %v", since)
+	if !since.Equal(begin.Add(10*time.Second)) || !slices.Equal(callers, run.Callers) {
+		t.Errorf("the meter began at %v, of %v", since, callers)
 	}
 	for _, at := range []struct{ second, read int }{{12, 10}, {13, 12}, {14, 12}, {15, 14}} {
 		meter.requests = at.second - 10

@@ -124,6 +124,8 @@ func (m meter) Traffic(served xds.State) map[schema.Ref]xds.Traffic {
 	return byNode(served, m.Meter.Traffic())
 }
 
-func metered(proxies *ads.Server) func(time.Time) reconciler.Meter {
-	return func(since time.Time) reconciler.Meter { return meter{proxies.Meter(since)} }
+func metered(proxies *ads.Server) func(time.Time, []xds.Identity) reconciler.Meter {
+	return func(since time.Time, callers []xds.Identity) reconciler.Meter {
+		return meter{proxies.Meter(since, callers)}
+	}
 }

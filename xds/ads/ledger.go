@@ -1,6 +1,7 @@
 package ads
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -28,9 +29,9 @@ type slot struct {
 
 func intervalOf(t time.Time) int64 { return t.UnixNano() / int64(xds.ReportInterval) }
 
-// add takes what a report says of a cluster about the time from began until
-// now. It keeps neither of its arguments but the name.
-func (l *ledger) add(began, now time.Time, cluster string, t xds.Traffic) {
+// add takes what a report of somebody's proxy says of a cluster about the time
+// from began until now. It keeps neither of its arguments but the name.
+func (l *ledger) add(began, now time.Time, from xds.Identity, cluster string, t xds.Traffic) {
 	if t.Requests == 0 && len(t.Latency.Counts) == 0 {
 		return
 	}
@@ -47,7 +48,7 @@ func (l *ledger) add(began, now time.Time, cluster string, t xds.Traffic) {
 	}
 	s.by[cluster].Add(t)
 	for m := range l.meters {
-		if !began.Before(m.since) {
+		if !began.Before(m.since) && slices.Contains(m.from, from) {
 			sum := m.sum[cluster]
 			sum.Add(t)
 			m.sum[cluster] = sum

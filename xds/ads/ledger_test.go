@@ -14,7 +14,7 @@ func TestLedger(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
 	add := func(began, now int, cluster string, n uint64) {
-		l.add(at(began), at(now), cluster, xds.Traffic{Requests: n, Errors: n / 10})
+		l.add(at(began), at(now), xds.Identity{}, cluster, xds.Traffic{Requests: n, Errors: n / 10})
 	}
 	add(0, 5, "a", 10)
 	add(1, 6, "a", 20) // another proxy
@@ -66,10 +66,12 @@ func TestMeter(t *testing.T) {
 	}
 	start := time.Unix(1_800_000_000, 0)
 	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
+	web := xds.Identity{Name: "web"}
 	add := func(began, now float64, n uint64) {
-		s.traffic.add(at(began), at(now), "a", xds.Traffic{Requests: n, Latency: xds.Histogram{Counts: []uint64{n}}})
+		s.traffic.add(at(began), at(now), xds.Identity{Name: "job"}, "a", xds.Traffic{Requests: 1000}) // not asked for
+		s.traffic.add(at(began), at(now), web, "a", xds.Traffic{Requests: n, Latency: xds.Histogram{Counts: []uint64{n}}})
 	}
-	m, other := s.Meter(at(3)), s.Meter(at(9))
+	m, other := s.Meter(at(3), []xds.Identity{web}), s.Meter(at(9), []xds.Identity{web})
 	add(2, 7, 1)
 	add(3, 8, 2)
 	first := m.Traffic()
@@ -94,8 +96,8 @@ func TestLedgerSharesNothing(t *testing.T) {
 	var l ledger
 	now := time.Unix(1_800_000_000, 0)
 	counts := []uint64{1, 2}
-	l.add(now, now, "a", xds.Traffic{Requests: 3, Latency: xds.Histogram{Counts: counts}})
-	l.add(now, now, "a", xds.Traffic{Requests: 3, Latency: xds.Histogram{Counts: counts}})
+	l.add(now, now, xds.Identity{}, "a", xds.Traffic{Requests: 3, Latency: xds.Histogram{Counts: counts}})
+	l.add(now, now, xds.Identity{}, "a", xds.Traffic{Requests: 3, Latency: xds.Histogram{Counts: counts}})
 	l.sum(now, now)["a"].Latency.Counts[0] = 100
 	counts[0] = 100
 	if got := l.sum(now, now)["a"].Latency.Counts; !cmp.Equal(got, []uint64{2, 4}) {

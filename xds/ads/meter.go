@@ -6,20 +6,22 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
-// Meter adds up all that proxies report about the time since a moment, however
+// Meter adds up all that some proxies report about the time since a moment, however
 // long ago that is: unlike [Server.Traffic] it loses nothing between two
 // readings. It is safe for concurrent use.
 type Meter struct {
 	ledger *ledger
 	since  time.Time
+	from   []xds.Identity
 	sum    map[string]xds.Traffic // by cluster; the ledger's mutex guards it
 }
 
-// Meter starts a meter, which runs until it is stopped. A report that reaches
+// Meter starts a meter of what the proxies of some nodes and gateways report, which
+// runs until it is stopped. A report that reaches
 // back before since is not in it, nor one that came before the meter was
 // started.
-func (s *Server) Meter(since time.Time) *Meter {
-	m := &Meter{ledger: &s.traffic, since: since, sum: map[string]xds.Traffic{}}
+func (s *Server) Meter(since time.Time, from []xds.Identity) *Meter {
+	m := &Meter{ledger: &s.traffic, since: since, from: from, sum: map[string]xds.Traffic{}}
 	s.traffic.mu.Lock()
 	defer s.traffic.mu.Unlock()
 	if s.traffic.meters == nil {

@@ -141,7 +141,7 @@ func (s *Server) report(r reporter, t told) {
 		}
 		c.reports.metered = c.reports.metered || t.kind != byLoads && n.requests > 0
 		if t.kind != byLoads || !c.reports.metered {
-			s.traffic.add(began, now, cluster.Name, n.traffic())
+			s.traffic.add(began, now, r.identity, cluster.Name, n.traffic())
 		}
 		if n.total < 0 || n.healthy < 0 {
 			continue

@@ -204,7 +204,7 @@ func TestEnvoyReports(t *testing.T) {
 		return nil
 	})
 
-	meter := s.Meter(time.Now().Add(-xds.ReportInterval))
+	meter := s.Meter(time.Now().Add(-xds.ReportInterval), []xds.Identity{{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "client.shop"}})
 	defer meter.Stop()
 	want := map[string][2]uint64{} // requests and errors by virtual node
 	for _, row := range []struct {
