@@ -202,7 +202,9 @@ func (x *rolling) behind(key string, t *Run) string {
 // returned: of several, that of the very commit. The others are superseded.
 func (x *rolling) arrive(t Track, content string) (merged *Run) {
 	keys := slices.Sorted(maps.Keys(x.s.Trials))
-	if i := slices.IndexFunc(keys, func(key string) bool { return x.s.Trials[key].Target == x.s.Taken && x.s.Trials[key].Rollout == t.Rollout }); i > 0 {
+	if i := slices.IndexFunc(keys, func(key string) bool {
+		return x.s.Trials[key].Target == x.s.Taken && x.s.Trials[key].Rollout == t.Rollout
+	}); i > 0 {
 		keys[0], keys[i] = keys[i], keys[0]
 	}
 	for _, key := range keys {
