@@ -222,8 +222,8 @@ func (h *merges) revive() {
 	synctest.Wait()
 }
 
-// check holds all that was published since the last check to the model.
-func (h *merges) check() {
+// blends holds all that was published since the last time to the model.
+func (h *merges) blends() {
 	for _, text := range h.w.published() {
 		parts := strings.Split(strings.TrimSuffix(text, " nack"), ", ")
 		for _, part := range parts {
@@ -249,6 +249,11 @@ func (h *merges) check() {
 			}
 		}
 	}
+}
+
+// check holds what is published and written to the model.
+func (h *merges) check() {
+	h.blends()
 	if v := h.d.View(); v.Serving != "" && h.lines[v.Serving] == "" {
 		h.t.Errorf("the view says %s is served", v.Serving)
 	}
@@ -321,8 +326,8 @@ func (h *merges) committed(word string) bool {
 	return false
 }
 
-// finish mends the world, and has people let go what is held.
-func (h *merges) finish() {
+// mend has nothing of the world be broken.
+func (h *merges) mend() {
 	h.note("all quiet")
 	w := h.w
 	w.branch.fail(nil)
@@ -330,6 +335,12 @@ func (h *merges) finish() {
 	w.forge.set(func(f *fakeForge) { f.down, f.lossy = nil, nil })
 	w.set(func() { clear(w.rotten); w.idle, w.mute = false, false })
 	w.proxies.set(func(p *fakeProxies) { p.slow = false; p.answer() })
+}
+
+// finish mends the world, and has people let go what is held.
+func (h *merges) finish() {
+	h.mend()
+	w := h.w
 	w.closed(1)
 	w.closed(2)
 	h.push(h.line(3))
