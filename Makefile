@@ -35,7 +35,7 @@ build: ## build bin/meshwright
 # A golden file that differs fails its test, so the run below also shows that
 # `make golden` would change nothing.
 test: tools lint ## get the real parts, then lint and all tests with the race detector
-	go test -race -shuffle=on -timeout 10m ./...
+	go test -race -shuffle=on -timeout 14m ./...
 
 race: test
 
