@@ -108,10 +108,7 @@ func rewrites(res Resource, report func(path, what, fix string)) {
 	if !ok {
 		return
 	}
-	route := g.Spec.HTTPRoute
-	if route == nil {
-		route = g.Spec.HTTP2Route
-	}
+	route := g.HTTP()
 	if route == nil || route.Action.Rewrite == nil {
 		return
 	}
@@ -151,20 +148,16 @@ func regexes(res Resource, report func(path, what, fix string)) {
 	case *VirtualRouter:
 		for i := range r.Spec.Routes {
 			switch route, path := &r.Spec.Routes[i], routePath(r, i)+".match"; {
-			case route.HTTPRoute != nil:
-				http(route.HTTPRoute.Match, path)
-			case route.HTTP2Route != nil:
-				http(route.HTTP2Route.Match, path)
+			case route.HTTP() != nil:
+				http(route.HTTP().Match, path)
 			case route.GRPCRoute != nil:
 				headers(route.GRPCRoute.Match.Metadata, path+".metadata")
 			}
 		}
 	case *GatewayRoute:
 		switch path := "spec." + r.Field() + ".match"; {
-		case r.Spec.HTTPRoute != nil:
-			http(r.Spec.HTTPRoute.Match, path)
-		case r.Spec.HTTP2Route != nil:
-			http(r.Spec.HTTP2Route.Match, path)
+		case r.HTTP() != nil:
+			http(r.HTTP().Match, path)
 		case r.Spec.GRPCRoute != nil:
 			headers(r.Spec.GRPCRoute.Match.Metadata, path+".metadata")
 		}

@@ -23,11 +23,9 @@ type match struct {
 // matchOf reads the match of a router's route.
 func matchOf(r *Route) match {
 	m := match{name: r.Name, protocol: r.Protocol()}
-	switch {
-	case r.HTTPRoute != nil:
-		m.http(&r.HTTPRoute.Match)
-	case r.HTTP2Route != nil:
-		m.http(&r.HTTP2Route.Match)
+	switch h := r.HTTP(); {
+	case h != nil:
+		m.http(&h.Match)
 	case r.GRPCRoute != nil:
 		m.grpc(&r.GRPCRoute.Match)
 	case r.TCPRoute != nil && r.TCPRoute.Match != nil:
@@ -39,13 +37,11 @@ func matchOf(r *Route) match {
 // gatewayMatchOf reads the match of a gateway route.
 func gatewayMatchOf(g *GatewayRoute) match {
 	m := match{name: g.Ref.String(), protocol: Protocol(strings.TrimSuffix(g.Field(), "Route"))}
-	switch s := &g.Spec; {
-	case s.HTTPRoute != nil:
-		m.http(&s.HTTPRoute.Match)
-	case s.HTTP2Route != nil:
-		m.http(&s.HTTP2Route.Match)
-	case s.GRPCRoute != nil:
-		m.grpc(&s.GRPCRoute.Match)
+	switch h := g.HTTP(); {
+	case h != nil:
+		m.http(&h.Match)
+	case g.Spec.GRPCRoute != nil:
+		m.grpc(&g.Spec.GRPCRoute.Match)
 	}
 	return m.at(g.Spec.Priority)
 }

@@ -1,5 +1,7 @@
 package schema
 
+import "cmp"
+
 // VirtualGateway is the VirtualGateway kind.
 type VirtualGateway struct {
 	Meta
@@ -48,15 +50,29 @@ func (g *GatewayRoute) Field() string {
 	return ""
 }
 
+// HTTP is what the route says as httpRoute or http2Route; nil if it is of
+// another type.
+func (g *GatewayRoute) HTTP() *GatewayHTTPRoute { return cmp.Or(g.Spec.HTTPRoute, g.Spec.HTTP2Route) }
+
+// Match is what the route asks for, as the value that its type has; nil without
+// a type.
+func (g *GatewayRoute) Match() any {
+	switch h := g.HTTP(); {
+	case h != nil:
+		return h.Match
+	case g.Spec.GRPCRoute != nil:
+		return g.Spec.GRPCRoute.Match
+	}
+	return nil
+}
+
 // Targets returns the target of the route's type: one, or none.
 func (g *GatewayRoute) Targets() []GatewayTarget {
-	switch s := g.Spec; {
-	case s.HTTPRoute != nil:
-		return []GatewayTarget{s.HTTPRoute.Action.Target}
-	case s.HTTP2Route != nil:
-		return []GatewayTarget{s.HTTP2Route.Action.Target}
-	case s.GRPCRoute != nil:
-		return []GatewayTarget{s.GRPCRoute.Action.Target}
+	switch h := g.HTTP(); {
+	case h != nil:
+		return []GatewayTarget{h.Action.Target}
+	case g.Spec.GRPCRoute != nil:
+		return []GatewayTarget{g.Spec.GRPCRoute.Action.Target}
 	}
 	return nil
 }
@@ -64,13 +80,11 @@ func (g *GatewayRoute) Targets() []GatewayTarget {
 // Hostname returns the match of the route's type on the authority; nil: every
 // hostname.
 func (g *GatewayRoute) Hostname() *HostnameMatch {
-	switch s := g.Spec; {
-	case s.HTTPRoute != nil:
-		return s.HTTPRoute.Match.Hostname
-	case s.HTTP2Route != nil:
-		return s.HTTP2Route.Match.Hostname
-	case s.GRPCRoute != nil:
-		return s.GRPCRoute.Match.Hostname
+	switch h := g.HTTP(); {
+	case h != nil:
+		return h.Match.Hostname
+	case g.Spec.GRPCRoute != nil:
+		return g.Spec.GRPCRoute.Match.Hostname
 	}
 	return nil
 }

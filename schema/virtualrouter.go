@@ -1,5 +1,7 @@
 package schema
 
+import "cmp"
+
 // VirtualRouter is the VirtualRouter kind.
 type VirtualRouter struct {
 	Meta
@@ -48,13 +50,29 @@ func (r *Route) Protocol() Protocol {
 // Field is the name of the field that holds the route's type.
 func (r *Route) Field() string { return string(r.Protocol()) + "Route" }
 
+// HTTP is what the route says as httpRoute or http2Route; nil if it is of
+// another type.
+func (r *Route) HTTP() *HTTPRoute { return cmp.Or(r.HTTPRoute, r.HTTP2Route) }
+
+// Match is what the route asks for, as the value that its type has; no match of
+// TCP is an empty one.
+func (r *Route) Match() any {
+	switch h := r.HTTP(); {
+	case h != nil:
+		return h.Match
+	case r.GRPCRoute != nil:
+		return r.GRPCRoute.Match
+	case r.TCPRoute != nil && r.TCPRoute.Match != nil:
+		return *r.TCPRoute.Match
+	}
+	return TCPMatch{}
+}
+
 // Targets returns the route's weighted targets, whatever its type.
 func (r *Route) Targets() []WeightedTarget {
-	switch {
-	case r.HTTPRoute != nil:
-		return r.HTTPRoute.Action.WeightedTargets
-	case r.HTTP2Route != nil:
-		return r.HTTP2Route.Action.WeightedTargets
+	switch h := r.HTTP(); {
+	case h != nil:
+		return h.Action.WeightedTargets
 	case r.GRPCRoute != nil:
 		return r.GRPCRoute.Action.WeightedTargets
 	case r.TCPRoute != nil:
@@ -65,11 +83,9 @@ func (r *Route) Targets() []WeightedTarget {
 
 // Timeout is what the route says about timeouts; nil if that is nothing.
 func (r *Route) Timeout() *Timeout {
-	switch {
-	case r.HTTPRoute != nil:
-		return r.HTTPRoute.Timeout
-	case r.HTTP2Route != nil:
-		return r.HTTP2Route.Timeout
+	switch h := r.HTTP(); {
+	case h != nil:
+		return h.Timeout
 	case r.GRPCRoute != nil:
 		return r.GRPCRoute.Timeout
 	case r.TCPRoute != nil:
@@ -80,11 +96,9 @@ func (r *Route) Timeout() *Timeout {
 
 // RetryPolicy is what the route says about retries; nil if that is nothing.
 func (r *Route) RetryPolicy() *RetryPolicy {
-	switch {
-	case r.HTTPRoute != nil:
-		return r.HTTPRoute.RetryPolicy
-	case r.HTTP2Route != nil:
-		return r.HTTP2Route.RetryPolicy
+	switch h := r.HTTP(); {
+	case h != nil:
+		return h.RetryPolicy
 	case r.GRPCRoute != nil:
 		return r.GRPCRoute.RetryPolicy
 	}

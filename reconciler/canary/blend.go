@@ -116,11 +116,9 @@ func (b *blender) byHeader(route schema.Route, header *schema.HeaderMatch, to []
 	and := func(conditions []schema.HeaderMatch) []schema.HeaderMatch {
 		return append(slices.Clone(conditions), *header)
 	}
-	switch {
-	case route.HTTPRoute != nil:
-		route.HTTPRoute.Match.Headers = and(route.HTTPRoute.Match.Headers)
-	case route.HTTP2Route != nil:
-		route.HTTP2Route.Match.Headers = and(route.HTTP2Route.Match.Headers)
+	switch h := route.HTTP(); {
+	case h != nil:
+		h.Match.Headers = and(h.Match.Headers)
 	case route.GRPCRoute != nil:
 		route.GRPCRoute.Match.Metadata = and(route.GRPCRoute.Match.Metadata)
 	}

@@ -129,23 +129,7 @@ func movesOf(base, target *schema.Spec, b, p *schema.VirtualRouter) []move {
 }
 
 func sameMatch(a, b *schema.Route) bool {
-	if a.Protocol() != b.Protocol() {
-		return false
-	}
-	match := func(r *schema.Route) any {
-		switch {
-		case r.HTTPRoute != nil:
-			return r.HTTPRoute.Match
-		case r.HTTP2Route != nil:
-			return r.HTTP2Route.Match
-		case r.GRPCRoute != nil:
-			return r.GRPCRoute.Match
-		case r.TCPRoute != nil && r.TCPRoute.Match != nil:
-			return *r.TCPRoute.Match
-		}
-		return schema.TCPMatch{}
-	}
-	return reflect.DeepEqual(match(a), match(b))
+	return a.Protocol() == b.Protocol() && reflect.DeepEqual(a.Match(), b.Match())
 }
 
 // turn is where a gateway route leads.
@@ -157,7 +141,7 @@ type turn struct {
 // turns returns where a gateway route leads at both ends; false if that is the
 // same, or cannot be blended.
 func turns(base, target *schema.Spec, b, p *schema.GatewayRoute) (from, to turn, ok bool) {
-	if b.Field() != p.Field() || !reflect.DeepEqual(gatewayMatch(b), gatewayMatch(p)) {
+	if b.Field() != p.Field() || !reflect.DeepEqual(b.Match(), p.Match()) {
 		return from, to, false
 	}
 	for _, t := range b.Targets() {
@@ -170,18 +154,6 @@ func turns(base, target *schema.Spec, b, p *schema.GatewayRoute) (from, to turn,
 		return from, to, false
 	}
 	return from, to, from.service.Ref != to.service.Ref || from.port != to.port
-}
-
-func gatewayMatch(g *schema.GatewayRoute) any {
-	switch s := &g.Spec; {
-	case s.HTTPRoute != nil:
-		return s.HTTPRoute.Match
-	case s.HTTP2Route != nil:
-		return s.HTTP2Route.Match
-	case s.GRPCRoute != nil:
-		return s.GRPCRoute.Match
-	}
-	return nil
 }
 
 // Content is a digest of where the governed routes of a spec lead: of their
@@ -219,7 +191,7 @@ func Content(spec *schema.Spec, governed []schema.Ref) string {
 		if g := spec.GatewayRoutes[ref.Key]; ref.Kind == schema.KindGatewayRoute && g != nil {
 			for _, t := range g.Targets() {
 				if v := spec.TargetService(g, t); v != nil {
-					add(leads{Of: ref, Route: v.Ref.String(), Match: gatewayMatch(g)}, behind(spec, turn{v, t.Port}))
+					add(leads{Of: ref, Route: v.Ref.String(), Match: g.Match()}, behind(spec, turn{v, t.Port}))
 				}
 			}
 		}

@@ -37,11 +37,9 @@ func (p pathway) meets(o pathway) bool {
 // asksOf reads a route of a router.
 func asksOf(r *schema.Route) asks {
 	a := asks{key: r.Name + " " + matchOf(r) + " " + spellPriority(r.Priority), kind: r.Protocol()}
-	switch {
-	case r.HTTPRoute != nil:
-		a.http(&r.HTTPRoute.Match)
-	case r.HTTP2Route != nil:
-		a.http(&r.HTTP2Route.Match)
+	switch h := r.HTTP(); {
+	case h != nil:
+		a.http(&h.Match)
 	case r.GRPCRoute != nil:
 		a.grpc(&r.GRPCRoute.Match)
 	}
@@ -51,13 +49,11 @@ func asksOf(r *schema.Route) asks {
 // asksOfGateway reads a gateway route.
 func asksOfGateway(g *schema.GatewayRoute) asks {
 	a := asks{key: g.Ref.String() + " " + matchOfGateway(g) + " " + spellPriority(g.Spec.Priority) + " " + rewriteOf(g)}
-	switch s := &g.Spec; {
-	case s.HTTPRoute != nil:
-		a.http(&s.HTTPRoute.Match)
-	case s.HTTP2Route != nil:
-		a.http(&s.HTTP2Route.Match)
-	case s.GRPCRoute != nil:
-		a.grpc(&s.GRPCRoute.Match)
+	switch h := g.HTTP(); {
+	case h != nil:
+		a.http(&h.Match)
+	case g.Spec.GRPCRoute != nil:
+		a.grpc(&g.Spec.GRPCRoute.Match)
 	}
 	if h := g.Hostname(); h != nil {
 		a.host = h.Exact

@@ -174,13 +174,11 @@ func corsWords(c *schema.CORS) string {
 // rewriteOf says what a gateway route makes of host and path.
 func rewriteOf(g *schema.GatewayRoute) string {
 	var w *schema.GatewayRewrite
-	switch s := &g.Spec; {
-	case s.HTTPRoute != nil:
-		w = s.HTTPRoute.Action.Rewrite
-	case s.HTTP2Route != nil:
-		w = s.HTTP2Route.Action.Rewrite
-	case s.GRPCRoute != nil:
-		w = s.GRPCRoute.Action.Rewrite
+	switch h := g.HTTP(); {
+	case h != nil:
+		w = h.Action.Rewrite
+	case g.Spec.GRPCRoute != nil:
+		w = g.Spec.GRPCRoute.Action.Rewrite
 	}
 	if w == nil {
 		return ""

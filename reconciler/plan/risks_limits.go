@@ -88,10 +88,7 @@ func (c *change) retriesUnsafe(s *schema.Spec, r Route) string {
 	}
 	for i := range router.Spec.Routes {
 		route := &router.Spec.Routes[i]
-		h := route.HTTPRoute
-		if h == nil {
-			h = route.HTTP2Route
-		}
+		h := route.HTTP()
 		if route.Name != r.Name || h == nil || h.Match.Method != "POST" && h.Match.Method != "PATCH" {
 			continue
 		}

@@ -213,30 +213,12 @@ func sharesOf(s *schema.Spec, r *schema.VirtualRouter, route *schema.Route) []Sh
 
 // matchOf is equal for routes of one type that ask for the same.
 func matchOf(r *schema.Route) string {
-	switch {
-	case r.HTTPRoute != nil:
-		return "http " + spell(r.HTTPRoute.Match)
-	case r.HTTP2Route != nil:
-		return "http2 " + spell(r.HTTP2Route.Match)
-	case r.GRPCRoute != nil:
-		return "grpc " + spell(r.GRPCRoute.Match)
-	case r.TCPRoute != nil:
-		return "tcp " + spell(r.TCPRoute.Match)
-	}
-	return ""
+	return string(r.Protocol()) + " " + spell(r.Match())
 }
 
 // matchOfGateway is equal for gateway routes of one type that ask for the same.
 func matchOfGateway(g *schema.GatewayRoute) string {
-	switch s := &g.Spec; {
-	case s.HTTPRoute != nil:
-		return "http " + spell(s.HTTPRoute.Match)
-	case s.HTTP2Route != nil:
-		return "http2 " + spell(s.HTTP2Route.Match)
-	case s.GRPCRoute != nil:
-		return "grpc " + spell(s.GRPCRoute.Match)
-	}
-	return ""
+	return g.Field() + " " + spell(g.Match())
 }
 
 // spell writes a value of a spec as JSON.

@@ -129,11 +129,9 @@ func (b *builder) routesOn(v *schema.VirtualService, r *schema.VirtualRouter, p 
 // onPort reports whether a route's match lets it hold on a router's port.
 func onPort(r *schema.Route, port uint32) bool {
 	want := uint32(0)
-	switch {
-	case r.HTTPRoute != nil:
-		want = r.HTTPRoute.Match.Port
-	case r.HTTP2Route != nil:
-		want = r.HTTP2Route.Match.Port
+	switch h := r.HTTP(); {
+	case h != nil:
+		want = h.Match.Port
 	case r.GRPCRoute != nil:
 		want = r.GRPCRoute.Match.Port
 	case r.TCPRoute != nil && r.TCPRoute.Match != nil:

@@ -14,11 +14,9 @@ import (
 // part of it: a route on another port is in another RouteConfiguration. Regular
 // expressions are good: the loader refuses others.
 func matchOf(r *schema.Route) *routev3.RouteMatch {
-	switch {
-	case r.HTTPRoute != nil:
-		return httpMatch(&r.HTTPRoute.Match)
-	case r.HTTP2Route != nil:
-		return httpMatch(&r.HTTP2Route.Match)
+	switch h := r.HTTP(); {
+	case h != nil:
+		return httpMatch(&h.Match)
 	case r.GRPCRoute != nil:
 		return grpcMatch(&r.GRPCRoute.Match)
 	}

@@ -46,11 +46,9 @@ func (r rank) compare(o rank) int {
 }
 
 func specificity(r *schema.Route) rank {
-	switch {
-	case r.HTTPRoute != nil:
-		return httpRank(&r.HTTPRoute.Match)
-	case r.HTTP2Route != nil:
-		return httpRank(&r.HTTP2Route.Match)
+	switch h := r.HTTP(); {
+	case h != nil:
+		return httpRank(&h.Match)
 	case r.GRPCRoute != nil:
 		return grpcRank(&r.GRPCRoute.Match)
 	case r.TCPRoute != nil && r.TCPRoute.Match != nil && r.TCPRoute.Match.Port != 0:

@@ -22,10 +22,7 @@ func (u *unsupported) routePolicy(spec *schema.Spec, p *schema.RoutePolicy) {
 		routes := governed(spec, p, t)
 		tcp := func(r *schema.Route) bool { return r.Protocol() == schema.ProtocolTCP }
 		asks := func(r *schema.Route) bool { // an OPTIONS request does not match
-			h := r.HTTPRoute
-			if h == nil {
-				h = r.HTTP2Route
-			}
+			h := r.HTTP()
 			return h != nil && h.Match.Method != "" && h.Match.Method != "OPTIONS"
 		}
 		if slices.ContainsFunc(routes, tcp) && (p.Spec.Timeout == nil || len(p.Spec.Written()) > 1) {

@@ -20,7 +20,7 @@ func MatchWords(r *schema.Route) string {
 	case r.TCPRoute != nil:
 		return "connections"
 	}
-	h := cmp.Or(r.HTTPRoute, r.HTTP2Route, &schema.HTTPRoute{})
+	h := cmp.Or(r.HTTP(), &schema.HTTPRoute{})
 	return describeMatch(httpMatch(&h.Match)) + onlyPort(h.Match.Port)
 }
 
@@ -34,7 +34,7 @@ func GatewayMatchWords(g *schema.GatewayRoute) string {
 	if r := g.Spec.GRPCRoute; r != nil {
 		return words + grpcWords(&r.Match)
 	}
-	h := cmp.Or(g.Spec.HTTPRoute, g.Spec.HTTP2Route, &schema.GatewayHTTPRoute{})
+	h := cmp.Or(g.HTTP(), &schema.GatewayHTTPRoute{})
 	return words + describeMatch(httpMatch(&h.Match)) + onlyPort(h.Match.Port)
 }
 
