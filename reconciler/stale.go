@@ -41,37 +41,7 @@ func (p *planner) stands(ctx context.Context, j Job) bool {
 	if j.Last == nil { // its check failed, or it has no plan: whatever has changed may matter
 		return len(schema.Diff(from, to)) == 0
 	}
-	return !meet(from, to, j.Last.Touches())
-}
-
-// meet reports whether a change of the served spec is about one of these
-// resources: it changes it, or there is a reference between them that was not.
-func meet(from, to *schema.Spec, touches map[schema.Ref]bool) bool {
-	changed := map[schema.Ref]bool{}
-	for _, c := range schema.Diff(from, to) {
-		if touches[c.Ref] {
-			return true
-		}
-		changed[c.Ref] = true
-	}
-	refers := func(s *schema.Spec, ref schema.Ref) []schema.Ref {
-		if r := s.Find(ref); r != nil {
-			return s.Refers(r)
-		}
-		return nil
-	}
-	linked := func(these, those map[schema.Ref]bool) bool {
-		for ref := range these {
-			was := refers(from, ref)
-			for _, now := range refers(to, ref) {
-				if those[now] && !slices.Contains(was, now) {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	return len(changed) > 0 && (linked(changed, touches) || linked(touches, changed))
+	return !j.Last.Stale(from, to)
 }
 
 // spec is one that was served lately; nil when it is not known any more.

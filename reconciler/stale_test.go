@@ -37,9 +37,9 @@ func specOfYAML(t *testing.T, text string) *schema.Spec {
 	return r.Spec
 }
 
-// TestMeet: a plan about the router api is stale when that, or what is around it,
+// TestStale: a plan about the router api is stale when that, or what is around it,
 // changes, or when something new comes to it; not for another service's sake.
-func TestMeet(t *testing.T) {
+func TestStale(t *testing.T) {
 	was := shop + service("api", 1) + service("pay", 1)
 	from := specOfYAML(t, was)
 	pull := plan.New(plan.Side{Spec: from}, plan.Side{Spec: specOfYAML(t, shop+service("api", 2)+service("pay", 1))}, plan.Observed{})
@@ -58,7 +58,7 @@ func TestMeet(t *testing.T) {
 		"one more caller":           {was + "---\n{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualNode, metadata: {name: b, namespace: shop}, spec: {backends: [{virtualService: {virtualServiceRef: {name: api}}}]}}\n", true},
 		"a policy of what it is to": {was + policy, true},
 	} {
-		if got := meet(from, specOfYAML(t, test.text), pull.Touches()); got != test.want {
+		if got := pull.Stale(from, specOfYAML(t, test.text)); got != test.want {
 			t.Errorf("%s: %t", name, got)
 		}
 	}
