@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -30,7 +29,7 @@ func steps(res Resource, report func(path, what, fix string)) {
 		case s.Hold == 0 && s.Gate == nil:
 			report(path+".hold", "the step lasts no time, so that nobody sees how it does", "write how long, as hold: 5m, or a gate")
 		case r.Spec.ProgressDeadline > 0 && s.Hold >= r.Spec.ProgressDeadline:
-			report(path+".hold", fmt.Sprintf("the step lasts %s, and fails after progressDeadline, which is %s", spellSpan(s.Hold), spellSpan(r.Spec.ProgressDeadline)), "write a longer progressDeadline, or a shorter hold")
+			report(path+".hold", fmt.Sprintf("the step lasts %s, and fails after progressDeadline, which is %s", SpellSpan(s.Hold), SpellSpan(r.Spec.ProgressDeadline)), "write a longer progressDeadline, or a shorter hold")
 		}
 		if g := s.Gate; g != nil && g.Status == "" && !g.Approval {
 			report(path+".gate.approval", "false is nothing to wait for", "write true, or remove the gate")
@@ -56,24 +55,12 @@ func windows(res Resource, report func(path, what, fix string)) {
 			report(path+".schedule", quote(w.Schedule)+" never comes", "write a day that there is")
 		}
 		if w.Duration > farthest {
-			report(path+".duration", fmt.Sprintf("%s is more than a year", spellSpan(w.Duration)), "write a shorter one; for good, write hold")
+			report(path+".duration", fmt.Sprintf("%s is more than a year", SpellSpan(w.Duration)), "write a shorter one; for good, write hold")
 		}
 	}
 	if h := r.Spec.Hold; h != nil && h.Until != "" && h.End().IsZero() {
 		report("spec.hold.until", quote(h.Until)+" is no time that there is", "write it as 2026-12-24T18:00:00Z")
 	}
-}
-
-// spellSpan spells a length of time as people write it: 2h, not 2h0m0s.
-func spellSpan(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // aMonday is a time to begin looking at schedules from. It is fixed, so that
@@ -111,7 +98,7 @@ func judgements(res Resource, report func(path, what, fix string)) {
 	}
 	for i := range r.Spec.Steps {
 		if hold := r.Spec.Steps[i].Hold; hold > 0 && hold < a.InitialDelay+a.Interval {
-			report(fmt.Sprintf("spec.steps[%d].hold", i), fmt.Sprintf("the step is over after %s, before its first judgement, which is after %s", spellSpan(hold), spellSpan(a.InitialDelay+a.Interval)),
+			report(fmt.Sprintf("spec.steps[%d].hold", i), fmt.Sprintf("the step is over after %s, before its first judgement, which is after %s", SpellSpan(hold), SpellSpan(a.InitialDelay+a.Interval)),
 				"hold it longer, or write a shorter interval or initialDelay")
 		}
 	}
@@ -134,7 +121,7 @@ func judgements(res Resource, report func(path, what, fix string)) {
 			most time.Duration
 		}{{"p50", l.P50}, {"p95", l.P95}, {"p99", l.P99}} {
 			if q.most > 0 && q.most < least {
-				report("spec.analysis.latency."+q.name, fmt.Sprintf("%s is less than %s, which is %s", spellSpan(q.most), of, spellSpan(least)), "write rising bounds: p50, p95, p99")
+				report("spec.analysis.latency."+q.name, fmt.Sprintf("%s is less than %s, which is %s", SpellSpan(q.most), of, SpellSpan(least)), "write rising bounds: p50, p95, p99")
 			} else if q.most > 0 {
 				least, of = q.most, q.name
 			}

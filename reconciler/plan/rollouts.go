@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/schema"
@@ -72,7 +71,7 @@ func stepOf(policy schema.RolloutSpec, i int) string {
 	}
 	text := strings.Join(parts, ", ")
 	if step.Hold > 0 {
-		text += " for " + lasting(step.Hold)
+		text += " for " + schema.SpellSpan(step.Hold)
 	}
 	if g := step.Gate; g != nil && g.Approval {
 		text += ", until somebody approves"
@@ -80,18 +79,6 @@ func stepOf(policy schema.RolloutSpec, i int) string {
 		text += ", until " + g.Status + " is success"
 	}
 	return text
-}
-
-// lasting spells a length of time as people write it: 2m, 1h30m.
-func lasting(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // When says when the steps are taken.

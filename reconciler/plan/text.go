@@ -15,20 +15,20 @@ func (p *Plan) Summary() string {
 	if p.Empty() {
 		return "no mesh changes"
 	}
-	what := count(len(p.Routes), "route")
+	what := Count(len(p.Routes), "route")
 	if len(p.Routes) == 0 {
-		what = count(len(p.Resources), "resource")
+		what = Count(len(p.Resources), "resource")
 	}
-	whom := count(len(p.Proxies.Identities), "proxy identity")
+	whom := Count(len(p.Proxies.Identities), "proxy identity")
 	if p.Proxies.Connected > 0 {
-		whom = fmt.Sprintf("%d of %s", p.Proxies.Touched, count(p.Proxies.Connected, "proxy"))
+		whom = fmt.Sprintf("%d of %s", p.Proxies.Touched, Count(p.Proxies.Connected, "proxy"))
 		if p.Proxies.Left > 0 {
 			whom += fmt.Sprintf(" and %d left behind", p.Proxies.Left)
 		}
 	}
 	s := what + ", " + whom
 	if high := p.HighRisks(); high > 0 {
-		s += ", " + count(high, "high risk")
+		s += ", " + Count(high, "high risk")
 	}
 	return s
 }
@@ -43,7 +43,8 @@ func (p *Plan) HighRisks() (high int) {
 	return high
 }
 
-func count(n int, what string) string {
+// Count spells a number of things: 1 proxy, 2 proxies.
+func Count(n int, what string) string {
 	switch {
 	case n == 1:
 	case strings.HasSuffix(what, "y"):

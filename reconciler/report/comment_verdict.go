@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/sources"
 )
 
@@ -28,9 +29,9 @@ func verdictOf(p Pull) verdict {
 	case p.Head == "":
 		return verdict{strong: "Not checked yet"}
 	case len(p.Conflicts) > 0:
-		return verdict{"Needs a rebase", ": ", count(len(p.Conflicts), "file") + " changed on both sides"}
+		return verdict{"Needs a rebase", ": ", plan.Count(len(p.Conflicts), "file") + " changed on both sides"}
 	case p.Errors > 0:
-		return verdict{count(p.Errors, "error"), ", ", "nothing of it would be served"}
+		return verdict{plan.Count(p.Errors, "error"), ", ", "nothing of it would be served"}
 	case p.Check.State == sources.Errored:
 		return verdict{"Not checked", ": ", p.Check.Description}
 	case p.Check.State == sources.Pending:
@@ -56,7 +57,7 @@ func changes(p Pull) verdict {
 		v.mark = ", "
 	}
 	if p.Warnings > 0 {
-		v.mark, v.rest = cmp.Or(v.mark, "; "), strings.TrimPrefix(v.rest+"; "+count(p.Warnings, "warning"), "; ")
+		v.mark, v.rest = cmp.Or(v.mark, "; "), strings.TrimPrefix(v.rest+"; "+plan.Count(p.Warnings, "warning"), "; ")
 	}
 	return v
 }
