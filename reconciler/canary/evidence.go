@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -27,17 +26,4 @@ func Reporting(proxies []xds.Proxy, callers []xds.Identity, now time.Time) (repo
 	}
 	slices.Sort(silent)
 	return reporting, silent
-}
-
-// Sum adds up what was reported of the clusters that lead to a group of nodes,
-// [Ends].Canary or Base; targets say where a cluster leads
-// (translate.Snapshot.Targets).
-func Sum(traffic map[string]xds.Traffic, targets map[string]schema.Ref, group []schema.Ref) xds.Traffic {
-	var sum xds.Traffic
-	for cluster, t := range traffic {
-		if slices.Contains(group, targets[cluster]) {
-			sum.Add(t)
-		}
-	}
-	return sum
 }

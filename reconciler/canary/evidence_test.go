@@ -28,19 +28,3 @@ func TestReporting(t *testing.T) {
 		t.Errorf("%d report; silent (-want +got):\n%s", reporting, diff)
 	}
 }
-
-func TestSum(t *testing.T) {
-	v1, v2 := schema.Ref{Kind: schema.KindVirtualNode, Key: schema.Key{Name: "v1"}}, schema.Ref{Kind: schema.KindVirtualNode, Key: schema.Key{Name: "v2"}}
-	counts := []uint64{3, 4}
-	traffic := map[string]xds.Traffic{
-		"v2":     {Window: time.Second, Requests: 7, Errors: 1, Latency: xds.Histogram{Counts: counts}},
-		"v2_api": {Window: time.Second, Requests: 2, Latency: xds.Histogram{Counts: []uint64{0, 2}}},
-		"v1":     {Requests: 100, Errors: 100},
-		"gone":   {Requests: 1000},
-	}
-	got := Sum(traffic, map[string]schema.Ref{"v1": v1, "v2": v2, "v2_api": v2}, []schema.Ref{v2})
-	want := xds.Traffic{Window: time.Second, Requests: 9, Errors: 1, Latency: xds.Histogram{Counts: []uint64{3, 6}}}
-	if diff := cmp.Diff(want, got); diff != "" || counts[1] != 4 {
-		t.Errorf("%v (-want +got):\n%s", counts, diff)
-	}
-}
