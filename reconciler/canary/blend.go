@@ -52,11 +52,17 @@ func Blend(base, target *schema.Spec, mixes []Mix) *schema.Spec {
 	}
 	for _, m := range mixes {
 		for _, ref := range m.Governed {
-			switch ref.Kind {
-			case schema.KindVirtualRouter:
-				b.router(ref.Key, m)
-			case schema.KindGatewayRoute:
-				b.gatewayRoute(ref.Key, m)
+			was, is := base.Find(ref), target.Find(ref)
+			if !alike(was, is) {
+				continue // it comes or goes with the rest
+			}
+			switch m.Side {
+			case AtTarget:
+				b.take(target, is)
+			case AtBase:
+				b.take(base, was)
+			default:
+				b.mix(was, is, m)
 			}
 		}
 	}
@@ -73,19 +79,25 @@ type blender struct {
 	put, needs   []schema.Resource
 }
 
-func (b *blender) router(key schema.Key, m Mix) {
-	was, is := b.base.VirtualRouters[key], b.target.VirtualRouters[key]
-	if was == nil || is == nil || !alike(was, is) {
-		return // it comes or goes with the rest
+// take has a governed route as a spec has it.
+func (b *blender) take(spec *schema.Spec, r schema.Resource) {
+	b.keep(spec, r)
+	b.put = append(b.put, r)
+}
+
+// mix has a governed route between both.
+func (b *blender) mix(was, is schema.Resource, m Mix) {
+	b.keep(b.base, was)
+	b.keep(b.target, is)
+	switch was := was.(type) {
+	case *schema.VirtualRouter:
+		b.put = append(b.put, b.router(was, is.(*schema.VirtualRouter), m))
+	case *schema.GatewayRoute:
+		b.put = append(b.put, b.gatewayRoute(was, is.(*schema.GatewayRoute), m))
 	}
-	if m.Side == AtTarget {
-		b.take(b.target, is)
-		return
-	}
-	if m.Side == AtBase {
-		b.take(b.base, was)
-		return
-	}
+}
+
+func (b *blender) router(was, is *schema.VirtualRouter, m Mix) *schema.VirtualRouter {
 	made := *was
 	made.Spec.Routes = slices.Clone(was.Spec.Routes)
 	for _, v := range movesOf(b.base, b.target, was, is) {
@@ -102,10 +114,8 @@ func (b *blender) router(key schema.Key, m Mix) {
 			made.Spec.Routes = append(made.Spec.Routes, b.byHeader(*v.route, m.Header, v.to))
 		}
 	}
-	b.keep(b.base, was)
-	b.keep(b.target, is)
 	made.Digest = schema.Digest(&made)
-	b.put = append(b.put, &made)
+	return &made
 }
 
 // byHeader is a copy of a route for the requests that also have a header. It
@@ -125,19 +135,7 @@ func (b *blender) byHeader(route schema.Route, header *schema.HeaderMatch, to []
 	return route
 }
 
-func (b *blender) gatewayRoute(key schema.Key, m Mix) {
-	was, is := b.base.GatewayRoutes[key], b.target.GatewayRoutes[key]
-	if was == nil || is == nil || !alike(was, is) || was.Gateway != is.Gateway {
-		return
-	}
-	if m.Side == AtTarget {
-		b.take(b.target, is)
-		return
-	}
-	if m.Side == AtBase {
-		b.take(b.base, was)
-		return
-	}
+func (b *blender) gatewayRoute(was, is *schema.GatewayRoute, m Mix) *schema.GatewayRoute {
 	made := *was
 	if from, to, ok := turns(b.base, b.target, was, is); ok {
 		lead := schema.GatewayTarget{Port: to.port}
@@ -151,16 +149,8 @@ func (b *blender) gatewayRoute(key schema.Key, m Mix) {
 		}
 		made.Spec.Derived = d
 	}
-	b.keep(b.base, was)
-	b.keep(b.target, is)
 	made.Digest = schema.Digest(&made)
-	b.put = append(b.put, &made)
-}
-
-// take has a governed route as a spec has it.
-func (b *blender) take(spec *schema.Spec, r schema.Resource) {
-	b.keep(spec, r)
-	b.put = append(b.put, r)
+	return &made
 }
 
 // targets are shares as a route has them.

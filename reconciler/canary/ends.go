@@ -41,25 +41,21 @@ func EndsOf(base, target *schema.Spec, policy schema.RolloutSpec) Ends {
 	score := map[schema.Key]float64{} // how much a node's share grows, over all moves
 	for i := range policy.Targets {
 		ref := policy.Targets[i].In("")
+		was, is := base.Find(ref), target.Find(ref)
+		if !alike(was, is) {
+			continue
+		}
 		moved := false
-		switch ref.Kind {
-		case schema.KindVirtualRouter:
-			b, p := base.VirtualRouters[ref.Key], target.VirtualRouters[ref.Key]
-			if b == nil || p == nil || !alike(b, p) {
-				continue
-			}
-			for _, m := range movesOf(base, target, b, p) {
+		switch was := was.(type) {
+		case *schema.VirtualRouter:
+			for _, m := range movesOf(base, target, was, is.(*schema.VirtualRouter)) {
 				e.Moves = append(e.Moves, Move{ref, m.route.Name})
 				grow(score, m.to, 1)
 				grow(score, m.from, -1)
 				moved = true
 			}
-		case schema.KindGatewayRoute:
-			b, p := base.GatewayRoutes[ref.Key], target.GatewayRoutes[ref.Key]
-			if b == nil || p == nil || !alike(b, p) || b.Gateway != p.Gateway {
-				continue
-			}
-			if from, to, ok := turns(base, target, b, p); ok {
+		case *schema.GatewayRoute:
+			if from, to, ok := turns(base, target, was, is.(*schema.GatewayRoute)); ok {
 				e.Moves = append(e.Moves, Move{Of: ref})
 				grow(score, behind(target, to), 1)
 				grow(score, behind(base, from), -1)
@@ -96,8 +92,15 @@ func (e *Ends) callers(spec *schema.Spec, route schema.Ref) {
 	}
 }
 
-// alike reports whether two resources are one in what cannot be blended.
+// alike reports whether two resources of one name are one in what cannot be
+// blended; what only one spec has (nil) is not.
 func alike(a, b schema.Resource) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	if route, ok := a.(*schema.GatewayRoute); ok && route.Gateway != b.(*schema.GatewayRoute).Gateway {
+		return false
+	}
 	was, is := schema.MetaOf(a), schema.MetaOf(b)
 	return was.Mesh == is.Mesh && was.AWSName == is.AWSName
 }
