@@ -122,14 +122,15 @@ func (x *rolling) follow(name string) {
 	}
 	retried := t.Run != nil && t.Run.Phase == canary.RolledBack && slices.ContainsFunc(x.said, func(w said) bool { return w.verb == Retry && sameName(name, w.name) })
 	if (t.At != taken || retried) && !t.Run.live() {
-		if content := x.content(t, policy); retried || len(t.Completed) == 0 || content != t.Completed[0] {
+		content := x.content(t, policy)
+		if retried || len(t.Completed) == 0 || content != t.Completed[0] {
 			if merged := x.arrive(t, content); merged != nil {
 				t.Run, t.At, t.Start = merged, taken, policy.Start
 				x.s.Rollouts[name] = t
 				return
 			}
 		}
-		x.turn(&t, policy, retried)
+		x.turn(&t, policy, content, retried)
 		if t.Run.live() {
 			t.Run = x.step(t.Run, x.observe(name, t.Run))
 		}
@@ -147,10 +148,9 @@ func (x *rolling) content(t Track, policy schema.RolloutSpec) string {
 }
 
 // turn has a track on which nothing is under way look at the commit that was
-// taken in: a run begins if it leads elsewhere.
-func (x *rolling) turn(t *Track, policy schema.RolloutSpec, retried bool) {
+// taken in, which has this content: a run begins if it leads elsewhere.
+func (x *rolling) turn(t *Track, policy schema.RolloutSpec, content string, retried bool) {
 	spec, base, taken := x.all[x.s.Taken], x.all[t.Stable], x.s.Taken
-	content := x.content(*t, policy)
 	t.At, t.Start = taken, policy.Start
 	switch {
 	case base == nil, len(canary.EndsOf(base, spec, policy).Moves) == 0:

@@ -38,9 +38,9 @@ type Seen struct {
 	// Progress names commits; Acks are the same by label.
 	Progress, Acks xds.Progress
 	Connected      int // proxies, where it matters
-	// Around are how many proxies of each identity were connected when they were last
-	// counted, at Counted (zero: not yet): some time after the first has come or gone, so that a crowd that comes
-	// back is counted once.
+	// Around are how many proxies of each identity were connected when they were
+	// last counted, at Counted (zero: not yet): some time after the first has come
+	// or gone, so that a crowd that comes back is counted once.
 	Around  map[xds.Identity]int
 	Counted time.Time
 	// Traffic is that of the watched nodes, when its time has come; nil before.

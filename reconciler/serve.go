@@ -98,9 +98,9 @@ func (s State) served(layers []layer, all, heads specs) *schema.Spec {
 	return spec
 }
 
-// takenBack is the commit to serve in the place of the one taken in, if all that the commit taken in has
-// brought under way went back to it: then nothing is served of what failed, not
-// even what no Rollout governs. Empty: there is none.
+// takenBack is the commit to serve in the place of the one taken in, if all that
+// the latter has brought under way went back to it: then nothing is served of
+// what failed, not even what no Rollout governs. Empty: there is none.
 func (s State) takenBack() string {
 	base := ""
 	for _, t := range s.Rollouts {
