@@ -184,19 +184,9 @@ func TestEnvoyReports(t *testing.T) {
 	mortal := serve("127.0.0.3")
 	rpcServer(t, fmt.Sprintf("127.0.0.5:%d", port))
 
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ads.New(ads.Config{Listener: l, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	runServer(t, s)
+	s, address, snapshot := reportServer(t, port)
 	began := time.Now().Add(-2 * xds.ReportInterval)
-	snapshot := translate.New(translate.Inputs{Commit: "c1", Spec: load(t, fstest.MapFS{"mesh.yaml": {Data: []byte(strings.ReplaceAll(reportMesh+rpcMesh, "PORT", fmt.Sprint(port)))}})}, nil)
-	s.Publish(snapshot)
-	ask := [2]func(host, path string){reportingClient(t, l.Addr().String(), "client-1", 0), reportingClient(t, l.Addr().String(), "client-2", 500*time.Millisecond)}
+	ask := [2]func(host, path string){reportingClient(t, address, "client-1", 0), reportingClient(t, address, "client-2", 500*time.Millisecond)}
 	eventually(t, "the Envoys' configuration", func() error {
 		if p := s.Progress(); len(s.Proxies()) != 2 || s.Proxies()[0].Applied != "c1" || s.Proxies()[1].Applied != "c1" {
 			return fmt.Errorf("%+v", p)
@@ -340,25 +330,31 @@ func eventually(t *testing.T, what string, try func() error) {
 	}
 }
 
+// reportServer serves the mesh whose nodes listen on a port.
+func reportServer(t *testing.T, port uint32) (s *ads.Server, address string, snapshot *translate.Snapshot) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = ads.New(ads.Config{Listener: l, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()}); err != nil {
+		t.Fatal(err)
+	}
+	runServer(t, s)
+	snapshot = translate.New(translate.Inputs{Commit: "c1", Spec: load(t, fstest.MapFS{"mesh.yaml": {Data: []byte(strings.ReplaceAll(reportMesh+rpcMesh, "PORT", fmt.Sprint(port)))}})}, nil)
+	s.Publish(snapshot)
+	return s, l.Addr().String(), snapshot
+}
+
 // TestGRPCClientReports: a gRPC client without a proxy tells of each of its
 // attempts by load reports, which have no latency.
 func TestGRPCClientReports(t *testing.T) {
 	port := freePort(t)
 	rpcServer(t, fmt.Sprintf("127.0.0.5:%d", port))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := ads.New(ads.Config{Listener: l, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	runServer(t, s)
+	s, address, snapshot := reportServer(t, port)
 	began := time.Now().Add(-2 * xds.ReportInterval)
-	snapshot := translate.New(translate.Inputs{Commit: "c1", Spec: load(t, fstest.MapFS{"mesh.yaml": {Data: []byte(strings.ReplaceAll(reportMesh+rpcMesh, "PORT", fmt.Sprint(port)))}})}, nil)
-	s.Publish(snapshot)
 	b, err := translate.GRPCBootstrap(translate.BootstrapConfig{
-		Identity: xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "client.shop"}, NodeID: "caller", XDSAddress: l.Addr().String(),
+		Identity: xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "client.shop"}, NodeID: "caller", XDSAddress: address,
 	})
 	if err != nil {
 		t.Fatal(err)
