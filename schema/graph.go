@@ -2,7 +2,6 @@ package schema
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -180,15 +179,24 @@ func (s *Spec) BackendsOf(n *VirtualNode) []BackendLink {
 	if n.Spec.BackendDefaults != nil {
 		defaults = n.Spec.BackendDefaults.ClientPolicy
 	}
-	links := map[*VirtualService]BackendLink{}
+	links := make([]BackendLink, 0, len(n.Spec.Backends))
+	at := make(map[*VirtualService]int, len(n.Spec.Backends))
+	put := func(v *VirtualService, p *ClientPolicy) {
+		at[v] = len(links)
+		links = append(links, BackendLink{v, p})
+	}
 	for _, b := range n.Spec.Backends {
-		if v := s.backend(n, b); v != nil {
-			links[v] = BackendLink{v, cmp.Or(b.VirtualService.ClientPolicy, defaults)}
+		v := s.backend(n, b)
+		policy := cmp.Or(b.VirtualService.ClientPolicy, defaults)
+		if i, again := at[v]; again {
+			links[i].Policy = policy
+		} else if v != nil {
+			put(v, policy)
 		}
 	}
 	add := func(v *VirtualService) {
-		if _, own := links[v]; v != nil && !own {
-			links[v] = BackendLink{v, defaults}
+		if _, own := at[v]; v != nil && !own {
+			put(v, defaults)
 		}
 	}
 	for _, ref := range n.Spec.BackendGroups {
@@ -206,9 +214,13 @@ func (s *Spec) BackendsOf(n *VirtualNode) []BackendLink {
 			}
 		}
 	}
-	return slices.SortedFunc(maps.Values(links), func(a, b BackendLink) int {
-		return cmp.Or(cmp.Compare(a.Service.AWSName, b.Service.AWSName), a.Service.Ref.Compare(b.Service.Ref))
+	slices.SortFunc(links, func(a, b BackendLink) int {
+		if c := strings.Compare(a.Service.AWSName, b.Service.AWSName); c != 0 {
+			return c
+		}
+		return a.Service.Ref.Compare(b.Service.Ref)
 	})
+	return links
 }
 
 // Refers returns what a resource refers to directly, as far as it exists, and
