@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -19,6 +18,7 @@ type answer struct {
 	protocol schema.Protocol
 	routes   []route
 	digest   string // of the service, its provider and their policies
+	leads    *leads // where the routes lead
 }
 
 // route is a route with its targets found, and what holds on it. The implicit
@@ -49,12 +49,12 @@ func (b *builder) answers(link schema.BackendLink) []answer {
 			l := &node.Spec.Listeners[i]
 			implicit := implicitRoute(l.PortMapping.Protocol)
 			all := route{implicit, []target{{node, l, 1}}, b.spec.RulesOf(link.Service, nil, implicit), nil}
-			found = append(found, answer{link, l.PortMapping.Port, l.PortMapping.Protocol, []route{all}, digest + node.Digest})
+			found = append(found, answer{link, l.PortMapping.Port, l.PortMapping.Protocol, []route{all}, digest + node.Digest, &leads{}})
 		}
 	case router != nil:
 		digest += b.policies(router)
 		for _, p := range RouterPorts(b.spec, router) {
-			found = append(found, answer{link, p.Port, p.Protocol, b.routesOn(link.Service, router, p), digest + router.Digest})
+			found = append(found, answer{link, p.Port, p.Protocol, b.routesOn(link.Service, router, p), digest + router.Digest, &leads{}})
 		}
 	}
 	if len(found) == 0 {
@@ -218,23 +218,19 @@ func (b *builder) cluster(link schema.BackendLink, t target) string {
 	u := b.upstream(link, t)
 	inputs := fmt.Sprint(t.node.Digest, " ", b.mesh.Digest, " ", u.eds, u.trust, u.certificate, u.barred, u.limits)
 	if u.tls != nil || u.lb != nil {
-		policy, err := json.Marshal([]any{u.tls, u.lb})
-		if err != nil && b.err == nil {
-			b.err = err
-		}
-		inputs += " " + string(policy)
+		inputs += " " + b.text([]any{u.tls, u.lb})
 	}
 	name := egressClusterName(t.node, t.listener, "")
-	if first, ok := b.clients[name]; ok && first != inputs {
+	if first, ok := b.client(name); ok && first != inputs {
 		variant := link.Service.AWSName
 		if u.limits != (limits{}) {
 			variant += fmt.Sprintf("_%d", b.door.port)
 		}
 		name = egressClusterName(t.node, t.listener, variant)
+		b.leadsTo(name, t.node.Ref)
 	} else {
 		b.clients[name] = inputs
 	}
-	b.targets[name] = t.node.Ref
 	b.addDerived(xds.Cluster, name, inputs, func() proto.Message { return egressCluster(name, u, b.mesh) })
 	if u.eds && !u.barred {
 		b.addEndpoints(u)

@@ -10,13 +10,27 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
-// build makes what proxies of a profile should have, and the notices about it.
-func build(in Inputs, profile xds.Profile, shared *memo) product {
-	id, spec := profile.Identity, in.Spec
-	b := &builder{
-		spec: spec, found: in.Endpoints, certificates: in.Certificates, tracing: in.Tracing, identity: id, capture: profile.Capture, shared: shared,
-		res: &xds.Resources{}, have: map[resourceName]bool{}, clients: map[string]string{}, acting: map[string]acting{}, targets: map[string]schema.Ref{},
+// maker is what the builders of one snapshot share.
+type maker struct {
+	Inputs
+	shared *memo
+	known  *callees
+}
+
+// builder returns one that has built nothing.
+func (m *maker) builder(profile xds.Profile) *builder {
+	return &builder{
+		maker: m, spec: m.Spec, identity: profile.Identity, capture: profile.Capture,
+		part: part{have: map[resourceName]bool{}, clients: map[string]string{}, acting: map[string]acting{}},
 	}
+}
+
+// build makes what proxies of a profile should have, and the notices about it.
+// Of a node's, it takes what has nothing to do with backends, if that is known.
+func (m *maker) build(profile xds.Profile, self *part) product {
+	id, spec := profile.Identity, m.Spec
+	b := m.builder(profile)
+	b.self = self
 	switch id.Kind {
 	case schema.KindVirtualNode:
 		n := spec.VirtualNodeNamed(id.Mesh, id.Name)
@@ -24,7 +38,7 @@ func build(in Inputs, profile xds.Profile, shared *memo) product {
 			return product{err: xds.UnknownIdentity{Identity: id}}
 		}
 		b.mesh = spec.MeshOf(n)
-		b.node(n)
+		b.node(n, b.callees(spec.BackendsOf(n)))
 	case schema.KindVirtualGateway:
 		g := spec.VirtualGatewayNamed(id.Mesh, id.Name)
 		if g == nil {
@@ -43,31 +57,22 @@ func build(in Inputs, profile xds.Profile, shared *memo) product {
 	}
 	b.res.Sort()
 	slices.Sort(b.notices)
-	return product{res: b.res, notices: slices.Compact(b.notices), targets: b.targets, assignments: b.assignments, needs: b.needs}
+	return product{res: &b.res, notices: slices.Compact(b.notices), targets: b.targets, assignments: b.assignments, needs: b.needs, self: b.self}
 }
 
 // builder collects one proxy's resources. The first error ends it; none is
 // expected of a spec that has loaded.
 type builder struct {
-	spec         *schema.Spec
-	found        map[schema.Query]*schema.Found
-	certificates *xds.Certificates
-	tracing      Tracing
-	identity     xds.Identity
-	mesh         *schema.Mesh
-	capture      xds.Capture
-	shared       *memo
-	door         door // of the gateway's listener whose routes are made
+	*maker
+	spec     *schema.Spec
+	identity xds.Identity
+	mesh     *schema.Mesh
+	capture  xds.Capture
+	door     door // of the gateway's listener whose routes are made
 
-	res         *xds.Resources
-	have        map[resourceName]bool
-	clients     map[string]string // egress cluster → inputs of the first way to speak to it
-	acting      map[string]acting // which filters act on its routes, by name of the RouteConfiguration
-	assignments []assignment
-	needs       []need
-	targets     map[string]schema.Ref // egress cluster → virtual node
-	notices     []string
-	err         error
+	part
+	base *part // a part that is read, not copied
+	self *part // what of a node's proxy has nothing to do with its backends; nil: not made yet
 }
 
 type resourceName struct {
@@ -86,11 +91,25 @@ func (b *builder) add(t xds.Type, name string, m proto.Message) {
 // addDerived adds a resource that its inputs determine, unless the proxy has
 // one of that name.
 func (b *builder) addDerived(t xds.Type, name, inputs string, body func() proto.Message) {
-	if b.err != nil || b.have[resourceName{t, name}] {
+	if b.err != nil || b.has(t, name) {
 		return
 	}
 	r, err := b.shared.derived(t, name, inputs, body)
 	b.put(r, err)
+}
+
+// has reports whether a resource is there.
+func (b *builder) has(t xds.Type, name string) bool {
+	n := resourceName{t, name}
+	return b.have[n] || b.base != nil && b.base.have[n]
+}
+
+// client returns the inputs of the first way to speak to a cluster.
+func (b *builder) client(name string) (inputs string, ok bool) {
+	if inputs, ok = b.clients[name]; !ok && b.base != nil {
+		inputs, ok = b.base.clients[name]
+	}
+	return inputs, ok
 }
 
 func (b *builder) put(r *xds.Resource, err error) {
@@ -100,6 +119,14 @@ func (b *builder) put(r *xds.Resource, err error) {
 	}
 	b.have[resourceName{r.Type, r.Name}] = true
 	b.res[r.Type] = append(b.res[r.Type], r)
+}
+
+// leadsTo notes which node a cluster leads to that has not its plain name.
+func (b *builder) leadsTo(name string, n schema.Ref) {
+	if b.targets == nil {
+		b.targets = map[string]schema.Ref{}
+	}
+	b.targets[name] = n
 }
 
 // notice tells a person about this proxy's configuration.

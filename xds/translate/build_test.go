@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 
 	"github.com/meshwright/meshwright/fixtures"
+	"github.com/meshwright/meshwright/fixtures/scale"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/translate"
@@ -126,6 +127,47 @@ func BenchmarkChangeOneInstance(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkChangeSeenByAll makes the next snapshot after a weight has changed
+// that a thousand proxies with the same hundred backends use, and asks it for
+// each of them.
+func BenchmarkChangeSeenByAll(b *testing.B) {
+	l, mesh := newLoader(), scale.Mesh{Services: 100, Callers: 1000, Backends: 100}
+	var specs []*schema.Spec
+	for weight := range 2 {
+		mesh.Weights = map[int]int{5: 50 + weight}
+		specs = append(specs, l.load(b, mesh.FS()))
+	}
+	ids := identities(specs[0])
+	for _, work := range []struct {
+		name string
+		next func(spec, before *schema.Spec, s *translate.Snapshot) *translate.Snapshot
+	}{
+		{"translate", func(spec, _ *schema.Spec, s *translate.Snapshot) *translate.Snapshot {
+			s = translate.New(translate.Inputs{Spec: spec}, s)
+			for _, id := range ids {
+				if _, err := s.Resources(xds.Profile{Identity: id}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			return s
+		}},
+		{"verify", func(spec, before *schema.Spec, s *translate.Snapshot) *translate.Snapshot {
+			if found := translate.Verify(b.Context(), spec, before); len(found) > 0 {
+				b.Fatal(found)
+			}
+			return s
+		}},
+	} {
+		b.Run(work.name, func(b *testing.B) {
+			s := work.next(specs[0], nil, nil)
+			b.ReportAllocs()
+			for i := 1; b.Loop(); i++ {
+				s = work.next(specs[i%2], specs[(i+1)%2], s)
 			}
 		})
 	}

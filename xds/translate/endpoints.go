@@ -34,7 +34,7 @@ func (b *builder) byEDS(n *schema.VirtualNode) bool {
 // there share.
 func (b *builder) addEndpoints(u upstream) {
 	name := egressClusterName(u.node, u.listener, "")
-	if b.err != nil || b.have[resourceName{xds.Endpoint, name}] {
+	if b.err != nil || b.has(xds.Endpoint, name) {
 		return
 	}
 	if written := b.spec.EndpointsOf(u.node); written != nil {
@@ -48,7 +48,7 @@ func (b *builder) addEndpoints(u upstream) {
 	}
 	a := assignment{name: name, query: cloudMapOf(u.node).Query(), preference: ipPreference(b.mesh), node: u.node, listener: u.listener}
 	b.assignments = append(b.assignments, a)
-	r, err := a.resource(b.found, b.shared)
+	r, err := a.resource(b.Endpoints, b.shared)
 	b.put(r, err)
 }
 
@@ -117,7 +117,7 @@ func (p product) reassigned(had, found map[schema.Query]*schema.Found, shared *m
 
 // notes are the notices, with those about what was found.
 func (p product) notes(found map[schema.Query]*schema.Found) []string {
-	b := builder{notices: slices.Clone(p.notices)}
+	b := builder{part: part{notices: slices.Clone(p.notices)}}
 	for _, a := range p.assignments {
 		switch {
 		case found[a.query] == nil:

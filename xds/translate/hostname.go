@@ -7,38 +7,66 @@ import (
 	"github.com/meshwright/meshwright/schema"
 )
 
+// hostnamesOf are the names of each backend.
+type hostnamesOf map[*schema.VirtualService][]string
+
 // hostnames returns what applications of a namespace call each backend: its
 // App Mesh name, and the shorter forms that Kubernetes' DNS knows it by.
 // A short form that two backends have belongs to the one of the namespace, or
 // to none. All are in lower case, as Envoy compares them.
-func hostnames(links []schema.BackendLink, namespace string) map[*schema.VirtualService][]string {
-	owners := map[string][]*schema.VirtualService{}
-	for _, link := range links {
-		for _, name := range shortForms(link.Service) {
-			owners[name] = append(owners[name], link.Service)
+func hostnames(called []*callee, namespace string) hostnamesOf {
+	full := make(map[string]*schema.VirtualService, len(called))
+	claims := make(map[string]claim, 3*len(called))
+	for _, c := range called {
+		if name := c.names[0]; full[name] == nil {
+			full[name] = c.Service
+		}
+		for _, name := range c.names[1:] {
+			claims[name] = claims[name].with(c.Service, namespace)
 		}
 	}
-	full := map[string]bool{}
-	names := map[*schema.VirtualService][]string{}
-	for _, link := range links {
-		if name := strings.ToLower(link.Service.AWSName); !full[name] {
-			full[name] = true
-			names[link.Service] = []string{name}
-		}
-	}
-	for _, link := range links {
-		v := link.Service
-		for _, name := range shortForms(v) {
-			rivals := slices.DeleteFunc(slices.Clone(owners[name]), func(o *schema.VirtualService) bool { return o.Ref.Namespace != namespace })
-			if len(owners[name]) == 1 {
-				rivals = owners[name]
+	names := make(hostnamesOf, len(called))
+	for _, c := range called {
+		lost := func(name string) bool {
+			if name == c.names[0] {
+				return full[name] != c.Service
 			}
-			if !full[name] && len(rivals) == 1 && rivals[0] == v {
-				names[v] = append(names[v], name)
-			}
+			return full[name] != nil || claims[name].owner() != c.Service
 		}
+		own := c.names
+		if slices.ContainsFunc(own, lost) {
+			own = slices.DeleteFunc(slices.Clone(own), lost)
+		}
+		names[c.Service] = own
 	}
 	return names
+}
+
+// claim is who has a short form: all, and those of the caller's namespace.
+type claim struct {
+	first, home *schema.VirtualService
+	all, homes  int
+}
+
+func (c claim) with(v *schema.VirtualService, namespace string) claim {
+	if c.all++; c.all == 1 {
+		c.first = v
+	}
+	if v.Ref.Namespace == namespace {
+		c.homes++
+		c.home = v
+	}
+	return c
+}
+
+func (c claim) owner() *schema.VirtualService {
+	switch {
+	case c.all == 1:
+		return c.first
+	case c.homes == 1:
+		return c.home
+	}
+	return nil
 }
 
 // shortForms of a name of the form SVC.NAMESPACE.svc.cluster.local, or of App
@@ -54,15 +82,33 @@ func shortForms(v *schema.VirtualService) []string {
 	return slices.DeleteFunc(forms, func(f string) bool { return f == name })
 }
 
-// withPort returns the names without and with a port; * is any.
-func withPort(names []string, port string) []string {
-	return append(slices.Clone(names), suffixed(names, ":"+port)...)
+// authorities are what backends are called by: names, without a port and with
+// each of some (* is any), or, without names, whatever.
+type authorities struct {
+	names hostnamesOf
+	ports []string
 }
 
-func suffixed(names []string, suffix string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = name + suffix
+// anyName is whatever a backend is called by.
+var anyName authorities
+
+func (of hostnamesOf) on(ports ...string) authorities { return authorities{of, ports} }
+
+// namesOf returns the names of a backend, of which it may have none.
+func (a authorities) namesOf(v *schema.VirtualService) []string {
+	if a.names == nil {
+		return []string{"*"}
+	}
+	return a.names[v]
+}
+
+// domains are names as Envoy's virtual hosts have them.
+func (a authorities) domains(names []string) []string {
+	out := slices.Clone(names)
+	for _, port := range a.ports {
+		for _, name := range names {
+			out = append(out, name+":"+port)
+		}
 	}
 	return out
 }

@@ -27,7 +27,7 @@ const (
 // listener adds a listener. A second one at an address, which Envoy refuses,
 // is told and left out.
 func (b *builder) listener(name string, addr netip.AddrPort, direction corev3.TrafficDirection, chains []*listenerv3.FilterChain, filters ...*listenerv3.ListenerFilter) {
-	if b.have[resourceName{xds.Listener, name}] {
+	if b.has(xds.Listener, name) {
 		b.notice("Two listeners would share %s; only the first is served. Give one of them another address.", addr)
 		return
 	}

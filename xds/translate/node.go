@@ -17,16 +17,30 @@ import (
 
 // node builds the proxy of a virtual node: what comes in for its application,
 // and what the application may call.
-func (b *builder) node(n *schema.VirtualNode) {
+func (b *builder) node(n *schema.VirtualNode, called []*callee) {
+	if b.self == nil {
+		b.self = b.apart(func(b *builder) { b.inbound(n) })
+		b.self.have, b.self.acting = nil, nil // it is kept, and no base
+	}
+	b.join(b.self, true)
 	switch {
 	case b.capture.Proxyless:
-		b.proxyless(n)
+		b.proxyless(n, called)
+	case b.capture.Explicit:
+		b.explicitOutbound(n, called)
+	default:
+		b.transparentOutbound(n, called)
+	}
+}
+
+// inbound takes what comes in; for a client without a proxy nothing does.
+func (b *builder) inbound(n *schema.VirtualNode) {
+	switch {
+	case b.capture.Proxyless:
 	case b.capture.Explicit:
 		b.explicitInbound(n)
-		b.explicitOutbound(n)
 	default:
 		b.transparentInbound(n)
-		b.transparentOutbound(n)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -25,8 +26,9 @@ type place struct {
 
 // put adds what answers at the place. A connection carries no name before the
 // client has spoken, and often the server speaks first, so that a TCP backend
-// cannot share; the first one stays, in the order of the services' names.
-func (p *place) put(b *builder, where, wayOut string, a answer) {
+// cannot share; the first one stays, in the order of the services' names. It is
+// returned where it left no room.
+func (p *place) put(a answer) (inTheWay *answer) {
 	first := p.tcp
 	if first == nil && len(p.http) > 0 {
 		first = &p.http[0]
@@ -37,48 +39,32 @@ func (p *place) put(b *builder, where, wayOut string, a answer) {
 	case first == nil || first.protocol != schema.ProtocolTCP && a.protocol != schema.ProtocolTCP:
 		p.http = append(p.http, a)
 	default:
-		b.notice("%s: TCP connections can be told apart by nothing else, so that only %s is reached there and %s is not; %s.",
-			where, first.link.Service.AWSName, a.link.Service.AWSName, wayOut)
+		return first
 	}
+	return nil
+}
+
+// crowded tells of a backend for which there was no room.
+func (b *builder) crowded(where, wayOut string, first, a *answer) {
+	b.notice("%s: TCP connections can be told apart by nothing else, so that only %s is reached there and %s is not; %s.",
+		where, first.link.Service.AWSName, a.link.Service.AWSName, wayOut)
 }
 
 // transparentOutbound takes whatever the application dials, by port: HTTP to
 // virtual hosts by authority, TCP to the backend that answers on the port.
-func (b *builder) transparentOutbound(n *schema.VirtualNode) {
-	links := b.spec.BackendsOf(n)
-	ports := map[uint32]*place{}
-	var all []answer
-	for _, link := range links {
-		for _, a := range b.answers(link) {
-			if ports[a.port] == nil {
-				ports[a.port] = &place{}
-			}
-			ports[a.port].put(b, fmt.Sprintf("Port %d", a.port), "give it another port, or capture explicitly", a)
-			if a.protocol != schema.ProtocolTCP {
-				all = append(all, a)
-			}
-		}
-	}
-	names := hostnames(links, n.Ref.Namespace)
-	known := slices.Sorted(maps.Keys(ports))
-	web := slices.DeleteFunc(slices.Clone(known), func(p uint32) bool { return len(ports[p].http) == 0 })
+func (b *builder) transparentOutbound(n *schema.VirtualNode, called []*callee) {
+	r := b.reached(called, n.Ref.Namespace)
 	var chains []*listenerv3.FilterChain
-	for _, p := range known {
-		filters := b.outboundTCP(n, ports[p].tcp)
-		name := fmt.Sprintf("tcp_%d", p)
-		if http := ports[p].http; len(http) > 0 {
-			name = fmt.Sprintf("http_%d", p)
-			filters = b.outboundHTTP(n, egressRouteName(p), http, func(v *schema.VirtualService) []string {
-				domains := withPort(names[v], fmt.Sprint(p))
-				if len(web) == 1 {
-					domains = append(domains, suffixed(names[v], ":*")...)
-				}
-				return domains
-			})
+	var known []uint32
+	for _, p := range r.ports {
+		known = append(known, p.number)
+		filters, name := b.outboundTCP(n, p.tcp), fmt.Sprintf("tcp_%d", p.number)
+		if len(p.http) > 0 {
+			filters, name = b.outboundHTTPFilters(n, egressRouteName(p.number)), fmt.Sprintf("http_%d", p.number)
 		}
 		if len(filters) > 0 {
 			chains = append(chains, &listenerv3.FilterChain{
-				Name: name, FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: u32(p)}, Filters: filters,
+				Name: name, FilterChainMatch: &listenerv3.FilterChainMatch{DestinationPort: u32(p.number)}, Filters: filters,
 			})
 		}
 	}
@@ -90,19 +76,10 @@ func (b *builder) transparentOutbound(n *schema.VirtualNode) {
 			Filters: tcpProxy(egressStats, n.Spec.Logging, nil, straight(passthroughName(b.mesh.AWSName))),
 		})
 	} else {
-		// On other ports nothing but HTTP to a backend's name can be meant;
-		// App Mesh knew backends by name on any port. The routes are those of
-		// the only port, if there is just one: a change is sent once.
-		routes := anyPortRouteName
-		if len(web) == 1 {
-			routes = egressRouteName(web[0])
-		} else {
-			b.egressRoutes(routes, false, oneEach(all), func(v *schema.VirtualService) []string { return withPort(names[v], "*") })
-		}
 		chains = append(chains, &listenerv3.FilterChain{
 			Name:             "http_any",
 			FilterChainMatch: &listenerv3.FilterChainMatch{ApplicationProtocols: []string{"http/1.0", "http/1.1", "h2c"}},
-			Filters:          b.outboundHTTPFilters(n, routes),
+			Filters:          b.outboundHTTPFilters(n, r.routes),
 		})
 		listenerFilters = append(listenerFilters, httpInspector(known))
 	}
@@ -112,23 +89,24 @@ func (b *builder) transparentOutbound(n *schema.VirtualNode) {
 
 // explicitOutbound listens for each backend on an address of its own. HTTP
 // backends that share an address are told apart by authority, as ever.
-func (b *builder) explicitOutbound(n *schema.VirtualNode) {
-	links := b.spec.BackendsOf(n)
+func (b *builder) explicitOutbound(n *schema.VirtualNode, called []*callee) {
 	places := map[netip.AddrPort]*place{}
-	for _, link := range links {
-		for i, a := range b.answers(link) {
+	for _, c := range called {
+		for i, a := range c.answers {
 			addr := netip.AddrPortFrom(loopback, uint16(a.port))
 			if i == 0 {
-				addr = b.capture.Address(xds.RoleBackend, link.Service.AWSName, addr)
+				addr = b.capture.Address(xds.RoleBackend, c.Service.AWSName, addr)
 			}
-			addr = b.capture.Address(xds.RoleBackend, fmt.Sprintf("%s:%d", link.Service.AWSName, a.port), addr)
+			addr = b.capture.Address(xds.RoleBackend, c.Service.AWSName+":"+strconv.Itoa(int(a.port)), addr)
 			if places[addr] == nil {
 				places[addr] = &place{}
 			}
-			places[addr].put(b, addr.String(), "give it another address (backend)", a)
+			if first := places[addr].put(a); first != nil {
+				b.crowded(addr.String(), "give it another address (backend)", first, &a)
+			}
 		}
 	}
-	names := hostnames(links, n.Ref.Namespace)
+	names := hostnames(called, n.Ref.Namespace)
 	for _, addr := range slices.SortedFunc(maps.Keys(places), netip.AddrPort.Compare) {
 		p := places[addr]
 		for i := range n.Spec.Listeners {
@@ -138,12 +116,11 @@ func (b *builder) explicitOutbound(n *schema.VirtualNode) {
 		}
 		filters := b.outboundTCP(n, p.tcp)
 		if len(p.http) > 0 {
-			filters = b.outboundHTTP(n, addressRouteName(addr), p.http, func(v *schema.VirtualService) []string {
-				if len(p.http) == 1 {
-					return []string{"*"} // the address says it all
-				}
-				return withPort(names[v], "*")
-			})
+			called := names.on("*")
+			if len(p.http) == 1 {
+				called = anyName // the address says it all
+			}
+			filters = b.outboundHTTP(n, addressRouteName(addr), p.http, called)
 		}
 		if len(filters) > 0 {
 			b.listener(egressListenerName(addr), addr, corev3.TrafficDirection_OUTBOUND, []*listenerv3.FilterChain{{Filters: filters}})
@@ -152,8 +129,8 @@ func (b *builder) explicitOutbound(n *schema.VirtualNode) {
 }
 
 // outboundHTTP routes requests to backends by authority.
-func (b *builder) outboundHTTP(n *schema.VirtualNode, routes string, backends []answer, domains func(*schema.VirtualService) []string) []*listenerv3.Filter {
-	b.egressRoutes(routes, b.mesh.AllowAll() && !b.capture.Explicit, backends, domains)
+func (b *builder) outboundHTTP(n *schema.VirtualNode, routes string, backends []answer, called authorities) []*listenerv3.Filter {
+	b.egressRoutes(routes, b.mesh.AllowAll() && !b.capture.Explicit, backends, called)
 	return b.outboundHTTPFilters(n, routes)
 }
 
@@ -171,7 +148,7 @@ func (b *builder) outboundTCP(n *schema.VirtualNode, a *answer) []*listenerv3.Fi
 		return nil
 	}
 	r := a.routes[0]
-	return tcpProxy(egressStats, n.Spec.Logging, r.rules.Timeout, b.way(a.link, r))
+	return tcpProxy(egressStats, n.Spec.Logging, r.rules.Timeout, b.lead(*a).ways[0])
 }
 
 // httpInspector tells HTTP on ports that no backend answers on. The known

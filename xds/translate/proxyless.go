@@ -26,18 +26,17 @@ import (
 // gRPC's libraries take a part of xDS only (gRFC A27 and those after it) and
 // refuse a whole resource for what they do not know, so that everything here is
 // made of what they do.
-func (b *builder) proxyless(n *schema.VirtualNode) {
-	links := b.spec.BackendsOf(n)
-	names := hostnames(links, n.Ref.Namespace)
-	for _, link := range links {
-		dialled := names[link.Service]
-		if exact := link.Service.AWSName; len(dialled) > 0 && !slices.Contains(dialled, exact) {
+func (b *builder) proxyless(n *schema.VirtualNode, called []*callee) {
+	names := hostnames(called, n.Ref.Namespace)
+	for _, c := range called {
+		dialled := names[c.Service]
+		if exact := c.Service.AWSName; len(dialled) > 0 && !slices.Contains(dialled, exact) {
 			dialled = append(dialled, exact) // gRPC compares as it is written
 		}
 		portless := false
-		for _, a := range b.answers(link) {
+		for _, a := range c.answers {
 			if a.protocol != schema.ProtocolGRPC && a.protocol != schema.ProtocolHTTP2 {
-				b.notice("Virtual service %s, port %d: gRPC clients do not speak %s; it is not offered to them.", link.Service.AWSName, a.port, a.protocol)
+				b.notice("Virtual service %s, port %d: gRPC clients do not speak %s; it is not offered to them.", c.Service.AWSName, a.port, a.protocol)
 				continue
 			}
 			routes := b.grpcRoutes(a)
@@ -209,6 +208,7 @@ func (b *builder) grpcCluster(link schema.BackendLink, t target) string {
 	dns := dnsOf(t.node)
 	if u.speaksTLS() {
 		name, dns, u.eds = egressClusterName(t.node, t.listener, "tls"), nil, false
+		b.leadsTo(name, t.node.Ref)
 		b.notice("Virtual node %s is not reached: it is to be spoken to by TLS, for which gRPC clients get no certificates from here; reach it through an Envoy.", t.node.AWSName)
 	}
 	if dns != nil && dns.ResponseType == "ENDPOINTS" && !u.eds {
@@ -220,7 +220,6 @@ func (b *builder) grpcCluster(link schema.BackendLink, t target) string {
 	if t.listener.HealthCheck != nil || t.listener.OutlierDetection != nil {
 		b.notice("Virtual node %s: gRPC clients neither check its health nor eject endpoints for errors.", t.node.AWSName)
 	}
-	b.targets[name] = t.node.Ref
 	b.addDerived(xds.Cluster, name, fmt.Sprint("grpc ", t.node.Digest, " ", u.eds), func() proto.Message {
 		c := &clusterv3.Cluster{Name: name, CircuitBreakers: circuitBreakers(limits{}), LrsServer: fromSelf()}
 		if u.eds || dns == nil {

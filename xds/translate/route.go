@@ -2,7 +2,6 @@ package translate
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -25,8 +24,8 @@ func routeConfiguration(name string, hosts ...*routev3.VirtualHost) *routev3.Rou
 // each of its routes leads.
 type host struct {
 	answer
-	domains []string
-	ways    []way
+	names []string
+	ways  []way
 }
 
 // way is where a route leads: to clusters by weight, with a copy to another,
@@ -52,34 +51,41 @@ func (b *builder) way(link schema.BackendLink, r route) way {
 //
 // The messages are made once for all proxies with equal backends, and all in a
 // group named * are.
-func (b *builder) egressRoutes(name string, passing bool, backends []answer, domains func(*schema.VirtualService) []string) {
-	var hosts []host
-	inputs := sha256.New()
-	fmt.Fprintln(inputs, b.mesh.AWSName, passing)
-	taken := map[string]bool{"*": passing}
+func (b *builder) egressRoutes(name string, passing bool, backends []answer, called authorities) {
+	hosts := make([]host, 0, len(backends))
+	inputs := fmt.Appendln(nil, b.mesh.AWSName, passing, called.ports)
+	taken := map[*schema.VirtualService]bool{}
 	for _, a := range backends {
-		h := host{answer: a}
-		for _, d := range domains(a.link.Service) {
-			if !taken[d] {
-				taken[d] = true
-				h.domains = append(h.domains, d)
-			}
-		}
-		if len(h.domains) == 0 {
+		names := called.namesOf(a.link.Service)
+		if len(names) == 0 || taken[a.link.Service] {
 			b.notice("Virtual service %s gets no requests: other backends have its names.", a.link.Service.AWSName)
 			continue
 		}
-		for _, r := range a.routes {
-			h.ways = append(h.ways, b.way(a.link, r))
-			b.acting[name] |= actingOn(&r)
+		taken[a.link.Service] = true
+		leads := b.lead(a)
+		b.acting[name] |= leads.acting
+		inputs = append(inputs, leads.digest...)
+		for _, n := range names {
+			inputs = append(append(inputs, ' '), n...)
 		}
-		fmt.Fprintf(inputs, "%s %s %d %q %v\n", a.digest, a.protocol, a.port, h.domains, h.ways)
-		hosts = append(hosts, h)
+		inputs = append(inputs, '\n')
+		hosts = append(hosts, host{a, names, leads.ways})
 	}
-	b.addDerived(xds.Route, name, hex.EncodeToString(inputs.Sum(nil)), func() proto.Message {
+	digest := sha256.Sum256(inputs)
+	b.addDerived(xds.Route, name, string(digest[:]), func() proto.Message {
 		out := routeConfiguration(name)
+		taken := map[string]bool{"*": passing}
 		for _, h := range hosts {
-			made := &routev3.VirtualHost{Name: virtualHostName(h.link.Service), Domains: h.domains}
+			made := &routev3.VirtualHost{Name: virtualHostName(h.link.Service)}
+			for _, d := range called.domains(h.names) {
+				if !taken[d] {
+					taken[d] = true
+					made.Domains = append(made.Domains, d)
+				}
+			}
+			if len(made.Domains) == 0 {
+				continue // an IPv6 address that is another's with a port
+			}
 			for i, r := range h.routes {
 				for _, route := range sides(httpRoute(r, h.ways[i]), r.Derived) {
 					route.StatPrefix = h.link.Service.AWSName

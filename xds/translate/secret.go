@@ -42,7 +42,7 @@ func (b *builder) certificate(acm *schema.ACMCertificate, file *schema.FileCerti
 		return b.fileCertificate(file)
 	case acm != nil:
 		return b.ownCertificate(xds.ARN(acm.CertificateARN))
-	case sds != nil && b.certificates.Rules().Certificate(xds.SDS(sds.SecretName)) != nil:
+	case sds != nil && b.Certificates.Rules().Certificate(xds.SDS(sds.SecretName)) != nil:
 		return b.ownCertificate(xds.SDS(sds.SecretName))
 	case sds != nil:
 		return secretSource{sds.SecretName, true}
@@ -62,7 +62,7 @@ func (b *builder) trust(t schema.Trust) secretSource {
 			names = append(names, xds.ARN(arn))
 		}
 		return b.ownTrust(names...)
-	case t.SDS != nil && b.certificates.Rules().Trust(xds.SDS(t.SDS.SecretName)) != nil:
+	case t.SDS != nil && b.Certificates.Rules().Trust(xds.SDS(t.SDS.SecretName)) != nil:
 		return b.ownTrust(xds.SDS(t.SDS.SecretName))
 	case t.SDS != nil:
 		return secretSource{t.SDS.SecretName, true}

@@ -26,7 +26,7 @@ type material struct {
 // proxy's identity.
 func (b *builder) ownCertificate(name xds.SecretName) secretSource {
 	id := b.identity
-	if b.certificates.Rules().Certificate(name) == nil {
+	if b.Certificates.Rules().Certificate(name) == nil {
 		b.unmapped(name)
 	}
 	return b.own(need{ownCertificateName(name), func(c *xds.Certificates) material {
@@ -41,7 +41,7 @@ func (b *builder) ownCertificate(name xds.SecretName) secretSource {
 // are better than none: the fewer, the fewer are trusted.
 func (b *builder) ownTrust(names ...xds.SecretName) secretSource {
 	for _, n := range names {
-		if b.certificates.Rules().Trust(n) == nil {
+		if b.Certificates.Rules().Trust(n) == nil {
 			b.unmapped(n)
 		}
 	}
@@ -53,7 +53,7 @@ func (b *builder) ownTrust(names ...xds.SecretName) secretSource {
 // issuer adds the authorities that a server's certificate is checked against
 // without a policy: nowhere, and not barred, where the settings name none.
 func (b *builder) issuer(name xds.SecretName) (_ secretSource, barred bool) {
-	if rule := b.certificates.Rules().Certificate(name); rule == nil || rule.Issuer == "" {
+	if rule := b.Certificates.Rules().Certificate(name); rule == nil || rule.Issuer == "" {
 		return nowhere, false
 	}
 	s := b.own(need{issuerName(name), func(c *xds.Certificates) material {
@@ -68,11 +68,11 @@ func (b *builder) own(n need) secretSource {
 	if !slices.ContainsFunc(b.needs, func(o need) bool { return o.secret == n.secret }) {
 		b.needs = append(b.needs, n)
 	}
-	m := n.of(b.certificates)
+	m := n.of(b.Certificates)
 	if m == (material{}) {
 		return nowhere
 	}
-	if !b.have[resourceName{xds.Secret, n.secret}] {
+	if !b.has(xds.Secret, n.secret) {
 		b.add(xds.Secret, n.secret, m.message(n.secret))
 	}
 	return secretSource{name: n.secret}

@@ -1,9 +1,11 @@
 package translate_test
 
 import (
+	"io/fs"
 	"maps"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	"github.com/google/go-cmp/cmp"
@@ -92,6 +94,34 @@ func TestRenewedCertificate(t *testing.T) {
 	// What a snapshot takes over is what it would build.
 	if built := ask(translate.New(translate.Inputs{Commit: "1", Spec: spec, Certificates: renewed}, nil), "web_shop"); !built.Equal(after) {
 		t.Errorf("built from nothing it differs: %s", changes(after, built))
+	}
+}
+
+// TestRenewedBeforeBackend: what is taken over when a backend changes has the
+// certificates of now.
+func TestRenewedBeforeBackend(t *testing.T) {
+	c := fixtures.Archives(t, "specs/translate_tls_acm.txtar")[0]
+	text, err := fs.ReadFile(c.Files, "shop.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const discovery = "serviceDiscovery: {dns: {hostname: web.shop.internal}}"
+	calling := strings.Replace(string(text), discovery, discovery+"\n  backends: [{virtualService: {virtualServiceRef: {name: public}}}]", 1)
+	before := load(t, fstest.MapFS{"shop.yaml": {Data: []byte(calling)}})
+	after := load(t, fstest.MapFS{"shop.yaml": {Data: []byte(strings.Replace(calling, "public.shop.internal", "other.shop.internal", 1))}})
+	own := specimens(t, c, before)
+	renewed := with(own, "web_shop", &xds.Certificate{Chain: "new chain", Key: xds.NewPrivateKey("new key")})
+	var s *translate.Snapshot
+	var web *xds.Resources
+	for _, in := range []translate.Inputs{{Spec: before, Certificates: own}, {Spec: before, Certificates: renewed}, {Spec: after, Certificates: renewed}} {
+		s = translate.New(in, s)
+		if web, err = s.Resources(xds.Profile{Identity: identity(t, in.Spec, "web_shop")}); err != nil {
+			t.Fatal(err)
+		}
+		fresh, err := translate.New(in, nil).Resources(xds.Profile{Identity: identity(t, in.Spec, "web_shop")})
+		if err != nil || !fresh.Equal(web) {
+			t.Errorf("built from nothing it differs (%v): %s", err, changes(web, fresh))
+		}
 	}
 }
 

@@ -24,8 +24,7 @@ type Inputs struct {
 // Snapshot is the desired state at one commit. It is immutable, and safe for
 // concurrent use; it implements [xds.State].
 type Snapshot struct {
-	in     Inputs
-	shared *memo
+	in *maker
 
 	mu    sync.Mutex
 	built map[xds.Profile]*entry
@@ -51,9 +50,10 @@ type proxy struct {
 type product struct {
 	res         *xds.Resources
 	notices     []string
-	targets     map[string]schema.Ref // egress cluster → virtual node
+	targets     map[string]schema.Ref // egress cluster that is not a node's plain one → virtual node
 	assignments []assignment          // what of it comes from registries
 	needs       []need                // what of it comes from the certificates
+	self        *part                 // what of it has nothing to do with backends; nil: nothing that can be told
 	err         error
 }
 
@@ -73,24 +73,30 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 	if in.Spec == nil {
 		in.Spec = schema.NewSpec()
 	}
-	s := &Snapshot{in: in, built: map[xds.Profile]*entry{}}
+	s := &Snapshot{in: &maker{Inputs: in, known: newCallees()}, built: map[xds.Profile]*entry{}}
 	if prev == nil {
-		s.shared = newMemo()
+		s.in.shared = newMemo()
 		return s
 	}
-	s.shared = prev.shared
+	s.in.shared = prev.in.shared
 	if in.Tracing != prev.in.Tracing {
 		return s // it is in every proxy's listeners
 	}
-	stale := touched(prev.in.Spec, in.Spec)
+	d := compare(prev.in.Spec, in.Spec)
+	stale := d.identities()
 	moved := in.Certificates != prev.in.Certificates || !maps.Equal(in.Endpoints, prev.in.Endpoints)
 	prev.mu.Lock()
 	defer prev.mu.Unlock()
+	s.built = make(map[xds.Profile]*entry, len(prev.built))
 	for profile, e := range prev.built {
 		switch {
-		case !e.asked || stale[profile.Identity]:
+		case !e.asked:
+		case stale[profile.Identity]:
+			if !moved && !d.renews(profile.Identity) {
+				s.built[profile] = &entry{proxy: s.again(profile, e.proxy)}
+			}
 		case moved:
-			s.built[profile] = &entry{proxy: s.moved(profile, e.proxy, prev.in)}
+			s.built[profile] = &entry{proxy: s.moved(profile, e.proxy, prev.in.Inputs)}
 		default:
 			s.built[profile] = &entry{proxy: e.proxy}
 		}
@@ -101,7 +107,7 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 // With returns what another spec would make of it, with the same facts beside
 // the spec: nobody is asked for those that only the other needs.
 func (s *Snapshot) With(commit string, spec *schema.Spec) *Snapshot {
-	in := s.in
+	in := s.in.Inputs
 	in.Commit, in.Spec = commit, spec
 	return New(in, s)
 }
@@ -109,14 +115,25 @@ func (s *Snapshot) With(commit string, spec *schema.Spec) *Snapshot {
 // moved is a proxy of the snapshot before, for which nothing of the spec has
 // changed since, with what has moved beside it.
 func (s *Snapshot) moved(profile xds.Profile, old *proxy, had Inputs) *proxy {
-	in, shared := s.in, s.shared
+	m := s.in
 	return &proxy{build: func() product {
-		p, ok := old.made().renewed(had.Certificates, in.Certificates, shared)
+		p, ok := old.made().renewed(had.Certificates, m.Certificates, m.shared)
 		if !ok {
-			return build(in, profile, shared)
+			return m.build(profile, nil)
 		}
-		return p.reassigned(had.Endpoints, in.Endpoints, shared)
+		p = p.reassigned(had.Endpoints, m.Endpoints, m.shared)
+		if p.self != nil && len(p.self.needs)+len(p.self.assignments) > 0 {
+			p.self = nil // it is not what it was
+		}
+		return p
 	}}
+}
+
+// again is a proxy of the snapshot before whose backends have changed since, and
+// nothing else.
+func (s *Snapshot) again(profile xds.Profile, old *proxy) *proxy {
+	m := s.in
+	return &proxy{build: func() product { return m.build(profile, old.made().self) }}
 }
 
 // Commit is the commit of the inputs.
@@ -137,38 +154,11 @@ func (s *Snapshot) proxy(profile xds.Profile) product {
 	s.mu.Lock()
 	e := s.built[profile]
 	if e == nil {
-		in, shared := s.in, s.shared
-		e = &entry{proxy: &proxy{build: func() product { return build(in, profile, shared) }}}
+		m := s.in
+		e = &entry{proxy: &proxy{build: func() product { return m.build(profile, nil) }}}
 		s.built[profile] = e
 	}
 	e.asked = true
 	s.mu.Unlock()
 	return e.made()
-}
-
-// touched returns the identities, of both specs, whose resources may differ.
-func touched(from, to *schema.Spec) map[xds.Identity]bool {
-	var refs []schema.Ref
-	for _, c := range schema.Diff(from, to) {
-		refs = append(refs, c.Ref)
-	}
-	ids := map[xds.Identity]bool{}
-	if len(refs) == 0 {
-		return ids
-	}
-	for _, spec := range []*schema.Spec{from, to} {
-		for ref := range spec.Dependents(refs) {
-			switch ref.Kind {
-			case schema.KindVirtualNode:
-				if n := spec.VirtualNodes[ref.Key]; n != nil {
-					ids[xds.Identity{Mesh: n.Mesh, Kind: ref.Kind, Name: n.AWSName}] = true
-				}
-			case schema.KindVirtualGateway:
-				if g := spec.VirtualGateways[ref.Key]; g != nil {
-					ids[xds.Identity{Mesh: g.Mesh, Kind: ref.Kind, Name: g.AWSName}] = true
-				}
-			}
-		}
-	}
-	return ids
 }

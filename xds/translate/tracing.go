@@ -45,12 +45,12 @@ func (t Tracing) Validate() error {
 // spans makes a connection manager trace requests; nil without tracing. Proxies
 // are called MESH/NAME, as App Mesh's Envoys were in X-Ray.
 func (b *builder) spans(m *schema.Meta) *hcmv3.HttpConnectionManager_Tracing {
-	if b.tracing.Endpoint == "" {
+	if b.Tracing.Endpoint == "" {
 		return nil
 	}
-	b.addDerived(xds.Cluster, tracingCluster, fmt.Sprint(b.tracing), func() proto.Message { return b.tracing.cluster() })
+	b.addDerived(xds.Cluster, tracingCluster, fmt.Sprint(b.Tracing), func() proto.Message { return b.Tracing.cluster() })
 	return &hcmv3.HttpConnectionManager_Tracing{
-		RandomSampling: &typev3.Percent{Value: b.tracing.Percent},
+		RandomSampling: &typev3.Percent{Value: b.Tracing.Percent},
 		Provider: &tracev3.Tracing_Http{
 			Name: "envoy.tracers.opentelemetry",
 			ConfigType: &tracev3.Tracing_Http_TypedConfig{TypedConfig: packed(&tracev3.OpenTelemetryConfig{

@@ -23,8 +23,8 @@ func Verify(ctx context.Context, spec, before *schema.Spec) schema.Diagnostics {
 		before = schema.NewSpec()
 	}
 	var found schema.Diagnostics
-	shared := newMemo()
-	for _, id := range slices.SortedFunc(maps.Keys(touched(before, spec)), xds.Identity.Compare) {
+	m := &maker{Inputs: Inputs{Spec: spec}, shared: newMemo(), known: newCallees()}
+	for _, id := range slices.SortedFunc(maps.Keys(compare(before, spec).identities()), xds.Identity.Compare) {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -37,7 +37,7 @@ func Verify(ctx context.Context, spec, before *schema.Spec) schema.Diagnostics {
 			captures = append(captures, xds.Capture{Proxyless: true})
 		}
 		for _, capture := range captures {
-			made := build(Inputs{Spec: spec}, xds.Profile{Identity: id, Capture: capture}, shared)
+			made := m.build(xds.Profile{Identity: id, Capture: capture}, nil)
 			if made.err != nil {
 				found = append(found, schema.Diagnostic{
 					Code: schema.CodeUntranslatable, Severity: schema.Error, Pos: meta.Pos, Resource: meta.Ref,
