@@ -14,22 +14,26 @@ import (
 // which certificates this control plane has a source for.
 func Unsupported(spec *schema.Spec, mapping *xds.Mapping) schema.Diagnostics {
 	u := unsupported{mapping: mapping}
-	for _, r := range spec.All() {
-		u.meta = schema.MetaOf(r)
-		switch r := r.(type) {
-		case *schema.Mesh:
-			if r.Spec.MeshOwner != "" {
-				u.warn("spec.meshOwner", "no other account is asked for the mesh: all of it is in this repository", "define here what the owner had, and leave meshOwner out")
-			}
-		case *schema.VirtualNode:
-			u.node(r)
-		case *schema.VirtualGateway:
-			u.gateway(spec, r)
-		case *schema.RoutePolicy:
-			u.routePolicy(spec, r)
-		case *schema.ListenerPolicy:
-			u.listenerPolicy(spec, r)
+	for _, m := range spec.Meshes {
+		if u.meta = &m.Meta; m.Spec.MeshOwner != "" {
+			u.warn("spec.meshOwner", "no other account is asked for the mesh: all of it is in this repository", "define here what the owner had, and leave meshOwner out")
 		}
+	}
+	for _, n := range spec.VirtualNodes {
+		u.meta = &n.Meta
+		u.node(n)
+	}
+	for _, g := range spec.VirtualGateways {
+		u.meta = &g.Meta
+		u.gateway(spec, g)
+	}
+	for _, p := range spec.RoutePolicies {
+		u.meta = &p.Meta
+		u.routePolicy(spec, p)
+	}
+	for _, p := range spec.ListenerPolicies {
+		u.meta = &p.Meta
+		u.listenerPolicy(spec, p)
 	}
 	return u.found.Sorted()
 }
@@ -49,14 +53,18 @@ func (u *unsupported) warn(path, what, fix string) {
 
 func (u *unsupported) node(n *schema.VirtualNode) {
 	for i := range n.Spec.Listeners {
-		l, path := &n.Spec.Listeners[i], fmt.Sprintf("spec.listeners[%d]", i)
-		u.listener(path+".tls", l.TLS)
+		l := &n.Spec.Listeners[i]
+		if l.TLS != nil {
+			u.listener(fmt.Sprintf("spec.listeners[%d].tls", i), l.TLS)
+		}
 		if deafToGRPC(l) {
-			u.warn(path+".healthCheck.protocol", fmt.Sprintf("a listener on %s cannot be checked by gRPC, so that it is checked by TCP", l.PortMapping.Protocol), "use the listener's protocol")
+			u.warn(fmt.Sprintf("spec.listeners[%d].healthCheck.protocol", i), fmt.Sprintf("a listener on %s cannot be checked by gRPC, so that it is checked by TCP", l.PortMapping.Protocol), "use the listener's protocol")
 		}
 	}
-	for i, b := range n.Spec.Backends {
-		u.policy(fmt.Sprintf("spec.backends[%d].virtualService.clientPolicy", i), b.VirtualService.ClientPolicy)
+	for i := range n.Spec.Backends {
+		if p := n.Spec.Backends[i].VirtualService.ClientPolicy; p != nil {
+			u.policy(fmt.Sprintf("spec.backends[%d].virtualService.clientPolicy", i), p)
+		}
 	}
 	if d := n.Spec.BackendDefaults; d != nil {
 		u.policy("spec.backendDefaults.clientPolicy", d.ClientPolicy)
