@@ -49,6 +49,8 @@ type Proxies interface {
 	// of the commit before goes on with its progress.
 	Publish(xds.State)
 	Proxies() []xds.Proxy
+	// Connected is how many Proxies are.
+	Connected() int
 	Progress() xds.Progress
 	// Changed receives after Proxies or Progress have changed; capacity 1.
 	Changed() <-chan struct{}

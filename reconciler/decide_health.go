@@ -67,18 +67,18 @@ func touched(from, to *schema.Spec) []schema.Ref {
 	if from == nil {
 		return nil // there was no traffic to compare with
 	}
-	var changed []schema.Ref
+	changed := map[schema.Ref]bool{}
 	governed := false
 	for _, c := range schema.Diff(from, to) {
-		changed = append(changed, c.Ref)
+		changed[c.Ref] = true
 		governed = governed || c.Ref.Kind == schema.KindListenerPolicy
 	}
 	nodes := map[schema.Ref]bool{}
 	for _, s := range []*schema.Spec{from, to} {
-		all, seen := maps.Collect(s.All()), map[schema.Ref]bool{}
+		seen := map[schema.Ref]bool{}
 		var follow func(schema.Ref)
 		follow = func(ref schema.Ref) {
-			switch res := all[ref]; {
+			switch res := s.Find(ref); {
 			case res == nil || seen[ref]:
 			case ref.Kind == schema.KindVirtualNode:
 				nodes[ref] = true // whom it calls is another matter
@@ -89,9 +89,9 @@ func touched(from, to *schema.Spec) []schema.Ref {
 				}
 			}
 		}
-		for ref := range s.Dependents(changed) {
+		for ref := range s.Dependents(slices.Collect(maps.Keys(changed))) {
 			caller := ref.Kind == schema.KindVirtualNode || ref.Kind == schema.KindVirtualGateway
-			if !caller || governed || slices.Contains(changed, ref) {
+			if !caller || governed || changed[ref] {
 				follow(ref)
 			}
 		}

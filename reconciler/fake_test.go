@@ -474,6 +474,8 @@ func (p *fakeProxies) serving() string {
 	return p.state.commit
 }
 
+func (p *fakeProxies) Connected() int { return len(p.Proxies()) }
+
 func (p *fakeProxies) Proxies() []xds.Proxy {
 	p.mu.Lock()
 	defer p.mu.Unlock()

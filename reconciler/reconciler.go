@@ -161,7 +161,7 @@ func (r *Reconciler) look() Seen {
 	r.mu.Unlock()
 	// Only then it matters how many there are.
 	if seen.Progress.Touched == 0 || r.cfg.Now().Before(r.state.Started.Add(r.cfg.Settle)) {
-		seen.Connected = len(r.cfg.Proxies.Proxies())
+		seen.Connected = r.cfg.Proxies.Connected()
 	}
 	if r.pulls != nil {
 		n := r.pulls.take()

@@ -326,6 +326,13 @@ func (s *Server) Proxies() []xds.Proxy {
 	return list
 }
 
+// Connected returns how many proxies are connected.
+func (s *Server) Connected() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 // Progress returns how far the newest state is: of the proxies connected now,
 // those that it changes something for, whether they were connected when it was
 // published or came back since with something older. A proxy without any
