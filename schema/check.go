@@ -39,6 +39,7 @@ var checks = []check{
 	{CodeDoc{"MW2117", "an analysis cannot be made"}, Error, judgements, nil},
 	{CodeDoc{"MW2118", "the windows of a rollout are never open (a warning)"}, Warning, nil, shutWindows},
 	{CodeDoc{"MW2119", "nobody looks at a canary (a warning)"}, Warning, unjudged, nil},
+	{CodeDoc{"MW2120", "a percent is next to nothing, as if a part of 1 were meant (a warning)"}, Warning, fractions, nil},
 
 	{CodeDoc{"MW2201", "a route is for a port or protocol that no listener has"}, Error, routerListeners, gatewayListeners},
 	{CodeDoc{"MW2202", "a target's port is not one of its listeners', or is needed and missing"}, Error, nil, targetPorts},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -50,7 +51,8 @@ func windows(res Resource, report func(path, what, fix string)) {
 		}
 		switch s, err := (&Window{Schedule: w.Schedule}).read(); {
 		case err != nil:
-			report(path+".schedule", fmt.Sprintf("%s is no schedule: %v", quote(w.Schedule), err), `write five fields of cron, as "0 9 * * MON-FRI" for nine o'clock on weekdays`)
+			what, fix := misread(w.Schedule)
+			report(path+".schedule", what, fix)
 		case s.next(aMonday).IsZero():
 			report(path+".schedule", quote(w.Schedule)+" never comes", "write a day that there is")
 		}
@@ -61,6 +63,35 @@ func windows(res Resource, report func(path, what, fix string)) {
 	if h := r.Spec.Hold; h != nil && h.Until != "" && h.End().IsZero() {
 		report("spec.hold.until", quote(h.Until)+" is no time that there is", "write it as 2026-12-24T18:00:00Z")
 	}
+}
+
+// cronFields are the five of a schedule: what they are called, and what may
+// stand there.
+var cronFields = []struct{ name, may string }{
+	{"minute", "0 to 59"},
+	{"hour", "0 to 23"},
+	{"day of the month", "1 to 31"},
+	{"month", "1 to 12 or JAN to DEC"},
+	{"day of the week", "0 (Sunday) to 6 or SUN to SAT"},
+}
+
+// misread says which field of a schedule is wrong. The parser's own words are
+// about its code.
+func misread(schedule string) (what, fix string) {
+	parts := strings.Fields(schedule)
+	if len(parts) != len(cronFields) {
+		return fmt.Sprintf("%s has %s, and a schedule has 5", quote(schedule), Count(len(parts), "field")),
+			`write minute, hour, day of the month, month and day of the week, as "0 9 * * MON-FRI" for nine o'clock on weekdays`
+	}
+	for i, part := range parts {
+		alone := slices.Repeat([]string{"*"}, len(cronFields))
+		alone[i] = part
+		if _, err := fields.Parse(strings.Join(alone, " ")); err != nil {
+			return fmt.Sprintf("%s is no %s", quote(part), cronFields[i].name),
+				fmt.Sprintf(`write %s, a list (1,2), a range (1-5) or * for all; "0 9 * * MON-FRI" is nine o'clock on weekdays`, cronFields[i].may)
+		}
+	}
+	return quote(schedule) + " is no schedule", `write five fields of cron, as "0 9 * * MON-FRI" for nine o'clock on weekdays`
 }
 
 // aMonday is a time to begin looking at schedules from. It is fixed, so that
@@ -127,6 +158,57 @@ func judgements(res Resource, report func(path, what, fix string)) {
 			}
 		}
 	}
+}
+
+// fractions of one are no percents. Each of these is allowed, and as a percent
+// means next to nothing.
+func fractions(res Resource, report func(path, what, fix string)) {
+	r, ok := res.(*Rollout)
+	if !ok {
+		return
+	}
+	small := func(path string, p *Percent, what string) {
+		report(path, fmt.Sprintf("%s is in percent: %s", p, what), fmt.Sprintf("for %s %% write %[1]s", *p*100))
+	}
+	weight, mirror := r.Spec.most(func(s *RolloutStep) *Percent { return s.Weight }), r.Spec.most(func(s *RolloutStep) *Percent { return s.Mirror })
+	for i := range r.Spec.Steps {
+		s, path := &r.Spec.Steps[i], fmt.Sprintf("spec.steps[%d]", i)
+		if s.Weight != nil && *s.Weight < one && weight <= one {
+			small(path+".weight", s.Weight, fmt.Sprintf("the canary never has more than %s %% before it has everything", weight))
+		}
+		if s.Mirror != nil && *s.Mirror < one && mirror <= one {
+			small(path+".mirror", s.Mirror, "next to nothing is copied")
+		}
+	}
+	a := r.Policy().Analysis
+	if a == nil {
+		return
+	}
+	if s := a.SuccessRate; s != nil {
+		if s.Min != nil && *s.Min > 0 && *s.Min <= one {
+			small("spec.analysis.successRate.min", s.Min, "it passes when nearly all requests fail")
+		}
+		if p := s.NotWorseThanBase; p != nil && *p > 0 && *p <= one/20 && uint64(*p)*uint64(a.MinRequests) < uint64(Whole) {
+			small("spec.analysis.successRate.notWorseThanBase", p, fmt.Sprintf("one failed request of %d (minRequests) is more", a.MinRequests))
+		}
+	}
+	if l := a.Latency; l != nil && l.NotWorseThanBase != nil && *l.NotWorseThanBase > 0 && *l.NotWorseThanBase < one {
+		small("spec.analysis.latency.notWorseThanBase", l.NotWorseThanBase, "latencies differ by more from one interval to the next")
+	}
+}
+
+// one percent: who writes less may mean a part of 1.
+const one = Whole / 100
+
+// most is the largest of what steps say.
+func (s *RolloutSpec) most(of func(*RolloutStep) *Percent) Percent {
+	most := Percent(0)
+	for i := range s.Steps {
+		if p := of(&s.Steps[i]); p != nil {
+			most = max(most, *p)
+		}
+	}
+	return most
 }
 
 // unjudged rollouts go on whatever the canary does.

@@ -25,7 +25,8 @@ func decode(kind Kind, n *node) (Resource, error) {
 
 // fill sets a Go value from a node; null leaves it as it is, and so do fields
 // that the model does not have (the schema names those that nothing reads).
-func fill(v reflect.Value, n *node) error {
+// What does not fit is passed over, and the first of it is the error.
+func fill(v reflect.Value, n *node) (failed error) {
 	if n.kind == nullNode {
 		return nil
 	}
@@ -41,8 +42,8 @@ func fill(v reflect.Value, n *node) error {
 		index := fieldsOf(v.Type())
 		for _, f := range n.fields {
 			if i, ok := index[f.name]; ok {
-				if err := fill(v.FieldByIndex(i), f.value); err != nil {
-					return fmt.Errorf("%s: %w", f.name, err)
+				if err := fill(v.FieldByIndex(i), f.value); err != nil && failed == nil {
+					failed = fmt.Errorf("%s: %w", f.name, err)
 				}
 			}
 		}
@@ -52,8 +53,8 @@ func fill(v reflect.Value, n *node) error {
 		}
 		v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
 		for i, item := range n.items {
-			if err := fill(v.Index(i), item); err != nil {
-				return fmt.Errorf("[%d]: %w", i, err)
+			if err := fill(v.Index(i), item); err != nil && failed == nil {
+				failed = fmt.Errorf("[%d]: %w", i, err)
 			}
 		}
 	case reflect.Map:
@@ -63,8 +64,8 @@ func fill(v reflect.Value, n *node) error {
 		v.Set(reflect.MakeMapWithSize(v.Type(), len(n.fields)))
 		for _, f := range n.fields {
 			item := reflect.New(v.Type().Elem()).Elem()
-			if err := fill(item, f.value); err != nil {
-				return fmt.Errorf("%s: %w", f.name, err)
+			if err := fill(item, f.value); err != nil && failed == nil {
+				failed = fmt.Errorf("%s: %w", f.name, err)
 			}
 			v.SetMapIndex(reflect.ValueOf(f.name), item)
 		}
@@ -115,7 +116,7 @@ func fill(v reflect.Value, n *node) error {
 	default:
 		return misfit()
 	}
-	return nil
+	return failed
 }
 
 var fieldIndexes sync.Map // reflect.Type → map[string][]int

@@ -154,8 +154,10 @@ func (p *parsed) resource(kind Kind, ref Ref, n *node) {
 		good = good && d.Severity != Error
 		p.diags = append(p.diags, d)
 	}
+	found := len(p.diags)
 	validate(kind, n, report)
 	if !good {
+		p.beside(doc, p.diags[found:])
 		return
 	}
 	res, err := decode(kind, n)
@@ -175,6 +177,42 @@ func (p *parsed) resource(kind Kind, ref Ref, n *node) {
 	if !good {
 		doc.res = nil
 	}
+}
+
+// beside reports, of a Rollout that has mistakes of shape, what else is wrong
+// with it: the rules within a document, for all that can be read of it. What a
+// mistake may be the cause of, waits until it is mended.
+func (p *parsed) beside(doc *document, mistakes []Diagnostic) {
+	if doc.ref.Kind != KindRollout || doc.root.get("spec") == nil {
+		return
+	}
+	part := *doc
+	part.res, _ = decode(doc.ref.Kind, doc.root)
+	part.res.meta().Ref = doc.ref
+	mistakes = slices.Clone(mistakes)
+	checkDocument(&part, func(d Diagnostic) {
+		if d.Severity == Error && !slices.ContainsFunc(mistakes, func(m Diagnostic) bool { return m.spoils(d.Path) }) {
+			p.diags = append(p.diags, d)
+		}
+	})
+}
+
+// spoils says whether a mistake may be the cause of what is found at a path: at
+// its own, around it or in it, or beside a field that nobody knows.
+func (d *Diagnostic) spoils(path string) bool {
+	if d.Code == CodeUnknownField && parent(d.Path) == parent(path) {
+		return true
+	}
+	return leads(d.Path, path) || leads(path, d.Path)
+}
+
+// parent is the path of what has a field.
+func parent(path string) string { return path[:max(0, strings.LastIndexByte(path, '.'))] }
+
+// leads says whether a path is another or leads on from it.
+func leads(outer, path string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // namespace reads a Namespace's labels. Kubernetes itself adds one with the

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -242,16 +241,4 @@ func (l *Latency) Quantiles() []Quantile {
 		out = append(out, Quantile{"p99", .99, 0})
 	}
 	return out
-}
-
-// SpellSpan spells a length of time as people write it: 2h, not 2h0m0s.
-func SpellSpan(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -155,7 +155,7 @@ func (v *validation) number(s *shape, n *node) {
 		v.bad(n.pos, CodeRange, "write its digits", "%s is no finite number", n.text)
 	case s.min == math.MinInt64: // without a range
 	case f < low || f > high:
-		v.bad(n.pos, CodeRange, "", "%s is out of range (%s to %s)", n.text, Percent(s.min), Percent(s.max))
+		v.bad(n.pos, CodeRange, "", "%s is out of range (%s to %s percent)", n.text, Percent(s.min), Percent(s.max))
 	case s.cents && !exact:
 		v.bad(n.pos, CodeRange, "write "+Percent(cents).String(), "%s has more than two decimals", n.text)
 	}
@@ -199,7 +199,7 @@ func parseInt(text string) (int64, bool) {
 
 func (v *validation) list(s *shape, n *node) {
 	if items := int64(len(n.items)); items < s.min || items > s.max {
-		v.bad(n.pos, CodeItems, "", "%d items, not %s", items, span(s.min, s.max))
+		v.bad(n.pos, CodeItems, "", "%s, not %s", Count(int(items), "item"), span(s.min, s.max))
 	}
 	for i, item := range n.items {
 		v.trail = append(v.trail, step{item: i, in: s})

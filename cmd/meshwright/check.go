@@ -26,20 +26,13 @@ func (cmd checkCmd) Run(ctx context.Context, c console) error {
 	}
 	errs := len(r.Diagnostics.Errors())
 	if cmd.Format == "text" {
-		fmt.Fprintf(c.err, "%s, %s, %s passed over: %s, %s\n", count(r.Files, "file"), count(r.Documents, "resource"),
-			count(r.Foreign, "foreign document"), count(errs, "error"), count(len(r.Diagnostics)-errs, "warning"))
+		fmt.Fprintf(c.err, "%s, %s, %s passed over: %s, %s\n", schema.Count(r.Files, "file"), schema.Count(r.Documents, "resource"),
+			schema.Count(r.Foreign, "foreign document"), schema.Count(errs, "error"), schema.Count(len(r.Diagnostics)-errs, "warning"))
 	}
 	if errs > 0 {
 		return errFailed
 	}
 	return nil
-}
-
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // formats of findings.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/demo"
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
+	"github.com/meshwright/meshwright/reconciler/report"
 )
 
 const apiToken = "a-token-of-thirty-two-characters"
@@ -169,7 +170,7 @@ func TestE2ECanary(t *testing.T) {
 		}
 		w.canaryStatus("success", "^passed")
 		if c, err := w.daemon.Commit(t.Context(), main); err != nil || !c.Serving {
-			t.Errorf("%s: %+v, %v", short(main), c, err)
+			t.Errorf("%s: %+v, %v", report.Short(main), c, err)
 		}
 		must(t, w.gitea.MergePull(t.Context(), repository, number, "squash"))
 		must(t, w.clone.Checkout(t.Context(), "main"))

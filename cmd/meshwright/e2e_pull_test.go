@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/demo"
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
+	"github.com/meshwright/meshwright/reconciler/report"
 )
 
 // TestE2EPullRequest is the life of a pull request on a git host that nobody
@@ -45,7 +46,7 @@ func TestE2EPullRequest(t *testing.T) {
 		good = w.push("spell it right")
 		w.status(good, "meshwright/check", "success", `^11 resources$`)
 		w.status(good, "meshwright/plan", "success", `^1 route, 1 of 5 proxies`)
-		w.comment(number, `1 route`, short(bad), `specs/appmesh-yelb-appserver.yaml:\d+`, ` 10\W+%`)
+		w.comment(number, `1 route`, report.Short(bad), `specs/appmesh-yelb-appserver.yaml:\d+`, ` 10\W+%`)
 	})
 	t.Run("a_question_is_answered", func(t *testing.T) {
 		w.enter(t)
@@ -79,7 +80,7 @@ func TestE2EPullRequest(t *testing.T) {
 			}
 			return fmt.Errorf("%+v", all)
 		}))
-		w.comment(number, `\*\*Merged as `+short(w.serving)+`\*\*: applied, 1/1 proxies in .*; health: (100|p99)`)
+		w.comment(number, `\*\*Merged as `+report.Short(w.serving)+`\*\*: applied, 1/1 proxies in .*; health: (100|p99)`)
 	})
 	t.Run("everything_has_ended", func(t *testing.T) {
 		w.enter(t)
@@ -94,7 +95,7 @@ func TestE2EPullRequest(t *testing.T) {
 			}
 			for name, state := range last {
 				if state == "pending" {
-					t.Errorf("%s of %s is pending", name, short(commit))
+					t.Errorf("%s of %s is pending", name, report.Short(commit))
 				}
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/demo"
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
 	"github.com/meshwright/meshwright/fixtures"
+	"github.com/meshwright/meshwright/reconciler/report"
 )
 
 // realPart finds a program that nobody here wrote; the test is skipped without
@@ -113,7 +114,7 @@ func TestE2E(t *testing.T) {
 		w.write(w.router(demo.TenthMisspelt))
 		bad := w.push("a typo")
 		w.status(bad, "meshwright/check", "failure", `appmesh-yelb-appserver\.yaml:\d+:\d+: .*no VirtualNode/yelb/yelb-apserver`)
-		w.status(bad, "meshwright/applied", "failure", "serving "+short(w.serving))
+		w.status(bad, "meshwright/applied", "failure", "serving "+report.Short(w.serving))
 		w.split(map[string]float64{"v2": 1})
 		if s, u := w.sent(), w.updates(); s != sent || u != updates {
 			t.Errorf("%d responses sent, %d updates taken after a bad commit", s-sent, u-updates)
@@ -326,7 +327,7 @@ func (w *world) split(shares map[string]float64) {
 func (w *world) status(commit, name, state, description string) {
 	w.t.Helper()
 	pattern := regexp.MustCompile(description)
-	must(w.t, lab.Eventually(w.t.Context(), 30*time.Second, path.Base(name)+" of "+short(commit), func() error {
+	must(w.t, lab.Eventually(w.t.Context(), 30*time.Second, path.Base(name)+" of "+report.Short(commit), func() error {
 		all, err := w.gitea.Statuses(w.t.Context(), repository, commit)
 		if err != nil {
 			return err

@@ -98,8 +98,6 @@ func oneLine(s string) string {
 	return strings.Join(strings.Fields(s), " ")
 }
 
-func short(commit string) string { return commit[:min(len(commit), 7)] }
-
 func resourcesTable(w io.Writer, body []byte) error {
 	return rows(w, body, "RESOURCE\tMESH\tAPP MESH NAME\tDEFINED AT", func(r reconciler.ResourceView) []any {
 		return []any{r.Ref, r.Mesh, r.AWSName, r.Pos}
@@ -115,7 +113,7 @@ func proxiesTable(w io.Writer, body []byte) error {
 		}
 		for t := range xds.Type(xds.NumTypes) {
 			if n := p.Types[t].NACK; n != nil {
-				notes = append(notes, fmt.Sprintf("refuses %s of %s: %s", t, short(n.Commit), n.Message))
+				notes = append(notes, fmt.Sprintf("refuses %s of %s: %s", t, report.Short(n.Commit), n.Message))
 			}
 		}
 		for _, e := range p.Endpoints {
@@ -123,13 +121,13 @@ func proxiesTable(w io.Writer, body []byte) error {
 				notes = append(notes, lack)
 			}
 		}
-		return []any{p.ID, p.Identity, capture, p.Protocol, short(p.Desired), short(p.Applied), p.Healthy(), strings.Join(notes, "; ")}
+		return []any{p.ID, p.Identity, capture, p.Protocol, report.Short(p.Desired), report.Short(p.Applied), p.Healthy(), strings.Join(notes, "; ")}
 	})
 }
 
 func commitsTable(w io.Writer, body []byte) error {
 	return rows(w, body, "COMMIT\tTITLE\tCHECK\tAPPLIED\tHEALTH\tFIRST MISTAKE", func(v reconciler.CommitView) []any {
-		name, applied, health, first := short(v.Commit), "", "", ""
+		name, applied, health, first := report.Short(v.Commit), "", "", ""
 		switch {
 		case v.Serving:
 			name += " (serving)"
@@ -185,6 +183,6 @@ func pullsTable(w io.Writer, body []byte) error {
 				risks += fmt.Sprintf(" (+%d more)", more)
 			}
 		}
-		return []any{name, short(p.Head), p.Title, p.Verdict, risks}
+		return []any{name, report.Short(p.Head), p.Title, p.Verdict, risks}
 	})
 }

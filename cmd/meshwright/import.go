@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/schema/awsapi"
 )
 
@@ -54,8 +55,8 @@ func (cmd importCmd) Run(ctx context.Context, c console) error {
 		for _, n := range r.Notes {
 			fmt.Fprintln(c.err, n)
 		}
-		fmt.Fprintf(c.err, "%s, %s passed over, %s in %s: %s, %s\n", count(len(files), "file"), count(r.PassedOver, "file"),
-			count(r.Objects, "object"), count(len(r.Documents), "document"), count(r.Errors(), "error"), count(len(r.Notes)-r.Errors(), "warning"))
+		fmt.Fprintf(c.err, "%s, %s passed over, %s in %s: %s, %s\n", schema.Count(len(files), "file"), schema.Count(r.PassedOver, "file"),
+			schema.Count(r.Objects, "object"), schema.Count(len(r.Documents), "document"), schema.Count(r.Errors(), "error"), schema.Count(len(r.Notes)-r.Errors(), "warning"))
 	}
 	if r.Errors() > 0 {
 		return errFailed

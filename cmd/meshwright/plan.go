@@ -126,7 +126,7 @@ func (cmd planCmd) sides() (from, to planSide, err error) {
 		}
 		s.prefix, s.name = dir, s.Git
 		if !strings.HasPrefix(rev.Commit, s.Git) {
-			s.name += " (" + short(rev.Commit) + ")"
+			s.name += " (" + report.Short(rev.Commit) + ")"
 		}
 	}
 	return from, to, nil

@@ -27,6 +27,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/lab"
+	"github.com/meshwright/meshwright/reconciler/report"
 )
 
 // TestE2EProxyless: gRPC clients of two makes, without any Envoy, get the
@@ -191,7 +192,7 @@ func (p *proxyless) push(t testing.TB, percent int) string {
 func (p *proxyless) commit(t testing.TB, percent int) {
 	t.Helper()
 	commit := p.push(t, percent)
-	must(t, lab.Eventually(t.Context(), 20*time.Second, "commit "+short(commit)+" is applied", func() error {
+	must(t, lab.Eventually(t.Context(), 20*time.Second, "commit "+report.Short(commit)+" is applied", func() error {
 		c, err := p.daemon.Commit(t.Context(), commit)
 		if err == nil && (!c.Serving || c.Applied == nil || c.Applied.State != "success") {
 			err = fmt.Errorf("%+v", c)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/report"
 )
 
 // rolloutCmd says something to a rollout of a running daemon.
@@ -119,7 +120,7 @@ func events(views []reconciler.RolloutView) string {
 
 func rolloutsTable(w io.Writer, body []byte) error {
 	return rows(w, body, "NAME\tCOMMIT\tPHASE\tSTEP\tWEIGHT\tLINE", func(r reconciler.RolloutView) []any {
-		commit, step, weight := short(r.Target), "", ""
+		commit, step, weight := report.Short(r.Target), "", ""
 		if r.Pull != 0 {
 			commit += fmt.Sprintf(" (#%d)", r.Pull)
 		}

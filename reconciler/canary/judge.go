@@ -84,7 +84,7 @@ func times(n uint32, what string) string {
 	if n < 2 {
 		return ""
 	}
-	return ", in " + plural(n, what)
+	return ", in " + schema.Count(int(n), what)
 }
 
 // plus adds traffic; neither is changed.
@@ -125,7 +125,7 @@ func (m *machine) verdict(a *schema.Analysis) (Verdict, string) {
 	case enough:
 		return Pass, ""
 	}
-	few := fmt.Sprintf("%s of %s requests", count(l.Canary.Requests), count(uint64(max(a.MinRequests, 1))))
+	few := fmt.Sprintf("%s of %s", count(l.Canary.Requests), requests(uint64(max(a.MinRequests, 1))))
 	switch a.OnInsufficient {
 	case schema.InsufficientPass:
 		return Pass, ""
@@ -178,7 +178,7 @@ func compare(a *schema.Analysis, canary, base xds.Traffic, alone bool) (Verdict,
 	if r := a.SuccessRate; r != nil {
 		is := success(canary)
 		if r.Min != nil && canary.Errors*uint64(schema.Whole) > canary.Requests*uint64(schema.Whole-*r.Min) {
-			bad = append(bad, fmt.Sprintf("success rate %s of %s requests, below %s", rate(canary.Requests, canary.Errors), count(canary.Requests), percent(*r.Min)))
+			bad = append(bad, fmt.Sprintf("success rate %s of %s, below %s", rate(canary.Requests, canary.Errors), requests(canary.Requests), percent(*r.Min)))
 		}
 		if r.NotWorseThanBase != nil && comparable && is < success(base)-float64(*r.NotWorseThanBase)/100-1e-9 {
 			bad = append(bad, fmt.Sprintf("success rate %s, of the base %s: more than %s points worse", rate(canary.Requests, canary.Errors), rate(base.Requests, base.Errors), *r.NotWorseThanBase))
@@ -210,7 +210,7 @@ func compare(a *schema.Analysis, canary, base xds.Traffic, alone bool) (Verdict,
 	case len(missing) > 0:
 		return Unmeasured, "there is no " + strings.Join(missing, ", no ")
 	case needsBase && !comparable && !alone:
-		return Insufficient, fmt.Sprintf("%s of %s requests to the base, to compare with", count(base.Requests), count(uint64(max(a.MinRequests, 1))))
+		return Insufficient, fmt.Sprintf("%s of %s to the base, to compare with", count(base.Requests), requests(uint64(max(a.MinRequests, 1))))
 	}
 	return Pass, ""
 }

@@ -44,7 +44,7 @@ func Line(s State) string {
 	case Watching, Paused:
 		parts = append([]string{at}, numbers(&s)...)
 		if s.Failing > 0 {
-			parts = append(parts, plural(s.Failing, "interval")+" failed")
+			parts = append(parts, schema.Count(int(s.Failing), "interval")+" failed")
 		}
 		parts = append(parts, s.Reason)
 	case Passed:
@@ -85,7 +85,7 @@ func numbers(s *State) []string {
 
 // readings tells a canary's numbers beside a base's.
 func readings(canary, base Reading) []string {
-	out := []string{fmt.Sprintf("%s of %s requests", rate(canary.Requests, canary.Errors), count(canary.Requests))}
+	out := []string{fmt.Sprintf("%s of %s", rate(canary.Requests, canary.Errors), requests(canary.Requests))}
 	if canary.P99 > 0 {
 		p99 := "p99 " + millis(canary.P99)
 		if base.P99 > 0 {
@@ -125,11 +125,11 @@ func count(n uint64) string {
 	return s
 }
 
-func plural(n uint32, what string) string {
+func requests(n uint64) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 request"
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return count(n) + " requests"
 }
 
 // span spells a length of time: 3 m 10 s.

@@ -41,7 +41,7 @@ func (e *Evidence) String() string {
 			parts = append(parts, fmt.Sprintf("%s %.4g (Prometheus)", n.Name, n.Value))
 		}
 	}
-	return strings.Join(append(parts, fmt.Sprintf("%d proxies, %s", e.Proxies, span(e.Window))), " · ")
+	return strings.Join(append(parts, schema.Count(e.Proxies, "proxy")+", "+span(e.Window)), " · ")
 }
 
 // chartWidth is that of a full bar, in characters.

@@ -94,3 +94,11 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestOneOfAThing: one request and one proxy are no several.
+func TestOneOfAThing(t *testing.T) {
+	e := Evidence{Canary: Reading{Requests: 1}, Proxies: 1, Window: 10 * time.Second}
+	if got, want := e.String(), "100 % of 1 request · 1 proxy, 10 s"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

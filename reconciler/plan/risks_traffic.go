@@ -277,10 +277,11 @@ func (c *change) proxiesLeft(_ *Plan, tell teller) {
 }
 
 func connectedWords(n int) string {
+	be := "are"
 	if n == 1 {
-		return "1 proxy is connected"
+		be = "is"
 	}
-	return fmt.Sprintf("%d proxies are connected", n)
+	return schema.Count(n, "proxy") + " " + be + " connected"
 }
 
 // span is a window as people say it.

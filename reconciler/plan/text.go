@@ -15,20 +15,20 @@ func (p *Plan) Summary() string {
 	if p.Empty() {
 		return "no mesh changes"
 	}
-	what := Count(len(p.Routes), "route")
+	what := schema.Count(len(p.Routes), "route")
 	if len(p.Routes) == 0 {
-		what = Count(len(p.Resources), "resource")
+		what = schema.Count(len(p.Resources), "resource")
 	}
-	whom := Count(len(p.Proxies.Identities), "proxy identity")
+	whom := schema.Count(len(p.Proxies.Identities), "proxy identity")
 	if p.Proxies.Connected > 0 {
-		whom = fmt.Sprintf("%d of %s", p.Proxies.Touched, Count(p.Proxies.Connected, "proxy"))
+		whom = fmt.Sprintf("%d of %s", p.Proxies.Touched, schema.Count(p.Proxies.Connected, "proxy"))
 		if p.Proxies.Left > 0 {
 			whom += fmt.Sprintf(" and %d left behind", p.Proxies.Left)
 		}
 	}
 	s := what + ", " + whom
 	if high := p.HighRisks(); high > 0 {
-		s += ", " + Count(high, "high risk")
+		s += ", " + schema.Count(high, "high risk")
 	}
 	return s
 }
@@ -41,18 +41,6 @@ func (p *Plan) HighRisks() (high int) {
 		}
 	}
 	return high
-}
-
-// Count spells a number of things: 1 proxy, 2 proxies.
-func Count(n int, what string) string {
-	switch {
-	case n == 1:
-	case strings.HasSuffix(what, "y"):
-		what = what[:len(what)-1] + "ies"
-	default:
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // percent has at most one digit after the point.

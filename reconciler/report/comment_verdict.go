@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"strings"
 
-	"github.com/meshwright/meshwright/reconciler/plan"
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 )
 
@@ -29,9 +29,9 @@ func verdictOf(p Pull) verdict {
 	case p.Head == "":
 		return verdict{strong: "Not checked yet"}
 	case len(p.Conflicts) > 0:
-		return verdict{"Needs a rebase", ": ", plan.Count(len(p.Conflicts), "file") + " changed on both sides"}
+		return verdict{"Needs a rebase", ": ", schema.Count(len(p.Conflicts), "file") + " changed on both sides"}
 	case p.Errors > 0:
-		return verdict{plan.Count(p.Errors, "error"), ", ", "nothing of it would be served"}
+		return verdict{schema.Count(p.Errors, "error"), ", ", "nothing of it would be served"}
 	case p.Check.State == sources.Errored:
 		return verdict{"Not checked", ": ", p.Check.Description}
 	case p.Check.State == sources.Pending:
@@ -57,7 +57,7 @@ func changes(p Pull) verdict {
 		v.mark = ", "
 	}
 	if p.Warnings > 0 {
-		v.mark, v.rest = cmp.Or(v.mark, "; "), strings.TrimPrefix(v.rest+"; "+plan.Count(p.Warnings, "warning"), "; ")
+		v.mark, v.rest = cmp.Or(v.mark, "; "), strings.TrimPrefix(v.rest+"; "+schema.Count(p.Warnings, "warning"), "; ")
 	}
 	return v
 }

@@ -59,7 +59,7 @@ func diagram(g plan.Graph) string {
 		"  classDef removed stroke:#cf222e,stroke-width:3px,stroke-dasharray:5\n```\n")
 	b.WriteString("\nGreen is added, yellow changed, red removed.")
 	if hidden > 0 {
-		fmt.Fprintf(&b, " %s not drawn.", plan.Count(hidden, "resource"))
+		fmt.Fprintf(&b, " %s not drawn.", schema.Count(hidden, "resource"))
 	}
 	return b.String() + "\n"
 }

@@ -8,7 +8,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
@@ -61,9 +60,9 @@ func Short(commit string) string { return commit[:min(len(commit), 7)] }
 func Check(documents int, found schema.Diagnostics) sources.Status {
 	errors := found.Errors()
 	if len(errors) == 0 {
-		text := plan.Count(documents, "resource")
+		text := schema.Count(documents, "resource")
 		if n := len(found); n > 0 {
-			text += ", " + plan.Count(n, "warning")
+			text += ", " + schema.Count(n, "warning")
 		}
 		return sources.Status{State: sources.Success, Description: text}
 	}
@@ -100,7 +99,7 @@ func Applied(p xds.Progress, connected int) sources.Status {
 	case p.Touched > 0:
 		return sources.Status{State: sources.Success, Description: fmt.Sprintf("%d/%d proxies in %s", p.Applied, p.Touched, Took(p.Took)) + held}
 	case connected > 0:
-		return sources.Status{State: sources.Success, Description: "no proxy touched, of " + plan.Count(connected, "proxy") + held}
+		return sources.Status{State: sources.Success, Description: "no proxy touched, of " + schema.Count(connected, "proxy") + held}
 	}
 	return sources.Status{State: sources.Success, Description: "no proxies connected"}
 }
@@ -153,7 +152,7 @@ func tail(fields string, n int) string {
 }
 
 // Resources counts resources in words.
-func Resources(n int) string { return plan.Count(n, "resource") }
+func Resources(n int) string { return schema.Count(n, "resource") }
 
 // Took is a duration to as many digits as people care for.
 func Took(d time.Duration) string {

@@ -32,7 +32,7 @@ var policy = func() string {
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"short":    func(commit string) string { return commit[:min(len(commit), 7)] },
-	"count":    count,
+	"count":    schema.Count,
 	"notes":    notes,
 	"pulls":    pulls,
 	"commits":  commits,
@@ -124,13 +124,6 @@ func commits(v *reconciler.View) []reconciler.CommitView {
 func first(n int, list any) any {
 	v := reflect.ValueOf(list)
 	return v.Slice(0, min(n, v.Len())).Interface()
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // ago is how long before now t was, in one unit.
