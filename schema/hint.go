@@ -126,7 +126,7 @@ func quote(s string) string {
 // meant asks whether a misspelled word is one of the candidates: the nearest, or
 // two that are as near; empty if none is near, or too many are.
 func meant(word string, candidates []string) string {
-	switch near := nearestAll(word, candidates); len(near) {
+	switch near := Nearest(word, candidates); len(near) {
 	case 1:
 		return "did you mean " + near[0] + "?"
 	case 2:
@@ -138,15 +138,15 @@ func meant(word string, candidates []string) string {
 // nearest returns the candidate that a misspelled word most likely means, the
 // first of those that are as near; empty if none is.
 func nearest(word string, candidates []string) string {
-	if near := nearestAll(word, candidates); len(near) > 0 {
+	if near := Nearest(word, candidates); len(near) > 0 {
 		return near[0]
 	}
 	return ""
 }
 
-// nearestAll returns the candidates that are nearest to a misspelled word: the
+// Nearest returns the candidates that are nearest to a misspelled word: the
 // same but for case, or a third of its letters away.
-func nearestAll(word string, candidates []string) (near []string) {
+func Nearest(word string, candidates []string) (near []string) {
 	least := max(1, min(len(word), 12)/3) + 1
 	for _, c := range candidates {
 		if strings.EqualFold(word, c) {

@@ -49,6 +49,10 @@ func ParseIdentity(s string) (Identity, error) {
 		case "virtualGateway":
 			return Identity{mesh, schema.KindVirtualGateway, parts[3]}, nil
 		}
+		if near := schema.Nearest(parts[2], []string{"virtualNode", "virtualGateway"}); len(near) == 1 {
+			parts[2] = near[0]
+			return Identity{}, fmt.Errorf("%q is no proxy identity; did you mean %s?", s, strings.Join(parts, "/"))
+		}
 	}
 	return Identity{}, fmt.Errorf("%q is no proxy identity; write mesh/MESH/virtualNode/NAME or mesh/MESH/virtualGateway/NAME", s)
 }

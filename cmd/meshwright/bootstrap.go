@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"time"
@@ -10,6 +11,7 @@ import (
 )
 
 type bootstrapCmd struct {
+	Path string `arg:"" optional:"" help:"Directory (or file) of the specs, which must have the identity (default: it is not looked for)."`
 	capture
 	Proxy        string   `required:"" placeholder:"IDENTITY" help:"mesh/MESH/virtualNode/NAME or mesh/MESH/virtualGateway/NAME."`
 	XdsAddress   string   `default:"127.0.0.1:18000" help:"Where the daemon serves xDS."`
@@ -32,10 +34,19 @@ type bootstrapCmd struct {
 	GRPC         bool   `name:"grpc" help:"Print the bootstrap of a proxyless gRPC client."`
 }
 
-func (cmd bootstrapCmd) Run(c console) error {
+func (cmd bootstrapCmd) Run(ctx context.Context, c console) error {
 	id, err := xds.ParseIdentity(cmd.Proxy)
 	if err != nil {
 		return usageError{fmt.Errorf("--proxy: %w", err)}
+	}
+	if cmd.Path != "" {
+		spec, err := tree{Path: cmd.Path}.spec(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := known(id, spec); err != nil {
+			return err
+		}
 	}
 	capture, err := cmd.value()
 	if err != nil {

@@ -43,7 +43,7 @@ func (cmd routeCmd) Run(ctx context.Context, c console) error {
 	}
 	e, err := translate.New(translate.Inputs{Spec: spec}, nil).Explain(from, req)
 	if err != nil {
-		return err
+		return meant(err, spec)
 	}
 	if cmd.Output == "json" {
 		return printJSON(c.out, e)

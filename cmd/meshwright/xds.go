@@ -65,7 +65,7 @@ func (cmd xdsCmd) Run(ctx context.Context, c console) error {
 	snapshot := translate.New(translate.Inputs{Spec: spec, Certificates: specimens}, nil)
 	resources, err := snapshot.Resources(profile)
 	if err != nil {
-		return err
+		return meant(err, spec)
 	}
 	for _, notice := range snapshot.Notices(profile) {
 		fmt.Fprintln(c.err, notice)
