@@ -69,7 +69,7 @@ func TestOrders(t *testing.T) {
 		answers := d.View().Pulls[0].Report.Answers
 		expected := []report.Answer{
 			{Who: "ann", Command: "/meshwright paus web", Text: "no such command; write one of plan, explain, canary, pause, resume, promote, approve, abort, retry, help after /meshwright"},
-			{Who: "ann", Command: "/meshwright pause web", Text: "there is no rollout web"},
+			{Who: "ann", Command: "/meshwright pause web", Text: "there is no rollout web: what is served has no Rollout"},
 			{Who: "ann", Command: "/meshwright explain web api /x", Text: "from web api /x"},
 			{Who: "ann", Command: "/meshwright plan", Text: "planned anew: 1 resource, 0 proxy identities"},
 		}
@@ -112,9 +112,9 @@ func TestAbortFirst(t *testing.T) {
 			got = append([]string{a.Command + ": " + a.Text}, got...)
 		}
 		expect(t, "answers", got,
-			"/meshwright abort web: there is no rollout web",
+			"/meshwright abort web: there is no rollout web: what is served has no Rollout",
 			"/meshwright promote web: overruled by an abort that was asked for at the same time",
-			"/meshwright resume api: there is no rollout api")
+			"/meshwright resume api: there is no rollout api: what is served has no Rollout")
 	})
 }
 

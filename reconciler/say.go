@@ -3,6 +3,7 @@ package reconciler
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -53,7 +54,7 @@ func sayable(views []RolloutView, name string, verb canary.Verb) error {
 	}
 	switch {
 	case len(found) == 0:
-		return errors.New("there is no rollout " + name)
+		return errors.New("there is no rollout " + name + Instead(views, name))
 	case len(names) > 1:
 		all := []string{}
 		for _, v := range found {
@@ -68,6 +69,29 @@ func sayable(views []RolloutView, name string, verb canary.Verb) error {
 		}
 	}
 	return fmt.Errorf("the rollout %s %s", found[0].Name, why)
+}
+
+// Instead says, after a rollout's name that there is not, which one may be meant
+// or which there are.
+func Instead(views []RolloutView, name string) string {
+	full, words := []string{}, map[string]string{} // and by what they may be called
+	for _, v := range views {
+		if !slices.Contains(full, v.Name) {
+			full = append(full, v.Name)
+		}
+		words[v.Name] = v.Name
+		words[v.Name[strings.LastIndexByte(v.Name, '/')+1:]] = v.Name
+	}
+	near := schema.Nearest(name, slices.Sorted(maps.Keys(words)))
+	switch {
+	case len(near) > 0:
+		return "; did you mean " + words[near[0]] + "?"
+	case len(full) == 0:
+		return ": what is served has no Rollout"
+	case len(full) > 5:
+		return fmt.Sprintf(", but %s and %d more", strings.Join(full[:5], ", "), len(full)-5)
+	}
+	return ", but " + strings.Join(full, ", ")
 }
 
 // unmoved is why a rollout does nothing at a word; empty: it does.

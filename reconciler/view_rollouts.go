@@ -30,7 +30,7 @@ type RolloutView struct {
 	State  sources.StatusState `json:"state"`            // of the check meshwright/canary; empty without a phase
 	Line   string              `json:"line"`             // of the same: where it stands, in one line
 	Reason string              `json:"reason,omitempty"` // of the phase, or what keeps it
-	Step   int                 `json:"step"`             // counted from 0; as many as Steps: all have passed
+	Step   int                 `json:"step"`             // that it is at, or ended at, counted from 1; 0 before the first
 	Steps  int                 `json:"steps"`
 	Weight float64             `json:"weight"` // the canary's part of the requests now; 0 after it went back
 
@@ -46,19 +46,11 @@ type RolloutView struct {
 	Evidence *canary.Evidence `json:"evidence,omitempty"`
 }
 
-// At is the step that the rollout is at, counted from 1; 0 before the first.
-func (v RolloutView) At() int {
-	if v.Phase == canary.Waiting {
-		return 0
-	}
-	return min(v.Step+1, v.Steps)
-}
-
 // RolloutEvent is a transition of a rollout, and why.
 type RolloutEvent struct {
 	At       time.Time        `json:"at"`
 	Phase    canary.Phase     `json:"phase"`
-	Step     int              `json:"step"`
+	Step     int              `json:"step"` // as in [RolloutView]
 	Weight   float64          `json:"weight"`
 	Reason   string           `json:"reason"`
 	Evidence *canary.Evidence `json:"evidence,omitempty"`
@@ -84,6 +76,14 @@ func rolloutViews(s State, now time.Time) []RolloutView {
 	return views
 }
 
+// stepOf is a step as people count them: from 1, and 0 before the first.
+func stepOf(phase canary.Phase, step, steps int) int {
+	if phase == canary.Waiting {
+		return 0
+	}
+	return min(step+1, steps)
+}
+
 // weightOf is the canary's part of the requests as they are served, in percent.
 func weightOf(c canary.State) float64 {
 	if c.Mix(schema.RolloutSpec{}).Side == canary.AtBase {
@@ -97,11 +97,11 @@ func rolloutView(c canary.State, now time.Time) RolloutView {
 	v := RolloutView{
 		Name: nameOf(c.Rollout), Start: c.Start, Governed: c.Governed, Base: c.Base, Target: c.Target, Pull: c.Pull, By: c.By,
 		Phase: c.Phase, Ended: c.Phase.Ended(), State: status.State, Line: status.Description, Reason: c.Reason,
-		Step: c.Step, Steps: c.Steps, Weight: weightOf(c), PausedBy: c.PausedBy, Failed: c.Failed, Began: c.Began,
+		Step: stepOf(c.Phase, c.Step, c.Steps), Steps: c.Steps, Weight: weightOf(c), PausedBy: c.PausedBy, Failed: c.Failed, Began: c.Began,
 		Timeline: canary.Timeline(c), Chart: canary.Chart(c, now),
 	}
 	for _, e := range c.History {
-		v.History = append(v.History, RolloutEvent{e.At, e.Phase, e.Step, 100 * e.Weight.Fraction(), e.Reason, e.Evidence})
+		v.History = append(v.History, RolloutEvent{e.At, e.Phase, stepOf(e.Phase, e.Step, c.Steps), 100 * e.Weight.Fraction(), e.Reason, e.Evidence})
 		if e.Evidence != nil {
 			v.Evidence = e.Evidence
 		}

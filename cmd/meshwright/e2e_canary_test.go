@@ -51,7 +51,7 @@ func TestE2ECanary(t *testing.T) {
 		time.Sleep(500 * time.Millisecond) // traffic without a control plane
 		w.restart()
 		restarted := time.Now()
-		if r := w.awaitRollout("taken up", func(r lab.Rollout) bool { return r.Step > 0 }); r.Weight != 25 || r.Step != 1 {
+		if r := w.awaitRollout("taken up", func(r lab.Rollout) bool { return r.Step > 1 }); r.Weight != 25 || r.Step != 2 {
 			t.Errorf("after the restart it is at %g %%: %s", r.Weight, r.Line)
 		}
 		if s := w.flow.Between(killed, restarted); s.Check("v2", .25) != nil || s.Requests == 0 {

@@ -17,9 +17,27 @@ import (
 
 type getCmd struct {
 	api
-	What   string `arg:"" enum:"proxies,commits,pulls,rollouts,resources" help:"${enum}."`
+	What   string `arg:"" enum:"proxies,commits,pulls,rollouts,resources" help:"proxies, commits, pulls, rollouts or resources."`
 	Name   string `arg:"" optional:"" help:"Only those whose name holds this text."`
-	Output string `short:"o" enum:"table,json" default:"table" help:"${enum}."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
+}
+
+// Help is shown below the usage.
+func (getCmd) Help() string {
+	return `What there is to ask for, and what a name is looked for in:
+
+	proxies      who is connected, and which commit each has: its ID, what it stands for
+	commits      verdicts on the branch and on pull requests: the commit, its title
+	pulls        pull requests with their plans: the number, the head, the title
+	rollouts     canaries, the step each is at and why: NAMESPACE/NAME, the commit to come
+	resources    what is served: KIND/NAMESPACE/NAME, the name in App Mesh
+
+Examples:
+
+	meshwright get rollouts
+	meshwright get rollouts shop/api -o json     # its history and evidence too
+	meshwright get proxies mesh/shop/virtualNode/api_shop
+`
 }
 
 func (cmd getCmd) Run(ctx context.Context, c console) error {
@@ -33,6 +51,10 @@ func (cmd getCmd) Run(ctx context.Context, c console) error {
 		_, err := c.out.Write(body)
 		return err
 	}
+	if none, err := cmd.none(ctx, body); none != "" || err != nil {
+		fmt.Fprint(c.err, none)
+		return err
+	}
 	table := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
 	if err := tables[cmd.What](table, body); err != nil {
 		return fmt.Errorf("answer of %s: %w", cmd.Server, err)
@@ -41,6 +63,30 @@ func (cmd getCmd) Run(ctx context.Context, c console) error {
 		return err
 	}
 	return cmd.source(ctx, c)
+}
+
+// none says that there is nothing to show, and what the name may have meant.
+func (cmd getCmd) none(ctx context.Context, body []byte) (string, error) {
+	var list []json.RawMessage
+	if err := json.Unmarshal(body, &list); err != nil || len(list) > 0 {
+		return "", nil // what is no list, the table tells
+	}
+	if cmd.Name == "" {
+		return "there are no " + cmd.What + "\n", nil
+	}
+	text := fmt.Sprintf("there are no %s whose name holds %q", cmd.What, cmd.Name)
+	if cmd.What != "rollouts" {
+		return text + "\n", nil
+	}
+	all, err := cmd.fetch(ctx, cmd.What, "")
+	if err != nil {
+		return "", err
+	}
+	var views []reconciler.RolloutView
+	if err := json.Unmarshal(all, &views); err != nil {
+		return "", fmt.Errorf("answer of %s: %w", cmd.Server, err)
+	}
+	return text + reconciler.Instead(views, cmd.Name) + "\n", nil
 }
 
 // source says, below the commits, that there may be newer ones which the daemon

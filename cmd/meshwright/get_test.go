@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,7 +45,7 @@ func TestGetTables(t *testing.T) {
 			{Number: 6, Title: "none", Head: good, Verdict: "no mesh changes"},
 		},
 		"rollouts": []reconciler.RolloutView{
-			{Name: "yelb/appserver", Target: bad, Phase: canary.Watching, Step: 1, Steps: 3, Weight: 12.5, Line: "12.5 % · 99.97 % of 480 requests\x1b"},
+			{Name: "yelb/appserver", Target: bad, Phase: canary.Watching, Step: 2, Steps: 3, Weight: 12.5, Line: "12.5 % · 99.97 % of 480 requests\x1b"},
 			{Name: "yelb/db", Target: good, Line: "nothing is on its way"},
 			{Name: "yelb/ui", Target: bad, Pull: 8, Phase: canary.Waiting, Steps: 2, Line: "waits for #7 at 25 %"},
 			{Name: "yelb/web", Target: good, Phase: canary.Completed, Ended: true, Step: 3, Steps: 3, Weight: 100, Line: "completed · after 17 m 4 s"},
@@ -119,6 +120,30 @@ VirtualNode/yelb/ui   yelb   ui_yelb         ui.yaml:1:1
 				t.Errorf("-o json: exit code %d: %s", code, &out)
 			}
 		})
+	}
+	for _, row := range []struct {
+		args []string
+		err  string
+	}{
+		{[]string{"rollouts"}, ""},
+		{[]string{"rollouts", "yelb/apserver"}, `there are no rollouts whose name holds "yelb/apserver"; did you mean yelb/appserver?`},
+		{[]string{"rollouts", "shop"}, `there are no rollouts whose name holds "shop", but yelb/appserver`},
+		{[]string{"proxies", "shop"}, `there are no proxies whose name holds "shop"`},
+		{[]string{"pulls"}, "there are no pulls"},
+	} {
+		few := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/api/v1/rollouts" && r.URL.Query().Get("name") == "" {
+				json.NewEncoder(w).Encode([]reconciler.RolloutView{{Name: "yelb/appserver"}})
+				return
+			}
+			io.WriteString(w, "[]")
+		}))
+		var out, errs bytes.Buffer
+		code := run(append(append([]string{"get"}, row.args...), "--server", few.URL), console{out: &out, err: &errs})
+		if got := strings.TrimSpace(errs.String()); code != 0 || got != row.err || (out.Len() == 0) != (row.err != "") {
+			t.Errorf("get %v: exit code %d\n%s\n%s, want %s", row.args, code, &out, got, row.err)
+		}
+		few.Close()
 	}
 	var out, errs bytes.Buffer
 	if code := run([]string{"get", "proxies", "--server", daemon.URL}, console{out: &out, err: &errs}); code != 1 || !strings.Contains(errs.String(), "answered 400 Bad Request: another question") {

@@ -19,15 +19,23 @@ import (
 	"github.com/meshwright/meshwright/reconciler/canary"
 )
 
-// steered is a daemon with one rollout, which does what it is told.
+// steered is a daemon with one rollout, which does what it is told: what has to
+// reach proxies takes it a while, and a resume it never hears.
 type steered struct {
-	mu   sync.Mutex
-	view reconciler.View
+	mu    sync.Mutex
+	view  reconciler.View
+	then  canary.Phase // what comes after some looks
+	looks int
 }
 
 func (s *steered) View() *reconciler.View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.looks--; s.looks == 0 {
+		r := s.view.Rollouts[0]
+		r.Phase, r.Line = s.then, string(s.then)
+		s.view.Rollouts = []reconciler.RolloutView{r, s.view.Rollouts[1]}
+	}
 	v := s.view
 	return &v
 }
@@ -36,13 +44,25 @@ func (s *steered) Say(rollout string, verb canary.Verb, by string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if rollout != "appserver" && rollout != "yelb/appserver" {
-		return errors.New("there is no rollout " + rollout)
+		return errors.New("there is no rollout " + rollout + reconciler.Instead(s.view.Rollouts, rollout))
 	}
 	r := s.view.Rollouts[0]
-	if verb == canary.Pause {
-		r.Phase, r.Line = canary.Paused, "25 % · paused by "+by
+	note := func(words string) {
+		r.History = append(r.History, reconciler.RolloutEvent{At: time.Now(), Phase: r.Phase, Reason: words})
 	}
-	r.History = append(r.History, reconciler.RolloutEvent{At: time.Now(), Phase: r.Phase})
+	switch verb {
+	case canary.Pause:
+		r.Phase, r.Line = canary.Paused, "25 % · paused by "+by
+		note("paused by " + by)
+	case canary.Promote:
+		r.Phase, r.Line, s.then, s.looks = canary.Promoting, "promoting", canary.Completed, 3
+		note("promoted by " + by)
+	case canary.Abort: // one proxy is far away
+		r.Phase, r.Line = canary.RollingBack, "rolling back"
+		note("aborted by " + by)
+	case canary.Resume:
+		note("the step has passed") // which is not about it
+	}
 	s.view.Rollouts = []reconciler.RolloutView{r, s.view.Rollouts[1]}
 	return nil
 }
@@ -63,7 +83,16 @@ func TestRolloutCommand(t *testing.T) {
 			"NAME COMMIT PHASE STEP WEIGHT LINE yelb/appserver 9a31f02 paused 2/3 25 % 25 % · paused by ops@127.0.0.1: lunch", ""},
 		{"by_its_name_alone", tokens, apiToken, []string{"pause", "appserver"}, 0,
 			"NAME COMMIT PHASE STEP WEIGHT LINE yelb/appserver 9a31f02 paused 2/3 25 % 25 % · paused by ops@127.0.0.1", ""},
-		{"another_name", tokens, apiToken, []string{"abort", "web"}, 1, "", "meshwright: there is no rollout web"},
+		{"the_row_that_follows", tokens, apiToken, []string{"promote", "appserver"}, 0,
+			"NAME COMMIT PHASE STEP WEIGHT LINE yelb/appserver 9a31f02 completed 2/3 25 % completed", ""},
+		{"not_all_proxies", tokens, apiToken, []string{"abort", "appserver", "--wait", "100ms"}, 1,
+			"NAME COMMIT PHASE STEP WEIGHT LINE yelb/appserver 9a31f02 rolling-back 2/3 25 % rolling back",
+			"meshwright: the daemon was told, and after 100ms not every proxy has it yet; `meshwright get rollouts appserver` shows when"},
+		{"not_heard", tokens, apiToken, []string{"resume", "appserver", "--wait", "100ms"}, 1,
+			"NAME COMMIT PHASE STEP WEIGHT LINE yelb/appserver 9a31f02 watching 2/3 25 % 25 %", "after 100ms it does not show yet"},
+		{"another_name", tokens, apiToken, []string{"abort", "web"}, 1, "", "meshwright: there is no rollout web, but yelb/appserver, yelb/ui"},
+		{"misspelled", tokens, apiToken, []string{"abort", "yelb/apserver"}, 1, "", "meshwright: there is no rollout yelb/apserver; did you mean yelb/appserver?"},
+		{"misspelled_alone", tokens, apiToken, []string{"abort", "appsever"}, 1, "", "meshwright: there is no rollout appsever; did you mean yelb/appserver?"},
 		{"no_token", tokens, "", []string{"abort", "appserver"}, 2, "", "meshwright: a token is needed: --token-file or $MESHWRIGHT_TOKEN"},
 		{"a_wrong_token", tokens, apiToken + "x", []string{"abort", "appserver"}, 1, "", "meshwright: the token is none of this daemon's"},
 		{"a_daemon_without_tokens", nil, apiToken, []string{"abort", "appserver"}, 1, "", "meshwright: this daemon takes no writes: it has no API token; start it with --api-token-file or $MESHWRIGHT_API_TOKEN"},
@@ -71,7 +100,7 @@ func TestRolloutCommand(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			d := &steered{view: reconciler.View{Rollouts: []reconciler.RolloutView{
-				{Name: "yelb/appserver", Target: "9a31f02cc7d5", Phase: canary.Watching, Step: 1, Steps: 3, Weight: 25, Line: "25 %"}, {Name: "yelb/ui", Target: "9a31f02cc7d5"}}}}
+				{Name: "yelb/appserver", Target: "9a31f02cc7d5", Phase: canary.Watching, Step: 2, Steps: 3, Weight: 25, Line: "25 %"}, {Name: "yelb/ui", Target: "9a31f02cc7d5"}}}}
 			server := httptest.NewServer(web.Handler(d, web.Config{Metrics: prometheus.NewRegistry(), Tokens: row.tokens, Logger: slog.New(slog.DiscardHandler)}))
 			defer server.Close()
 			args := append([]string{"rollout"}, row.args...)
@@ -82,7 +111,7 @@ func TestRolloutCommand(t *testing.T) {
 			}
 			var out, errs bytes.Buffer
 			code := run(append(args, "--server", server.URL), console{out: &out, err: &errs})
-			if got := strings.Join(strings.Fields(out.String()), " "); code != row.code || row.code == 0 && got != row.out || !strings.Contains(errs.String(), row.err) {
+			if got := strings.Join(strings.Fields(out.String()), " "); code != row.code || got != row.out || !strings.Contains(errs.String(), row.err) {
 				t.Errorf("exit code %d\n%s\n%s\nwant %d\n%s\n%s", code, got, &errs, row.code, row.out, row.err)
 			}
 			if strings.Contains(out.String()+errs.String(), apiToken) {
