@@ -111,16 +111,54 @@ func (r *Resources) Get(t Type, name string) *Resource {
 	return r[t][i]
 }
 
-// Equal reports whether both hold the same resources in the same versions.
-func (r *Resources) Equal(o *Resources) bool {
+// Difference is what differs between two [Resources]: of each type the names
+// that were added, changed or taken away, sorted. It is never changed once made.
+type Difference [NumTypes][]string
+
+// Difference returns what differs between both; nil if they hold the same
+// resources in the same versions. What they share costs a comparison of pointers.
+func (r *Resources) Difference(o *Resources) *Difference {
 	if r == o {
-		return true
+		return nil
 	}
-	same := func(a, b *Resource) bool { return a == b || a.Name == b.Name && a.Version == b.Version }
+	var d *Difference
 	for t := range r {
-		if !slices.EqualFunc(r[t], o[t], same) {
-			return false
+		if names := differing(r[t], o[t]); names != nil {
+			if d == nil {
+				d = &Difference{}
+			}
+			d[t] = names
 		}
 	}
-	return true
+	return d
+}
+
+// differing walks two sorted lists.
+func differing(a, b []*Resource) (names []string) {
+	if len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) {
+		return nil
+	}
+	for len(a) > 0 || len(b) > 0 {
+		order := 0
+		switch {
+		case len(a) == 0:
+			order = 1
+		case len(b) == 0:
+			order = -1
+		case a[0] != b[0]:
+			order = strings.Compare(a[0].Name, b[0].Name)
+		}
+		switch {
+		case order < 0:
+			names, a = append(names, a[0].Name), a[1:]
+		case order > 0:
+			names, b = append(names, b[0].Name), b[1:]
+		default:
+			if a[0].Version != b[0].Version {
+				names = append(names, a[0].Name)
+			}
+			a, b = a[1:], b[1:]
+		}
+	}
+	return names
 }

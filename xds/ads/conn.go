@@ -27,6 +27,7 @@ const (
 type conn struct {
 	id, protocol, address string
 	profile               xds.Profile
+	audience              *audience // from when it is registered
 	connected             time.Time
 	log                   *slog.Logger
 	wake                  chan struct{} // capacity 1: there is a new desired state
@@ -183,15 +184,15 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 	}
 	c.stream.repaired = false
 	if !making && c.stream.applied == c.stream.commit && c.stream.want != nil && c.note == "" {
-		s.taken.put(c.profile, c.stream.commit, c.stream.want)
+		c.audience.take(c.stream.commit, c.stream.want)
 	}
 	if !making && c.touched && c.done.IsZero() {
 		c.done = now
 		s.metrics.apply.Observe(now.Sub(c.since).Seconds())
-		c.log.Info("state applied", "commit", c.stream.commit, "took", now.Sub(c.since))
+		c.log.Debug("state applied", "commit", c.stream.commit, "took", now.Sub(c.since))
 	}
 	if got.nack != nil || making != before {
-		s.signal()
+		s.news.tell()
 	}
 	through = c.stream.stage != anything && c.stream.through()
 	return out, c.stream.due(), nil
@@ -202,16 +203,16 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 // a NACK stands serves what it served before.
 func (s *Server) fallBack(c *conn, r request, n xds.NACK) {
 	t, _ := xds.TypeOf(r.GetTypeUrl())
-	commit, resources := s.taken.get(c.profile)
+	taken := c.audience.has()
 	w := &c.stream.watches[t]
 	w.refresh(t, c.stream.want) // what it refuses may be wanted no more
-	if len(w.refused) == 0 || !c.stream.bare() || resources == nil || resources == c.stream.want {
+	if len(w.refused) == 0 || !c.stream.bare() || taken.resources == nil || taken.resources == c.stream.want {
 		return
 	}
-	c.note = fmt.Sprintf("refuses %s of commit %.7s; given commit %.7s, which was taken before", t, c.stream.commit, commit)
+	c.note = fmt.Sprintf("refuses %s of commit %.7s; given commit %.7s, which was taken before", t, c.stream.commit, taken.commit)
 	c.fell, c.touched = &xds.Rejection{Proxy: c.id, Type: t, NACK: n}, false
-	c.log.Warn("proxy given an older state", "commit", commit, "reason", c.note)
-	c.stream.target(commit, resources, true)
+	c.log.Warn("proxy given an older state", "commit", taken.commit, "reason", c.note)
+	c.stream.target(taken.commit, taken.resources, c.stream.want.Difference(taken.resources))
 }
 
 // count logs and counts the answer in a request.

@@ -153,7 +153,7 @@ func (s *Server) report(r reporter, t told) {
 	}
 	if healthy && (!fresh || !maps.Equal(c.reports.endpoints, endpoints)) {
 		c.reports.endpoints = endpoints
-		s.signal()
+		s.news.tell()
 	}
 }
 

@@ -90,7 +90,7 @@ func (s *stream) subscribe(t xds.Type, r *discoveryv3.DeltaDiscoveryRequest, fir
 		w.names[name] = true
 		delete(w.absent, name)
 		w.forget(name) // asking again for what it has: it may have lost it
-		w.dirty = true
+		w.stir(name)
 	}
 	if first {
 		for name, version := range r.GetInitialResourceVersions() {
@@ -103,7 +103,7 @@ func (s *stream) subscribe(t xds.Type, r *discoveryv3.DeltaDiscoveryRequest, fir
 	}
 	for _, name := range r.GetResourceNamesUnsubscribe() {
 		if name == "*" {
-			w.all = false
+			w.all, w.dirty = false, true
 			for name := range w.known {
 				if !w.names[name] {
 					w.drop(name)

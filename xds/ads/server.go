@@ -31,7 +31,7 @@ type Server struct {
 	metrics *metrics
 	now     func() time.Time
 
-	changed  chan struct{} // capacity 1
+	news     *news
 	draining chan struct{} // closed when Run ends
 
 	publishing sync.Mutex // one Publish at a time
@@ -43,6 +43,7 @@ type Server struct {
 
 	mu        sync.Mutex // before any conn's
 	conns     map[*conn]struct{}
+	audiences map[xds.Profile]*audience
 	state     xds.State
 	states    int // how many there have been
 	published time.Time
@@ -53,8 +54,6 @@ type Server struct {
 	staging   *time.Timer
 
 	patience time.Duration // set before Run
-
-	taken accepted
 
 	reporters map[reporter]*conn // guarded by mu
 	traffic   ledger
@@ -71,7 +70,7 @@ func New(c Config) (*Server, error) {
 	c.MaxStreams = cmp.Or(c.MaxStreams, 1000)
 	s := &Server{
 		config: c, auth: &auth{mtls: c.ClientCAFile != "", names: c.Names}, log: c.Logger, now: c.Now,
-		changed: make(chan struct{}, 1), draining: make(chan struct{}), conns: map[*conn]struct{}{}, reporters: map[reporter]*conn{}, patience: defaultPatience,
+		news: newNews(), draining: make(chan struct{}), conns: map[*conn]struct{}{}, audiences: map[xds.Profile]*audience{}, reporters: map[reporter]*conn{}, patience: defaultPatience,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -180,18 +179,10 @@ func (s *Server) Publish(state xds.State) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	now := s.now()
-	s.mu.Lock()
-	profiles := map[xds.Profile]offer{}
-	for c := range s.conns {
-		profiles[c.profile] = offer{}
-	}
-	s.mu.Unlock()
-	for p := range profiles { // not under mu: this may translate
-		profiles[p] = ask(state, p)
-	}
+	offers := s.askAll(state)
 	translated := s.now()
 	defer func() { s.metrics.publish.Observe(s.now().Sub(translated).Seconds()) }()
-	same := map[[2]*xds.Resources]bool{}
+	differ := differences{}
 	s.ordering.Lock()
 	defer s.ordering.Unlock()
 	s.mu.Lock()
@@ -199,37 +190,27 @@ func (s *Server) Publish(state xds.State) {
 	s.state = state
 	if !again {
 		s.published = now
-		s.taken.age(profiles)
+		s.age()
 	}
 	s.states++
-	for c := range s.conns {
-		o, ok := profiles[c.profile]
-		if !ok { // connected meanwhile
-			o = ask(state, c.profile)
-			profiles[c.profile] = o
+	for _, a := range s.audiences {
+		o, asked := offers[a]
+		if !asked && len(a.conns) > 0 { // connected meanwhile
+			o = ask(state, a.profile)
 		}
-		s.give(c, state.Commit(), o, now, again, same)
+		for c := range a.conns {
+			s.give(c, state.Commit(), o, now, again, differ)
+		}
 	}
 	s.begin()
 	s.mu.Unlock()
-	s.signal()
-}
-
-// offer is what a state has for a profile.
-type offer struct {
-	resources *xds.Resources
-	err       error
-}
-
-func ask(state xds.State, p xds.Profile) offer {
-	r, err := state.Resources(p)
-	return offer{r, err}
+	s.news.tell()
 }
 
 // give sets what a connection should have. A proxy that the state cannot serve
 // keeps what it has: an Envoy with traffic is never wiped because of a spec
 // that forgot it.
-func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool, same map[[2]*xds.Resources]bool) {
+func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool, differ differences) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	fell := c.fell != nil
@@ -246,23 +227,15 @@ func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool
 		return
 	}
 	c.note = ""
-	changed := false
-	if old := c.stream.want; old != o.resources {
-		pair := [2]*xds.Resources{old, o.resources}
-		equal, ok := same[pair]
-		if !ok {
-			equal = old != nil && old.Equal(o.resources)
-			same[pair] = equal
-		}
-		changed = !equal
-	}
+	difference := differ.between(c.stream.want, o.resources)
+	changed := c.stream.want == nil || difference != nil
 	// A proxy that is not yet where the state before wanted it counts for this
 	// one too: the new commit is not applied before it is.
 	if !again || fell {
 		c.touched = changed || c.stream.want != nil && c.stream.making()
 		c.since, c.done = now, time.Time{}
 	}
-	c.stream.target(commit, o.resources, changed)
+	c.stream.target(commit, o.resources, difference)
 	if changed {
 		c.poke()
 	}
@@ -283,9 +256,10 @@ func (s *Server) enter(c *conn) {
 		s.mu.Lock()
 		if entered = s.states == states; entered {
 			s.conns[c] = struct{}{}
+			s.join(c)
 			s.reporters[c.reporter()] = c
 			if state != nil {
-				s.give(c, state.Commit(), o, s.now(), false, map[[2]*xds.Resources]bool{})
+				s.give(c, state.Commit(), o, s.now(), false, differences{})
 				c.mu.Lock()
 				c.stream.stage = s.stage
 				c.touched = false // until it shows that it has something older
@@ -294,13 +268,14 @@ func (s *Server) enter(c *conn) {
 		}
 		s.mu.Unlock()
 	}
-	s.signal()
+	s.news.tell()
 }
 
 // leave forgets a connection.
 func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
+	delete(c.audience.conns, c)
 	if s.reporters[c.reporter()] == c { // no later stream of the same connection
 		delete(s.reporters, c.reporter())
 	}
@@ -308,7 +283,7 @@ func (s *Server) leave(c *conn) {
 	s.endStage()
 	s.metrics.streams.WithLabelValues(c.protocol).Dec()
 	c.log.Info("proxy disconnected")
-	s.signal()
+	s.news.tell()
 }
 
 // Proxies returns the connected proxies, sorted by identity, ID and age.
@@ -383,13 +358,7 @@ func (s *Server) connections() []*conn {
 	return list
 }
 
-// Changed receives after anything in Proxies or Progress has changed. It has
-// room for one: whoever receives reads the whole state.
-func (s *Server) Changed() <-chan struct{} { return s.changed }
-
-func (s *Server) signal() {
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-}
+// Changed receives after anything in Proxies or Progress has changed: at once, or
+// where much does, 40 times a second. It has room for one: whoever receives reads
+// the whole state.
+func (s *Server) Changed() <-chan struct{} { return s.news.heard }

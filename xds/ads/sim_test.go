@@ -10,6 +10,8 @@ import (
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/genproto/googleapis/rpc/status"
 
 	"github.com/meshwright/meshwright/xds"
@@ -92,7 +94,7 @@ func (s *sim) connect() {
 	s.logf("connect")
 	s.server = newStream(s.delta, s.server.linger)
 	if want != nil {
-		s.server.target(commit, want, true)
+		s.server.target(commit, want, nil)
 	}
 	s.requests, s.responses, s.acks = nil, nil, nil
 	s.nonce = [xds.NumTypes]string{}
@@ -167,6 +169,25 @@ func (s *sim) serve() {
 		s.logf("server sends %s %v -%v nonce %s commit %s", r.typ, names, r.removed, r.nonce, r.commit)
 		s.responses = append(s.responses, r)
 		s.sent += len(r.resources) + len(r.removed)
+	}
+	s.planned()
+}
+
+// planned fails unless what is left to do is what would be found by looking at
+// all that the proxy holds, in the place of what has moved.
+func (s *sim) planned() {
+	for i := range s.server.watches {
+		w := s.server.watches[i]
+		if !w.asked || w.dirty || len(w.moved) > 0 || len(w.known) == 0 {
+			continue // of a proxy that has lost all, what comes is as good as fresh
+		}
+		got := w.todo
+		w.refused = slices.Clone(w.refused)
+		w.replan(xds.Type(i), s.server.want)
+		w.todo.sort()
+		if d := cmp.Diff(w.todo, got, cmp.AllowUnexported(todo{}), cmpopts.EquateEmpty(), cmp.Comparer(func(a, b *xds.Resource) bool { return a.String() == b.String() })); d != "" {
+			s.fatalf("%s: left to do (-by looking at all +got):\n%s", xds.Type(i), d)
+		}
 	}
 }
 
@@ -457,7 +478,7 @@ func (s *sim) publish(n int, want *xds.Resources) {
 			s.logf("  %s %s@%s %+v", x.Type, x.Name, x.Version[:3], s.parts[x])
 		}
 	}
-	s.server.target(commit, want, s.server.want == nil || !s.server.want.Equal(want))
+	s.server.target(commit, want, differences{}.between(s.server.want, want))
 }
 
 // TestSimulation plays random histories of publishing, losing the connection,
@@ -511,7 +532,7 @@ func play(t testing.TB, seed uint64, delta, refusals bool) {
 	s.publish(100, s.random(false))
 	s.settle()
 	s.settled()
-	s.server.target("commit-101", s.server.want, false)
+	s.server.target("commit-101", s.server.want, nil)
 	s.silent("a commit that changes nothing")
 	s.settled()
 	if !refusals && !(!delta && s.expectResend()) {

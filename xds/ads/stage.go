@@ -64,6 +64,9 @@ func narrows(was, r *xds.Resource) bool { return was != nil && widens(r, was) &&
 // widening and narrowing report whether the change that the stream is to make
 // holds such a listener.
 func (s *stream) widening() bool {
+	if !s.watches[xds.Listener].moves() {
+		return false
+	}
 	known := s.watches[xds.Listener].known
 	return slices.ContainsFunc(s.want[xds.Listener], func(r *xds.Resource) bool {
 		was := known[r.Name]
@@ -72,6 +75,9 @@ func (s *stream) widening() bool {
 }
 
 func (s *stream) narrowing() bool {
+	if !s.watches[xds.Listener].moves() {
+		return false
+	}
 	for name, was := range s.watches[xds.Listener].known {
 		if was.resource == nil || was.resource.Takes == nil {
 			continue

@@ -55,21 +55,24 @@ func newStream(delta bool, linger time.Duration) *stream {
 	return s
 }
 
-// target sets the desired state. With changed false, want differs from the
-// state before in its commit only: nothing is planned and nothing sent.
-func (s *stream) target(commit string, want *xds.Resources, changed bool) {
-	if s.want != nil && !changed {
+// target sets the desired state, given what differs from the one before. Where
+// only its commit does (nil), nothing is planned and nothing sent.
+func (s *stream) target(commit string, want *xds.Resources, d *xds.Difference) {
+	if s.want != nil && d == nil {
 		if s.applied == s.commit {
 			s.applied = commit
 		}
-		s.commit = commit
+		s.commit, s.want = commit, want
 		return
 	}
-	s.commit, s.want = commit, want
-	s.planned = false
 	for t := range s.watches {
-		s.watches[t].dirty = true
+		if w := &s.watches[t]; s.want == nil {
+			w.dirty = true
+		} else {
+			w.stir(d[t]...)
+		}
 	}
+	s.commit, s.want, s.planned = commit, want, false
 }
 
 // The parts of a todo that a response may carry.
@@ -255,14 +258,14 @@ func (s *stream) send(out []response, t xds.Type, parts int) []response {
 	if len(put)+len(remove)+len(absent) == 0 && !answer {
 		return out
 	}
-	f := sent{commit: s.commit, makes: len(put) > 0, versions: map[string]string{}, before: map[string]held{}}
+	f := sent{commit: s.commit, makes: len(put) > 0, does: make([]deed, 0, len(put)+len(remove))}
 	for _, r := range put {
-		f.versions[r.Name], f.before[r.Name] = r.Version, w.known[r.Name]
+		f.does = append(f.does, deed{r.Name, r.Version, w.known[r.Name]})
 		w.known[r.Name] = held{r.Version, r}
 		delete(w.absent, r.Name)
 	}
 	for _, name := range remove {
-		f.versions[name], f.before[name] = "", held{resource: w.known[name].resource}
+		f.does = append(f.does, deed{name: name, was: held{resource: w.known[name].resource}})
 		delete(w.known, name)
 		if w.names[name] {
 			w.absent[name] = true

@@ -30,7 +30,7 @@ func newScript(t *testing.T, delta bool) *script {
 
 func (x *script) publish(commit string, list ...*xds.Resource) *script {
 	want := resources(list...)
-	x.s.target(commit, want, x.s.want == nil || !x.s.want.Equal(want))
+	x.s.target(commit, want, differences{}.between(x.s.want, want))
 	return x
 }
 

@@ -42,8 +42,10 @@ type watch struct {
 	// something in them changes.
 	refused []map[string]string
 
-	// todo is what is between known and what is wanted; dirty: compute anew.
+	// todo is what is between known and what is wanted, but for moved, names of
+	// which either has changed since; dirty: all of it is to be made anew.
 	todo  todo
+	moved []string
 	dirty bool
 
 	status xds.TypeStatus
@@ -59,31 +61,51 @@ type held struct {
 	resource *xds.Resource
 }
 
-// sent is a response on its way: what it does to names (a version, or none for
-// a removal) and what was known of them before.
+// sent is a response on its way.
 type sent struct {
 	nonce, commit string
 	makes         bool // it adds or changes something
-	versions      map[string]string
-	before        map[string]held
+	does          []deed
+}
+
+// deed is what a response does to a name: the version that it brings, none for a
+// removal, and what was known of the name before.
+type deed struct {
+	name, version string
+	was           held
+}
+
+// deed finds what the response does to a name; nil: nothing.
+func (s *sent) deed(name string) *deed {
+	i := slices.IndexFunc(s.does, func(d deed) bool { return d.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &s.does[i]
 }
 
 // follow makes s stand for the response before it too.
 func (s *sent) follow(earlier sent) {
-	for name, v := range earlier.versions {
-		if _, ok := s.versions[name]; !ok {
-			s.versions[name] = v
+	at := make(map[string]int, len(s.does))
+	for i, d := range s.does {
+		at[d.name] = i
+	}
+	for _, d := range earlier.does {
+		if i, ok := at[d.name]; ok {
+			s.does[i].was = d.was
+		} else {
+			s.does = append(s.does, d)
 		}
-		s.before[name] = earlier.before[name]
 	}
 }
 
-// todo is the difference between what a proxy holds and what it should have.
-type todo struct {
-	fresh   []*xds.Resource // asked for and not held: nothing uses it yet
-	changed []*xds.Resource // to be added beside, or in place of, what is in use
-	gone    []string        // held and no longer wanted
-	absent  []string        // does not exist, and the proxy waits to hear so
+// versions are what the response brought, by name.
+func (s *sent) versions() map[string]string {
+	m := make(map[string]string, len(s.does))
+	for _, d := range s.does {
+		m[d.name] = d.version
+	}
+	return m
 }
 
 func (w *watch) wants(name string) bool { return w.all || w.names[name] }
@@ -98,97 +120,12 @@ func (w *watch) refuses(name, version string) bool {
 	return false
 }
 
-// scope is what the proxy should have of what it asked for, sorted by name.
-func (w *watch) scope(list []*xds.Resource) []*xds.Resource {
-	if w.all {
-		return list
-	}
-	var in []*xds.Resource
-	for _, r := range list {
-		if w.names[r.Name] {
-			in = append(in, r)
-		}
-	}
-	return in
-}
-
-// refresh brings todo up to date with what is wanted.
-func (w *watch) refresh(t xds.Type, want *xds.Resources) {
-	if !w.asked || !w.dirty {
-		return
-	}
-	w.dirty = false
-	w.todo = todo{}
-	version := func(name string) string {
-		if r := want.Get(t, name); r != nil && w.wants(name) {
-			return r.Version
-		}
-		return ""
-	}
-	// A refused batch is tried again, as a whole, when any part of it changed:
-	// a proxy may have dropped the good with the bad.
-	w.refused = slices.DeleteFunc(w.refused, func(batch map[string]string) bool {
-		for name, v := range batch {
-			if !w.wants(name) || version(name) != v {
-				return true
-			}
-		}
-		return false
-	})
-	scope := w.scope(want[t])
-	if w.claimed != "" {
-		if setVersion(scope) == w.claimed {
-			for _, r := range scope {
-				w.known[r.Name] = held{r.Version, r}
-			}
-			w.owed = false
-			for name := range w.renew {
-				w.forget(name)
-			}
-		} else {
-			for name := range w.names { // held in some other version, or new
-				w.known[name] = held{version: unsure}
-			}
-		}
-		w.claimed = ""
-		clear(w.renew)
-		w.dirty = false
-	}
-	first := len(w.known) == 0 && !w.resumed
-	for _, r := range scope {
-		h, ok := w.known[r.Name]
-		switch {
-		case h.version == r.Version, w.refuses(r.Name, r.Version):
-		case first, w.names[r.Name] && (!ok || h.version == ""):
-			w.todo.fresh = append(w.todo.fresh, r)
-		default:
-			w.todo.changed = append(w.todo.changed, r)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(w.known)) {
-		if want.Get(t, name) == nil && !w.absent[name] && !w.refuses(name, "") {
-			w.todo.gone = append(w.todo.gone, name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(w.names)) {
-		if _, ok := w.known[name]; !ok && want.Get(t, name) == nil && !w.absent[name] {
-			w.todo.absent = append(w.todo.absent, name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(w.tell)) {
-		if want.Get(t, name) == nil {
-			w.todo.absent = append(w.todo.absent, name)
-		}
-	}
-	clear(w.tell)
-}
-
 // forget makes the server send a resource again although the proxy has it.
 func (w *watch) forget(name string) {
 	if h, ok := w.known[name]; ok {
 		h.version = ""
 		w.known[name] = h
-		w.dirty = true
+		w.stir(name)
 	}
 }
 
@@ -196,7 +133,7 @@ func (w *watch) forget(name string) {
 func (w *watch) drop(name string) {
 	delete(w.known, name)
 	delete(w.absent, name)
-	w.dirty = true
+	w.stir(name)
 }
 
 // making reports whether additions or changes are outstanding: to be sent, on
@@ -227,11 +164,12 @@ func (w *watch) settle(nonce string, delta bool, nack *xds.NACK) bool {
 		w.status.Commit, w.status.NACK = s.commit, nil
 		return true
 	}
-	nack.Commit, nack.Resources = s.commit, slices.Sorted(maps.Keys(s.versions))
+	versions := s.versions()
+	nack.Commit, nack.Resources = s.commit, slices.Sorted(maps.Keys(versions))
 	w.status.NACK = nack
 	w.rollback(s)
-	if len(s.versions) > 0 {
-		w.refused = append(w.refused, s.versions)
+	if len(versions) > 0 {
+		w.refused = append(w.refused, versions)
 	}
 	w.dirty = true
 	return true
@@ -242,20 +180,20 @@ func (w *watch) settle(nonce string, delta bool, nack *xds.NACK) bool {
 // has the version before or the refused one: it is sent again in whatever
 // version is wanted next, and removed one day even if it never came to be.
 func (w *watch) rollback(s sent) {
-	for name, v := range s.versions {
-		if !w.wants(name) {
+	for _, d := range s.does {
+		if !w.wants(d.name) {
 			continue
 		}
-		was := s.before[name]
+		was := d.was
 		if was.version != "" {
 			was.version = unsure
 		}
-		later := slices.IndexFunc(w.flight, func(l sent) bool { _, ok := l.versions[name]; return ok })
+		later := slices.IndexFunc(w.flight, func(l sent) bool { return l.deed(d.name) != nil })
 		switch {
 		case later >= 0: // another response about it follows: correct what that one replaces
-			w.flight[later].before[name] = was
-		case w.known[name].version == v:
-			w.known[name] = was
+			w.flight[later].deed(d.name).was = was
+		case w.known[d.name].version == d.version:
+			w.known[d.name] = was
 		}
 	}
 }
