@@ -68,6 +68,9 @@ type Forge interface {
 	// PullRequests returns those that are open against a branch; it costs nothing
 	// while nothing has changed.
 	PullRequests(ctx context.Context, base string) ([]sources.PullRequest, error)
+	// Fate returns what has become of a pull request that is not among the open ones
+	// against a branch; a [sources.Permanent] error: there is none any more.
+	Fate(ctx context.Context, pull int, base string) (sources.Fate, error)
 	// MergeGroups returns the heads that a merge queue wants to have checked.
 	MergeGroups(ctx context.Context, base string) ([]string, error)
 	SetStatus(ctx context.Context, commit, context string, s sources.Status) error
@@ -181,7 +184,9 @@ type Config struct {
 	// which is what GitHub asks for.
 	WriteSpacing time.Duration
 	// PullSpacing is the least time between two lists of the pull requests,
-	// unless [Reconciler.Poke] says that one has moved; zero: 10 s.
+	// unless [Reconciler.Poke] says that one has moved; zero: 10 s. A list that has
+	// not changed costs nothing of GitHub's hourly limit, but each look takes three of
+	// the 900 requests that it answers in a minute.
 	PullSpacing time.Duration
 	// Settle is how long after the start proxies may take to come back before a
 	// commit counts as applied on all of them; zero: 5 s.

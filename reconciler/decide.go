@@ -75,7 +75,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	do.Trace = r.merged(&s, seen, now)
 	s.trim(now)
 	do.Writes = r.writes(&s)
-	do.Needs, do.Heads = s.needs(), s.trying()
+	do.Needs, do.Heads, do.Tried = s.needs(), s.trying(), s.tried()
 	if taken := seen.specs()[s.Taken]; taken != nil {
 		do.Wishes = s.wishes(taken)
 	}

@@ -161,12 +161,17 @@ func (r rules) notify(rec *Record, run *Run, now time.Time) {
 		return
 	}
 	n := Notice{Key: path.Join(r.environment, noticePrefix+report.Short(run.Target)+"-"+run.Rollout.Name), Pull: run.Pull, Body: report.Notice(r.environment, inWords(run, now), r.limits.Comment)}
-	if i := slices.IndexFunc(rec.Notices, func(old Notice) bool { return old.Key == n.Key }); i >= 0 {
-		n.Slot = rec.Notices[i].Slot
-		rec.Notices = slices.Delete(rec.Notices, i, i+1)
+	rec.notice(n)
+}
+
+// notice wants a comment that stays, in the place of one with its key.
+func (r *Record) notice(n Notice) {
+	if i := slices.IndexFunc(r.Notices, func(old Notice) bool { return old.Key == n.Key }); i >= 0 {
+		n.Slot = r.Notices[i].Slot
+		r.Notices = slices.Delete(r.Notices, i, i+1)
 	}
 	n.Slot = n.Slot.wanting(Content{Digest: digest(n.Body)})
-	rec.Notices = append(rec.Notices, n)
+	r.Notices = append(r.Notices, n)
 }
 
 // undo is what a revert of a commit takes back.
@@ -194,8 +199,7 @@ func (r rules) byHand(s *State, w Written) {
 	}
 	undo := sources.Revert{Commit: rec.Commit, To: rec.Revert.To, Branch: r.branchName}
 	n := Notice{Key: path.Join(r.environment, noticePrefix+report.Short(rec.Commit)+"-by-hand"), Body: report.RevertByHand(undo, r.undo(s, rec).Failed, w.Refused)}
-	n.Slot = n.Slot.wanting(Content{Digest: digest(n.Body)})
-	rec.Notices = append(rec.Notices, n)
+	rec.notice(n)
 }
 
 // letter is what the slot has to write. What was confirmed and is wanted again

@@ -17,6 +17,10 @@ type Open struct {
 	List   int // its number among those that this process has asked for
 	Pulls  []sources.PullRequest
 	Groups []string // heads of a merge queue's groups
+	// Ended are the pull requests that are canaries and not open any more, with the
+	// commits that they were merged as; empty: they were closed. Of one that is
+	// neither here nor open it is not known.
+	Ended map[int]string
 }
 
 // Job is a head to merge with the branch, to check and to plan. It is a whole
@@ -31,7 +35,7 @@ type Job struct {
 	Last   *plan.Plan
 	Broken bool     // its spec has errors
 	Labels []string // of the pull request
-	// Keep: its spec is needed.
+	// Keep: its spec is wanted, for it is a canary, or is to be one.
 	Keep bool
 	// Questions to answer with the head as it would be after the merge.
 	Questions []Question
@@ -106,9 +110,9 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 				j.Last = p.Report.Plan
 			}
 		}
-		j.Keep = trying[h.commit] && loaded[h.commit] == nil
+		j.Keep = trying[h.commit]
 		switch {
-		case rec.Basis == nil || len(j.Questions) > 0 || j.Keep:
+		case rec.Basis == nil || len(j.Questions) > 0 || j.Keep && loaded[h.commit] == nil:
 		case seen.Counted.After(rec.Basis.Counted) && joined(j.Last, seen.Around):
 		case rec.Basis.equal(j.Basis):
 			continue
@@ -131,6 +135,16 @@ func joined(p *plan.Plan, around map[xds.Identity]int) bool {
 	}
 	touched := func(t plan.Touched) bool { return around[t.Identity] > 0 }
 	return p.Proxies.Connected == 0 && len(around) > 0 || slices.ContainsFunc(p.Proxies.Identities, touched)
+}
+
+// head is that of an open pull request; empty: it is not open.
+func (o *Open) head(pull int) string {
+	for _, p := range o.Pulls {
+		if p.Number == pull {
+			return p.Head
+		}
+	}
+	return ""
 }
 
 // head is a commit that waits to be merged.

@@ -68,16 +68,13 @@ func (x *rolling) takeIn() {
 	old := maps.Clone(s.Rollouts)
 	for name, t := range old {
 		if spec.Rollouts[t.Rollout.Key] == nil { // what it governed changes at once from now on
-			if t.Run.live() {
-				x.step(t.Run, canary.Observation{Newer: s.Taken})
-			}
-			delete(s.Rollouts, name)
+			x.remove(name)
 		}
 	}
 	for _, rollout := range spec.Rollouts {
 		name := nameOf(rollout.Ref)
 		if _, known := s.Rollouts[name]; !known {
-			s.Rollouts[name] = Track{Rollout: rollout.Ref, Stable: stableOf(old, rollout.Policy(), before)}
+			s.Rollouts[name] = Track{Rollout: rollout.Ref, Stable: stableOf(old, targetsOf(spec, rollout.Ref), before)}
 		}
 	}
 }
@@ -85,16 +82,10 @@ func (x *rolling) takeIn() {
 // stableOf is the commit at which a new Rollout's routes were completed last:
 // that of another Rollout which governed them, perhaps by another name, or what
 // was served before.
-func stableOf(old map[string]Track, policy schema.RolloutSpec, before string) string {
+func stableOf(old map[string]Track, targets []schema.Ref, before string) string {
 	for _, name := range slices.Sorted(maps.Keys(old)) {
-		t := old[name]
-		if t.Run == nil || !t.Run.live() && !t.Run.wentBack() {
-			continue
-		}
-		for i := range policy.Targets {
-			if slices.Contains(t.Run.Governed, policy.Targets[i].In("")) {
-				return t.Stable
-			}
+		if run := old[name].Run; (run.live() || run.wentBack()) && run.governs(targets) {
+			return old[name].Stable
 		}
 	}
 	return before

@@ -23,8 +23,8 @@ type Ask struct {
 	Name string `json:"name,omitempty"` // of the rollout; empty: all that it moves
 }
 
-// parting is how long a pull request may be missing from the list of what is
-// open until it counts as closed: the commit that it was merged as may yet come.
+// parting is how long a pull request that was merged may wait for its commit, which
+// the branch may never have: somebody may have set it elsewhere since.
 const parting = 30 * time.Second
 
 // trialKey is that of a trial: two pull requests may move the same.
@@ -42,6 +42,17 @@ func (s State) trying() map[string]bool {
 		}
 	}
 	return heads
+}
+
+// tried are the pull requests of which the end matters.
+func (s State) tried() (pulls []int) {
+	for _, t := range s.Trials {
+		if t.live() {
+			pulls = append(pulls, t.Pull)
+		}
+	}
+	slices.Sort(pulls)
+	return slices.Compact(pulls)
 }
 
 // ask takes in that somebody wants a pull request to be the canary, and returns
@@ -93,23 +104,36 @@ func (x *rolling) trials() {
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Trials)) {
 		t := *s.Trials[key]
+		removed := taken.Rollouts[t.Rollout.Key] == nil
+		if !t.live() {
+			if removed || x.seen.Open != nil && x.seen.Open.head(t.Pull) == "" {
+				s.retire(key)
+			}
+			continue
+		}
 		seen := x.observe(key, &t)
 		x.open(&t, &seen)
 		s.Trials[key] = &t
-		if x.unfit(t.Target) || taken.Rollouts[t.Rollout.Key] == nil {
-			seen.Newer = s.Taken // with which it cannot be merged any more, or which has no such Rollout
+		switch {
+		case removed:
+			seen.Removed = s.Taken
+		case x.unfit(t.Target):
+			seen.Newer = s.Taken
 		}
 		seen.Behind = x.behind(key, &t)
-		switch ending := seen.Closed || seen.Newer != "" || seen.Head != "" && seen.Head != t.Target; {
-		case !t.live():
-			if seen.Closed || taken.Rollouts[t.Rollout.Key] == nil {
-				delete(s.Trials, key)
-			}
-			continue
-		case x.heads[t.Target] == nil && !ending:
+		ending := seen.Closed != "" || seen.Removed != "" || seen.Newer != "" || seen.Head != "" && seen.Head != t.Target
+		if x.heads[t.Target] == nil && !ending {
 			continue // it is loaded once more
 		}
 		s.Trials[key] = x.step(&t, seen)
+	}
+}
+
+// retire has a trial be one of the past.
+func (s *State) retire(key string) {
+	if t := s.Trials[key]; t != nil {
+		s.bygone(t)
+		delete(s.Trials, key)
 	}
 }
 
@@ -138,6 +162,7 @@ func (x *rolling) try(pull int, a Ask, spec *schema.Spec) {
 		if s.Trials == nil {
 			s.Trials = map[string]*Run{}
 		}
+		s.retire(trialKey(name, pull))
 		s.Trials[trialKey(name, pull)] = run
 		begun = true
 	}
@@ -146,10 +171,12 @@ func (x *rolling) try(pull int, a Ask, spec *schema.Spec) {
 	}
 }
 
-// unfit reports whether a head was just looked at, and there is no spec of it.
+// unfit reports whether a head was just looked at, and there is no spec of it to be
+// had. A branch that is refused itself says nothing against a spec that is there.
 func (x *rolling) unfit(head string) bool {
 	return slices.ContainsFunc(x.seen.Planned, func(p Planned) bool {
-		return p.Head == head && p.Keep && p.Merged == nil && (p.Err == nil || permanent(p.Err))
+		return p.Head == head && p.Keep && !p.Stands && p.Merged == nil && (p.Err == nil || permanent(p.Err)) &&
+			(x.heads[head] == nil || p.Basis.Base == x.s.Taken)
 	})
 }
 
@@ -161,23 +188,41 @@ func (x *rolling) conclude(head string, st sources.Status) {
 	}
 }
 
-// open says what has become of a trial's pull request.
+// open says what has become of a trial's pull request. One that was merged goes on
+// until its commit has been seen, which may lead there ([rolling.arrive]); so does
+// one of which nobody can say yet how it has ended.
 func (x *rolling) open(t *Run, seen *canary.Observation) {
 	if x.seen.Open == nil {
 		return
 	}
-	if i := slices.IndexFunc(x.seen.Open.Pulls, func(p sources.PullRequest) bool { return p.Number == t.Pull }); i >= 0 {
-		seen.Head, t.Gone = x.seen.Open.Pulls[i].Head, time.Time{}
+	if seen.Head = x.seen.Open.head(t.Pull); seen.Head != "" {
+		t.Gone = time.Time{}
 		return
 	}
-	if t.Gone.IsZero() {
+	merged, known := x.seen.Open.Ended[t.Pull]
+	switch {
+	case !known:
+		return
+	case merged == "":
+		seen.Closed = "the pull request was closed"
+		return
+	case t.Gone.IsZero():
 		t.Gone = x.now.Wall
 	}
-	if until := t.Gone.Add(parting); x.now.Wall.Before(until) {
+	until := t.Gone.Add(parting)
+	switch here := x.s.landed(merged); {
+	case !here && x.now.Wall.Before(until):
 		x.next = earlier(x.next, until)
-	} else {
-		seen.Closed = x.seen.Away == "" // else its merge cannot be seen
+	case here || x.seen.Away == "": // else it cannot be seen
+		seen.Closed = "the pull request was merged as " + report.Short(merged)
 	}
+}
+
+// landed reports whether a commit is known to be the branch's.
+func (s State) landed(commit string) bool {
+	return slices.ContainsFunc(s.Records, func(r Record) bool {
+		return r.Branch && (r.Commit == commit || slices.ContainsFunc(r.Landed, func(l Landed) bool { return l.Commit == commit }))
+	})
 }
 
 // behind is whom a trial waits for: who has its routes.

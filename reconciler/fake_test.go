@@ -501,10 +501,12 @@ type fakeForge struct {
 	groups   []string
 	queue    error // of the groups
 	lists    int
-	calls    int    // of any kind
-	down     error  // nothing is taken
-	lossy    error  // all is taken, and the answer is lost
-	after    func() // called after a letter was taken
+	fates    map[int]sources.Fate // of pull requests that are not open
+	fateful  int                  // how often one was asked for
+	calls    int                  // of any kind
+	down     error                // nothing is taken
+	lossy    error                // all is taken, and the answer is lost
+	after    func()               // called after a letter was taken
 
 	said      []sources.Comment // by people
 	unseen    []int64           // of these; its copy that answers lags behind
@@ -552,6 +554,13 @@ func (f *fakeForge) PullRequests(_ context.Context, base string) ([]sources.Pull
 		return nil, f.down
 	}
 	return slices.Clone(f.open), nil
+}
+
+func (f *fakeForge) Fate(_ context.Context, pull int, _ string) (sources.Fate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fateful++
+	return f.fates[pull], f.ask()
 }
 
 func (f *fakeForge) Limits() sources.Limits {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,6 +82,7 @@ func readState(value []byte) (State, error) {
 		return State{}, fmt.Errorf("it is damaged: nothing is known of the good commit %s; remove the state directory to start from the newest commit", s.Good)
 	}
 	maps.DeleteFunc(s.Trials, func(_ string, run *Run) bool { return run == nil })
+	s.Past = slices.DeleteFunc(s.Past, func(run *Run) bool { return run == nil || len(run.History) == 0 })
 	for _, r := range s.Records {
 		if r.Commit == "" {
 			return State{}, errors.New("it is damaged: a commit has no hash; remove the state directory to start from the newest commit")

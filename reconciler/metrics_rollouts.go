@@ -39,6 +39,9 @@ func (g rolloutGauges) Collect(to chan<- prometheus.Metric) {
 		in[string(p)] = 0
 	}
 	for _, v := range g.views() {
+		if v.Past {
+			continue
+		}
 		phase, weight := string(v.Phase), v.Weight/100
 		if phase == "" {
 			phase = idle

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/meshwright/meshwright/sources"
 )
 
 // pulls asks the forge what is open, which commands there are and whose merge
@@ -21,6 +23,7 @@ type pulls struct {
 	log     *slog.Logger
 	wake    bell // something may have moved
 	poke    bell // something has moved
+	merged  bell // to the watcher: so has the branch
 	ready   bell // to the loop: take
 
 	// Of run.
@@ -33,9 +36,12 @@ type pulls struct {
 	blind   bool           // who may write is not told to us, and this was logged
 	labeled map[int]string // heads of labeled pull requests that were told
 	asked   map[string]int // how often for the pull request of each traced commit
+	ended   map[int]string // see [Open]
+	lags    bool           // the list lacks a pull request that is open
 
 	mu    sync.Mutex // guards:
 	trace []string   // commits to find the pull requests of
+	tried []int      // pull requests whose end matters
 	news  news
 }
 
@@ -57,10 +63,11 @@ type news struct {
 	brought map[string]int // see [Seen]
 }
 
-func newPulls(cfg Config, ready bell) *pulls {
+func newPulls(cfg Config, merged, ready bell) *pulls {
 	return &pulls{
 		forge: cfg.Forge, base: cfg.BaseBranch, spacing: cfg.PullSpacing, now: cfg.Now, log: cfg.Logger,
-		wake: newBell(), poke: newBell(), ready: ready, asked: map[string]int{}, listed: map[int]bool{}, labeled: map[int]string{},
+		wake: newBell(), poke: newBell(), merged: merged, ready: ready,
+		asked: map[string]int{}, ended: map[int]string{}, listed: map[int]bool{}, labeled: map[int]string{},
 	}
 }
 
@@ -73,14 +80,20 @@ func (p *pulls) take() news {
 	return n
 }
 
-// sync says of which commits to find the pull requests.
-func (p *pulls) sync(trace []string) {
+// sync says of which commits to find the pull requests, and of which pull requests
+// to find out how they end.
+func (p *pulls) sync(trace []string, tried []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if slices.ContainsFunc(trace, func(commit string) bool { return !slices.Contains(p.trace, commit) }) {
+	if more(trace, p.trace) || more(tried, p.tried) {
 		p.poke.ring()
 	}
-	p.trace = trace
+	p.trace, p.tried = trace, tried
+}
+
+// more reports whether there is one that was not there.
+func more[T comparable](is, was []T) bool {
+	return slices.ContainsFunc(is, func(x T) bool { return !slices.Contains(was, x) })
 }
 
 // tell changes the news and wakes the loop.
@@ -110,7 +123,7 @@ func (p *pulls) run(ctx context.Context) {
 			away = max(away, at.Sub(p.now()))
 		}
 		if sleep(ctx, away, nil) {
-			p.rest(ctx, pause-away, err != nil || tries > 0 || p.awaits)
+			p.rest(ctx, pause-away, err != nil || tries > 0 || p.awaits || p.lags)
 		}
 	}
 }
@@ -181,7 +194,38 @@ func (p *pulls) list(ctx context.Context) error {
 	if p.unheard.news(err) && err != nil {
 		p.log.Warn("merge queue not readable", "err", err)
 	}
-	p.tell(func(n *news) { n.open = &Open{List: number, Pulls: open, Groups: p.groups} })
+	err = p.fates(ctx, open)
+	p.tell(func(n *news) { n.open = &Open{List: number, Pulls: open, Groups: p.groups, Ended: maps.Clone(p.ended)} })
+	return err
+}
+
+// fates asks how those pull requests have ended that matter and are not open any
+// more, once each. A merge is news of the branch, too.
+func (p *pulls) fates(ctx context.Context, open []sources.PullRequest) error {
+	p.mu.Lock()
+	tried := p.tried
+	p.mu.Unlock()
+	gone := slices.DeleteFunc(slices.Clone(tried), func(n int) bool {
+		return slices.ContainsFunc(open, func(pr sources.PullRequest) bool { return pr.Number == n })
+	})
+	maps.DeleteFunc(p.ended, func(n int, _ string) bool { return !slices.Contains(gone, n) })
+	p.lags = false
+	for _, n := range gone {
+		if _, known := p.ended[n]; known {
+			continue
+		}
+		fate, err := p.forge.Fate(ctx, n, p.base)
+		switch {
+		case err != nil && !permanent(err):
+			return fmt.Errorf("how #%d has ended: %w", n, err)
+		case fate.Open:
+			p.lags = true
+			continue
+		case fate.Merged != "":
+			p.merged.ring()
+		}
+		p.ended[n] = fate.Merged
+	}
 	return nil
 }
 

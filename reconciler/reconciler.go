@@ -78,7 +78,7 @@ func New(cfg Config) (*Reconciler, error) {
 	if cfg.Forge != nil {
 		r.rules.limits = cfg.Forge.Limits()
 		r.outbox = newOutbox(cfg, r.metrics, r.wake)
-		r.pulls = newPulls(cfg, r.wake)
+		r.pulls = newPulls(cfg, r.watcher.wake, r.wake)
 		r.planner = newPlanner(cfg, r.metrics, r.wake)
 	}
 	return r, nil
@@ -252,7 +252,7 @@ func (r *Reconciler) act(do Actions) {
 	r.gather.sync(do.Wishes)
 	if r.outbox != nil {
 		r.outbox.sync(do.Writes)
-		r.pulls.sync(do.Trace)
+		r.pulls.sync(do.Trace, do.Tried)
 		r.planner.sync(do.Jobs, Side{Commit: commitOf(r.label), Spec: r.spec, State: r.current})
 	}
 }

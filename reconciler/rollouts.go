@@ -3,6 +3,7 @@ package reconciler
 import (
 	"maps"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
@@ -37,7 +38,7 @@ type Run struct {
 	CanaryNodes []schema.Ref   `json:"canaryNodes"`
 	BaseNodes   []schema.Ref   `json:"baseNodes"`
 	Callers     []xds.Identity `json:"callers"`
-	// Gone is since when a pull request is not open any more; zero: it is.
+	// Gone is since when a pull request is known to be merged; zero: it is not.
 	Gone time.Time `json:"gone,omitzero"`
 }
 
@@ -58,6 +59,11 @@ func (r *Run) wentBack() bool {
 // completed reports whether a run has led to its target.
 func (r *Run) completed() bool { return r != nil && r.Phase == canary.Completed }
 
+// governs reports whether one of some targets moves with a run.
+func (r *Run) governs(targets []schema.Ref) bool {
+	return slices.ContainsFunc(targets, func(ref schema.Ref) bool { return slices.Contains(r.Governed, ref) })
+}
+
 // newRun is a run from one spec to another that waits for its first step.
 func newRun(st canary.State, base, target *schema.Spec, policy schema.RolloutSpec, now canary.Now) *Run {
 	ends := canary.EndsOf(base, target, policy)
@@ -76,13 +82,38 @@ func (t *Track) complete(commit, content string) {
 	}
 }
 
-// allRuns are those of a state that are on their way or were last, by key: the
-// name of a Rollout, or that and the number of a pull request.
-func (s State) allRuns() map[string]*Run {
-	runs := maps.Clone(s.Trials)
-	if runs == nil {
-		runs = map[string]*Run{}
+// key is the name of a run's Rollout; of a trial, that and the number of its pull
+// request.
+func (r *Run) key() string {
+	if r.Start == schema.StartPullRequest {
+		return trialKey(nameOf(r.Rollout), r.Pull)
 	}
+	return nameOf(r.Rollout)
+}
+
+// over is since when a run has ended.
+func (r *Run) over() time.Time { return r.History[len(r.History)-1].At }
+
+// What is kept of runs that nothing leads to any more.
+const (
+	keepPast = 20
+	longPast = 24 * time.Hour
+)
+
+// bygone keeps a run that has ended, and has no place any more, for people.
+func (s *State) bygone(run *Run) {
+	if len(run.History) > 0 {
+		s.Past = first(keepPast, append([]*Run{run}, s.Past...))
+	}
+}
+
+// allRuns are those of a state that are on their way or were last, by key.
+func (s State) allRuns() map[string]*Run {
+	runs := map[string]*Run{}
+	for _, run := range slices.Backward(s.Past) {
+		runs[run.key()] = run
+	}
+	maps.Copy(runs, s.Trials)
 	for name, t := range s.Rollouts {
 		if t.Run != nil {
 			runs[name] = t.Run

@@ -187,10 +187,10 @@ func (h *merges) pull(n int) {
 	case roll < 9:
 		h.note("merge %d", n)
 		h.push(h.lines[w.forge.open[i].Head])
-		w.closed(n)
+		w.closed(n, h.heads[len(h.heads)-1])
 	default:
 		h.note("close %d", n)
-		w.closed(n)
+		w.closed(n, "")
 	}
 	h.d.Poke()
 }
@@ -341,8 +341,8 @@ func (h *merges) mend() {
 func (h *merges) finish() {
 	h.mend()
 	w := h.w
-	w.closed(1)
-	w.closed(2)
+	w.closed(1, "")
+	w.closed(2, "")
 	h.push(h.line(3))
 	last := h.heads[len(h.heads)-1]
 	h.revive()

@@ -24,7 +24,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		if r.state.Heard.Since.IsZero() { // what was said before we came is not for us
 			r.state.Heard.Since = r.state.Started.Truncate(time.Second)
 		}
-		r.pulls.heard, r.pulls.groups = r.state.Heard, r.state.groups()
+		r.pulls.heard, r.pulls.groups, r.pulls.tried = r.state.Heard, r.state.groups(), r.state.tried()
 		for n := range r.state.Pulls {
 			r.pulls.listed[n] = true
 		}

@@ -47,7 +47,7 @@ func sayable(views []RolloutView, name string, verb canary.Verb) error {
 	var found []RolloutView
 	names := map[string]bool{}
 	for _, v := range views {
-		if sameName(v.Name, name) {
+		if sameName(v.Name, name) && !v.Past {
 			found = append(found, v)
 			names[v.Name] = true
 		}

@@ -33,6 +33,9 @@ type State struct {
 	Rollouts map[string]Track `json:"rollouts,omitempty"`
 	// Trials are the canaries of pull requests, by name and number.
 	Trials map[string]*Run `json:"trials,omitempty"`
+	// Past are runs that have ended and are of none of these any more: the Rollout
+	// was removed, or the pull request closed. Newest first, for a day.
+	Past []*Run `json:"past,omitempty"`
 	// Asks are pull requests that somebody wants to be canaries, by number.
 	Asks map[int]Ask `json:"asks,omitempty"`
 	// Records are what is known of commits, newest first; see [State.trim].
@@ -210,7 +213,7 @@ func (s State) clone() State {
 	}
 	s.Reactions, s.Pulls = slices.Clone(s.Reactions), maps.Clone(s.Pulls)
 	s.Rollouts, s.Trials = maps.Clone(s.Rollouts), maps.Clone(s.Trials)
-	s.Asks = maps.Clone(s.Asks)
+	s.Past, s.Asks = slices.Clone(s.Past), maps.Clone(s.Asks)
 	if s.Pulls == nil {
 		s.Pulls = map[int]*Pull{}
 	}
@@ -268,6 +271,7 @@ func (s *State) trim(now time.Time) {
 		}
 		return total > keepAtMost || !r.outstanding()
 	})
+	s.Past = slices.DeleteFunc(s.Past, func(run *Run) bool { return now.Sub(run.over()) > longPast })
 	maps.DeleteFunc(s.Pulls, func(_ int, p *Pull) bool {
 		return !p.Closed.IsZero() && now.Sub(p.Closed) > keepClosed
 	})

@@ -7,7 +7,8 @@ import (
 	"github.com/meshwright/meshwright/reconciler/canary"
 )
 
-// tellRollouts logs the transitions that a decision has brought.
+// tellRollouts logs the transitions that a decision has brought, and the Rollouts
+// that are no more.
 func (r *Reconciler) tellRollouts(was, is State) {
 	old, runs := was.allRuns(), is.allRuns()
 	for _, key := range slices.Sorted(maps.Keys(runs)) {
@@ -23,5 +24,15 @@ func (r *Reconciler) tellRollouts(was, is State) {
 			}
 			tell("rollout "+string(e.Phase), "verdict", e.Weight.String()+" %", "reason", e.Reason)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(was.Rollouts)) {
+		if _, still := is.Rollouts[name]; still {
+			continue
+		}
+		tell, reason := r.cfg.Logger.Info, "it has nothing on its way"
+		if rec := is.find(is.Taken); rec != nil && rec.Canary != nil {
+			tell, reason = r.cfg.Logger.Warn, rec.Canary.Description
+		}
+		tell("rollout removed", "resource", name, "commit", is.Taken, "reason", reason)
 	}
 }

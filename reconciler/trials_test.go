@@ -32,8 +32,13 @@ func (w *rolloutWorld) opened(number int, line string, labels ...string) string 
 	return head
 }
 
-func (w *rolloutWorld) closed(number int) {
+// closed closes a pull request; as is the commit that it was merged as, if it was.
+func (w *rolloutWorld) closed(number int, as string) {
 	w.forge.set(func(f *fakeForge) {
+		if f.fates == nil {
+			f.fates = map[int]sources.Fate{}
+		}
+		f.fates[number] = sources.Fate{Merged: as}
 		for i := range f.open {
 			if f.open[i].Number == number {
 				f.open = append(f.open[:i], f.open[i+1:]...)
@@ -46,7 +51,7 @@ func (w *rolloutWorld) closed(number int) {
 // rolloutOf is the canary of a pull request, as the daemon shows it.
 func rolloutOf(d *daemon, number int) (found reconciler.RolloutView) {
 	for _, v := range d.View().Rollouts {
-		if v.Pull == number {
+		if v.Pull == number && (found.Name == "" || !v.Past) {
 			found = v
 		}
 	}
@@ -94,11 +99,12 @@ func TestPullRequestIsTheCanary(t *testing.T) {
 		w.stands(head, "canary", sources.Success, "passed: merge to complete it")
 
 		// The list knows of the merge before the branch has it.
-		w.closed(5)
+		merge := w.branch.commit("good api=v2 web=v1 x=2 pr")
+		w.closed(5, merge)
 		d.Poke()
 		after(10 * time.Second)
 		w.serves("api v1=50 v2=50, web v1=100, x=1")
-		merge := w.branch.push("good api=v2 web=v1 x=2 pr")
+		w.branch.reset(merge)
 		d.Poke()
 		after(10 * time.Second)
 		w.serves("api v2=100, web v1=100, x=2")
@@ -142,10 +148,10 @@ func TestPullRequestLeavesTheCanary(t *testing.T) {
 		if got := rolloutOf(d, 6).Line; !strings.Contains(got, "waits for #5") {
 			t.Errorf("the second says %q", got)
 		}
-		w.closed(5)
+		w.closed(5, "")
 		d.Poke()
-		after(2 * parted)
-		w.stands(second, "canary", sources.Errored, "withdrawn at 50 %")
+		after(time.Second)
+		w.stands(second, "canary", sources.Errored, "withdrawn at 10 %: the pull request was closed")
 		w.serves("api v1=90 v2=10, web v1=100, x=1")
 
 		w.set(func() { w.rotten["api-v2"] = true })
@@ -168,9 +174,6 @@ func TestPullRequestLeavesTheCanary(t *testing.T) {
 		}
 	})
 }
-
-// parted is longer than it takes to hold a pull request for closed.
-const parted = 20 * time.Second
 
 func TestCanaryByLabel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -219,7 +222,86 @@ func TestCanaryWithoutItsRollout(t *testing.T) {
 		d.Poke()
 		after(10 * time.Second)
 		w.serves("api v1=100, web v1=100, x=1")
-		w.stands(head, "canary", sources.Errored, "superseded by "+next[:7])
+		w.stands(head, "canary", sources.Errored, "withdrawn at 10 %: "+next[:7]+" removes the Rollout")
+	})
+}
+
+// A pull request may remove the very Rollout by which it is a canary.
+func TestCanaryRemovesItsRollout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		head := w.opened(5, "good api=v2 web=v1 x=2 nogov")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(15 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.closed(5, head)
+		w.branch.reset(head) // fast forward
+		d.Poke()
+		after(5 * time.Second)
+		w.serves("api v2=100, web v1=100, x=2")
+		w.stands(head, "canary", sources.Errored, "withdrawn at 10 %: "+head[:7]+" removes the Rollout")
+		if n := strings.Count(strings.Join(w.forge.lines(), "\n"), head[:7]+" meshwright/canary error"); n != 1 {
+			t.Errorf("it ended %d times", n)
+		}
+	})
+}
+
+// A canary whose pull request can be merged no more ends, though its spec is there;
+// that the branch is refused is not its fault.
+func TestCanaryCannotBeMergedAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		head := w.opened(5, "good api=v2 web=v1 x=2 pr")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(15 * time.Second)
+		bad := w.branch.push("bad one")
+		d.Poke()
+		after(10 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.stands(head, "check", sources.Failure, "needs a rebase")
+		w.stands(bad, "check", sources.Failure, "one")
+		next := w.branch.push("good api=v1 web=v1 x=3 pr")
+		d.Poke()
+		after(10 * time.Second)
+		w.serves("api v1=100, web v1=100, x=3")
+		w.stands(head, "canary", sources.Errored, "superseded by "+next[:7]+" at 10 %")
+	})
+}
+
+// How a pull request has ended, the host is asked once, and again only when it did
+// not answer, or its list lags behind.
+func TestHowAPullRequestEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		head := w.opened(5, "good api=v2 web=v1 x=2 pr")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(15 * time.Second)
+		w.closed(5, "")
+		w.forge.set(func(f *fakeForge) { f.fates[5] = sources.Fate{Open: true} })
+		d.Poke()
+		after(20 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.forge.set(func(f *fakeForge) { f.fates[5], f.down = sources.Fate{Merged: "c000999"}, errors.New("502") })
+		after(time.Minute)
+		w.forge.set(func(f *fakeForge) { f.down, f.fateful = nil, 0 })
+		after(90 * time.Second) // it is merged, but the branch never has it
+		w.stands(head, "canary", sources.Errored, "the pull request was merged as c000999")
+		w.serves("api v1=100, web v1=100, x=1")
+		if w.forge.fateful != 1 {
+			t.Errorf("asked %d times", w.forge.fateful)
+		}
 	})
 }
 
@@ -239,16 +321,27 @@ func TestEndedCanaryIsForgotten(t *testing.T) {
 		if got := trial(d, 5); got != canary.RolledBack {
 			t.Errorf("it is %s", got)
 		}
-		w.closed(5)
+		w.closed(5, "")
 		d.Poke()
-		after(10 * time.Minute)
+		after(23 * time.Hour)
+		if got := rolloutOf(d, 5); !got.Past || len(got.History) == 0 {
+			t.Errorf("it is not kept for a day: %+v", got)
+		}
+		if err := d.Say("api", canary.Abort, "ann"); err == nil {
+			t.Error("what is past hears a word")
+		}
+		w.branch.push("good api=v1 web=v1 x=4 pr")
+		d.Poke()
+		after(2 * time.Hour)
+		d.Poke()
+		after(time.Minute)
 		if got := rolloutOf(d, 5); got.Name != "" {
 			t.Errorf("it is still there: %s", got.Line)
 		}
 	})
 }
 
-// Whether a pull request that is gone was merged, only git says.
+// While git is away, a pull request's merge cannot be seen.
 func TestCanaryIsGoneAndGitAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := beginTrials(t)
@@ -260,7 +353,7 @@ func TestCanaryIsGoneAndGitAway(t *testing.T) {
 		d.Poke()
 		after(15 * time.Second)
 		w.branch.fail(errors.New("no route to host"))
-		w.closed(5)
+		w.closed(5, "c000999")
 		d.Poke()
 		after(10 * time.Minute)
 		w.serves("api v1=90 v2=10, web v1=100, x=1")
@@ -268,7 +361,7 @@ func TestCanaryIsGoneAndGitAway(t *testing.T) {
 		d.Poke()
 		after(time.Minute)
 		w.serves("api v1=100, web v1=100, x=1")
-		w.stands(head, "canary", sources.Errored, "withdrawn")
+		w.stands(head, "canary", sources.Errored, "withdrawn at 10 %: the pull request was merged as c000999")
 	})
 }
 
@@ -317,7 +410,7 @@ func TestCanaryThatWaitsIsMerged(t *testing.T) {
 			after(15 * time.Second)
 		}
 		w.serves("api v1=90 v2=10, web v1=100, x=1")
-		w.closed(6)
+		w.closed(6, head)
 		w.branch.reset(head)
 		d.Poke()
 		after(10 * time.Second)

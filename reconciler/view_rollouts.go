@@ -25,8 +25,10 @@ type RolloutView struct {
 
 	// Phase is one of [canary.Phase]; empty: nothing was on its way yet. Ended: nor
 	// is it now.
-	Phase  canary.Phase        `json:"phase"`
-	Ended  bool                `json:"ended"`
+	Phase canary.Phase `json:"phase"`
+	Ended bool         `json:"ended"`
+	// Past: its Rollout was removed, or its pull request closed. It is shown for a day.
+	Past   bool                `json:"past,omitempty"`
 	State  sources.StatusState `json:"state"`            // of the check meshwright/canary; empty without a phase
 	Line   string              `json:"line"`             // of the same: where it stands, in one line
 	Reason string              `json:"reason,omitempty"` // of the phase, or what keeps it
@@ -57,7 +59,7 @@ type RolloutEvent struct {
 }
 
 // rolloutViews shows the rollouts of a state: those of the branch by name, then
-// those of pull requests.
+// those of pull requests, and last those of the past.
 func rolloutViews(s State, now time.Time) []RolloutView {
 	views := []RolloutView{}
 	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
@@ -72,6 +74,11 @@ func rolloutViews(s State, now time.Time) []RolloutView {
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Trials)) {
 		views = append(views, rolloutView(s.Trials[key].State, now))
+	}
+	for _, run := range s.Past {
+		v := rolloutView(run.State, now)
+		v.Past = true
+		views = append(views, v)
 	}
 	return views
 }

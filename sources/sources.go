@@ -98,6 +98,13 @@ type PullRequest struct {
 	Fork   bool // its head is in another repository
 }
 
+// Fate is what has become of a pull request that is not listed as open; zero: it
+// was closed, or leads to another branch.
+type Fate struct {
+	Open   bool   // it is all the same: a list may lag behind
+	Merged string // the commit of the branch that it was merged as
+}
+
 // Comment is what somebody wrote on a pull request, or elsewhere.
 type Comment struct {
 	ID      int64

@@ -37,6 +37,12 @@ func NewWake(schedule string) (*Wake, error) {
 // C receives the wake-ups. Its capacity is 1.
 func (w *Wake) C() <-chan struct{} { return w.c }
 
+// Interval is the time between the next two wake-ups of the schedule.
+func (w *Wake) Interval() time.Duration {
+	next := w.schedule.Next(time.Now())
+	return w.schedule.Next(next).Sub(next)
+}
+
 // Poke wakes up without waiting for the schedule. It never blocks, and is safe
 // for concurrent use.
 func (w *Wake) Poke() {

@@ -164,3 +164,12 @@ func TestNoChangeIsMissed(t *testing.T) {
 		}
 	})
 }
+
+func TestInterval(t *testing.T) {
+	for schedule, want := range map[string]time.Duration{"50ms": 50 * time.Millisecond, "*/5 * * * *": 5 * time.Minute, "@hourly": time.Hour} {
+		w, err := sources.NewWake(schedule)
+		if err != nil || w.Interval() != want {
+			t.Errorf("%s: %v, %v", schedule, w.Interval(), err)
+		}
+	}
+}

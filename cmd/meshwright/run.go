@@ -107,7 +107,8 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 		Branch: repo, Load: facts.awaited(newLoad(mapping)), LoadPull: newLoad(mapping), Translate: facts.desired, Moved: moved,
 		Proxies: proxies, Traffic: reported(proxies), Meter: metered(proxies), Query: prometheusQuery(cmd.Prometheus), Plan: planned, Explain: explained, Forge: forge, Store: state, Wake: wake.C(),
 		Path: cmd.folder(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Deployments: cmd.GithubDeployments, HealthWindow: cmd.HealthWindow,
-		Link: cmd.link(), Files: files, Version: version(), Logger: log, Metrics: metrics,
+		PullSpacing: min(max(wake.Interval(), time.Second), 10*time.Second),
+		Link:        cmd.link(), Files: files, Version: version(), Logger: log, Metrics: metrics,
 	})
 	if err != nil {
 		return err

@@ -12,10 +12,11 @@ import (
 type Observation struct {
 	// Of git and its host.
 	Head    string            // of the pull request, as far as it is known
-	Closed  bool              // the pull request, without a merge
+	Closed  string            // how the pull request has ended, which leads nowhere: "the pull request was closed"
 	Merged  string            // the commit that the pull request has become on the branch
 	Newer   string            // a newer commit of the branch that changes what is governed
 	Follows string            // a newer commit of the branch that does not
+	Removed string            // a commit of the branch that has no such Rollout any more
 	Behind  string            // which other rollout has a route of this one: "#12 at 25 %"
 	Away    string            // why git cannot be asked
 	Gates   map[string]string // states of the target's commit statuses, by context

@@ -21,7 +21,9 @@ func Step(s State, policy schema.RolloutSpec, seen Observation, now Now) (State,
 		return s, nil
 	}
 	m := machine{s: s, was: s.Phase, before: s.Live.Keeps, served: seen.Serving == s.ID(), policy: policy, seen: seen, now: now}
-	m.s.Steps = len(policy.Steps)
+	if seen.Removed == "" { // else there is no policy any more
+		m.s.Steps = len(policy.Steps)
+	}
 	m.s.Step = max(0, min(s.Step, m.s.Steps))
 	fresh := m.takeUp()
 	m.spend()
@@ -141,12 +143,18 @@ func (m *machine) gone() bool {
 	switch open := m.s.Start == schema.StartPullRequest && m.seen.Merged == ""; {
 	case newer && m.s.Phase == RollingBack: // it is a failure all the same
 		return end(RolledBack, m.s.Failure+"; "+short(m.seen.Newer)+" follows")
+	case m.seen.Removed != "" && m.s.Phase == RollingBack:
+		return end(RolledBack, m.s.Failure+"; "+short(m.seen.Removed)+" removes the Rollout")
+	case m.seen.Removed != "" && open:
+		return end(Withdrawn, "withdrawn"+at()+": "+short(m.seen.Removed)+" removes the Rollout")
+	case m.seen.Removed != "":
+		return end(Superseded, "superseded by "+short(m.seen.Removed)+at()+": it removes the Rollout")
 	case newer:
 		return end(Superseded, "superseded by "+short(m.seen.Newer)+at())
 	case m.s.Phase == RollingBack || !open:
 		return false
-	case m.seen.Closed:
-		return end(Withdrawn, "withdrawn"+at()+": the pull request was closed")
+	case m.seen.Closed != "":
+		return end(Withdrawn, "withdrawn"+at()+": "+m.seen.Closed)
 	case differs(m.seen.Head, m.s.Target):
 		return end(Withdrawn, "withdrawn"+at()+": "+short(m.seen.Head)+" was pushed, which needs a new go")
 	}

@@ -60,6 +60,10 @@ func (w *world) do(line string) error {
 		w.now.Wall = at
 	case "commit":
 		w.commit(args[0], args[1])
+	case "remove": // the Rollout
+		w.seen.Removed = args[0]
+		w.step()
+		w.seen.Removed = ""
 	case "supersede": // and nothing begins
 		w.seen.Newer = args[0]
 		w.step()

@@ -171,9 +171,9 @@ func (w *world) push(number, head, content string) {
 
 func (w *world) close(number string) {
 	if w.ofPull(number) {
-		w.seen.Closed = true
+		w.seen.Closed = "the pull request was closed"
 		w.step()
-		w.seen.Closed = false
+		w.seen.Closed = ""
 	}
 	delete(w.pulls, number)
 }

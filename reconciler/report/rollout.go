@@ -36,6 +36,17 @@ func Notice(environment string, r Rollout, limit int) string {
 	return compose(b.String(), []section{timeline(r)}, "", limit)
 }
 
+// Removed is the comment on a pull request that has removed a Rollout by which a
+// commit had not come to all requests: it tells why, and that this has happened now.
+func Removed(environment, rollout, target, why string) string {
+	var b strings.Builder
+	if environment != "" {
+		fmt.Fprintf(&b, "%s: ", code(environment))
+	}
+	fmt.Fprintf(&b, "**All requests get %s at once**: the Rollout %s is removed, by which it %s.\n", commit(target), code(rollout), prose(why))
+	return b.String()
+}
+
 // rollouts are those of a pull request, one after the other.
 func rollouts(p Pull) (sections []section) {
 	for _, r := range p.Rollouts {

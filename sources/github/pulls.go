@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 // pull is what we read of a pull request: the whole is a hundred times as long.
 type pull struct {
 	Number int    `json:"number"`
+	State  string `json:"state"` // open, closed
 	Title  string `json:"title"`
 	Draft  bool   `json:"draft"`
 	User   user   `json:"user"`
@@ -65,6 +67,22 @@ func (c *Client) PullRequests(ctx context.Context, base string) ([]sources.PullR
 		})
 	}
 	return open, nil
+}
+
+// Fate returns what has become of a pull request against a branch. Of one that was
+// rebased, Merged is its last commit. [sources.Permanent]: there is none such.
+func (c *Client) Fate(ctx context.Context, number int, base string) (sources.Fate, error) {
+	var p pull
+	if _, err := c.call(ctx, http.MethodGet, c.at("/pulls/%s", number), nil, &p, ""); err != nil {
+		return sources.Fate{}, c.settled(ctx, err, c.at("/issues/%s", number))
+	}
+	switch {
+	case p.Base.Ref != base:
+		return sources.Fate{}, nil
+	case p.MergedAt != nil:
+		return sources.Fate{Merged: cmp.Or(p.MergeCommit, p.Head.SHA)}, nil
+	}
+	return sources.Fate{Open: p.State == "open"}, nil
 }
 
 // MergeGroups returns the head commits of the merge queue's groups for a branch,

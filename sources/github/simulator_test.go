@@ -78,6 +78,14 @@ func TestSimulator(t *testing.T) {
 			DELETE /repos/acme/mesh/issues/comments/2 204`},
 		{"see who has set a label", func() error { _, _, err := c.LabeledBy(ctx, 7, "canary"); return err }, `
 			GET /repos/acme/mesh/issues/7/events?per_page=100 200`},
+		{"see what has become of a pull request", func() error {
+			fate, err := c.Fate(ctx, 7, "master") // the example's is open, and merged
+			if err == nil && fate.Merged == "" {
+				err = fmt.Errorf("%+v", fate)
+			}
+			return err
+		}, `
+			GET /repos/acme/mesh/pulls/7 200`},
 		{"see since when a head is one", func() error {
 			_, err := c.HeadSince(ctx, 7, "6dcb09b5b57875f334f61aebed695e2e4193db5e") // the example's, that nobody pushed there
 			if _, ok := errors.AsType[*sources.Permanent](err); !ok {

@@ -1,0 +1,112 @@
+package reconciler_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/sources"
+)
+
+// past is a rollout's run that nothing leads to any more.
+func past(d *daemon, name string) reconciler.RolloutView {
+	for _, v := range d.View().Rollouts {
+		if v.Past && v.Name == "shop/"+name {
+			return v
+		}
+	}
+	return reconciler.RolloutView{}
+}
+
+// A commit that removes a Rollout serves at once what was on its way, and says so
+// where people look.
+func TestRolloutIsRemovedUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer func() { d.end(t) }()
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=1")
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		third := w.branch.push("good api=v2 web=v1 x=1 nogov")
+		w.forge.set(func(f *fakeForge) { f.merged[third] = 9 })
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v2=100, web v1=100, x=1")
+		w.stands(second, "canary", sources.Errored, "superseded by "+third[:7]+" at 10 %: it removes the Rollout")
+		w.stands(second, "applied", sources.Errored, "superseded")
+		w.stands(third, "canary", sources.Errored, "it removes the Rollout shop/api, by which "+second[:7]+" was at 10 %")
+		w.stands(third, "applied", sources.Success, "")
+		if got := w.forge.comments["9/rollback-"+third[:7]+"-removed-api"]; !strings.Contains(got, "All requests get "+second[:7]) || !strings.Contains(got, "was at 10 %") {
+			t.Errorf("the notice says %q", got)
+		}
+		if n := strings.Count(strings.Join(w.forge.lines(), "\n"), second[:7]+" meshwright/canary error"); n != 1 {
+			t.Errorf("it ended %d times", n)
+		}
+		d.end(t)
+		d = w.start()
+		after(time.Minute)
+		if v := past(d, "api"); v.Phase != canary.Superseded || v.Steps != 2 || len(v.Timeline) == 0 {
+			t.Errorf("it is not kept: %+v", v)
+		}
+		after(25 * time.Hour)
+		d.ring()
+		after(time.Second)
+		if v := past(d, "api"); v.Name != "" {
+			t.Errorf("after a day: %+v", v)
+		}
+	})
+}
+
+// So does one that removes the Rollout of what has failed: a person has merged it.
+func TestRolloutIsRemovedAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.rotten["api-v2"] = true
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=1")
+		d.ring()
+		after(2 * time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		third := w.branch.push("good api=v2 web=v1 x=1 nogov")
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v2=100, web v1=100, x=1")
+		w.stands(second, "canary", sources.Failure, "rolled back from 10 %")
+		w.stands(third, "canary", sources.Errored, "by which "+second[:7]+" failed: success rate")
+		if v := past(d, "api"); v.Phase != canary.RolledBack {
+			t.Errorf("%+v", v)
+		}
+	})
+}
+
+// What leads back to the base with its Rollout is nobody's news.
+func TestRolloutIsRemovedWithItsChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=1")
+		d.ring()
+		after(20 * time.Second)
+		third := w.branch.push("good api=v1 web=v1 x=1 nogov")
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v1=100, web v1=100, x=1")
+		w.stands(second, "canary", sources.Errored, "it removes the Rollout")
+		if got := w.standing(third, "canary"); got.State != "" {
+			t.Errorf("%s", got.Description)
+		}
+	})
+}
