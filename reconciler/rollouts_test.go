@@ -2,6 +2,7 @@ package reconciler_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,6 +48,11 @@ func TestMergeIsRolledOut(t *testing.T) {
 		w.stands(second, "applied", sources.Pending, "10 %")
 		if v := d.View(); v.Serving != second || v.Proxies[0].Desired != "" || rollout(d, "api").Weight != 10 || rollout(d, "api").Base != first {
 			t.Errorf("the view says %s, %+v", v.Serving, rollout(d, "api"))
+		} else if i := slices.IndexFunc(v.Commits, func(c reconciler.CommitView) bool { return c.Commit == second }); !strings.Contains(v.Commits[i].Applied.Description, "10 %") {
+			t.Errorf("the view says that it is applied: %+v", v.Commits[i].Applied)
+		}
+		if v := rollout(d, "api"); v.Step != 1 || v.History[0].Step != 0 || v.History[len(v.History)-1].Step != 1 { // as people count
+			t.Errorf("at step %d: %+v", v.Step, v.History)
 		}
 		after(time.Minute)
 		w.serves("api v1=50 v2=50, web v1=100, x=2")

@@ -134,7 +134,9 @@ func view(environment string, s State, seen Seen, resources []ResourceView, now 
 				p := bounded(seen.Progress)
 				c.Applied.Progress = &p
 				now := max(seen.Connected, p.Touched)
+				_, stepwise := s.underWay() // of which the status says more than of a push
 				switch {
+				case stepwise:
 				case a.Status.State == sources.Pending:
 					c.Applied.Description = report.Applied(seen.Progress, seen.Connected).Description
 				case now > 0 && same(a.Status, report.Applied(xds.Progress{}, 0)): // the verdict stands, those who come get the same

@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
@@ -41,6 +43,8 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"ago":      ago,
 	"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"refusals": refusals,
+	"names":    names,
+	"back":     back,
 	"script":   func() template.JS { return template.JS(script) },
 }).Parse(pageSource))
 
@@ -124,6 +128,17 @@ func commits(v *reconciler.View) []reconciler.CommitView {
 func first(n int, list any) any {
 	v := reflect.ValueOf(list)
 	return v.Slice(0, min(n, v.Len())).Interface()
+}
+
+// back reports whether a rollout of the branch failed and went back: then what
+// it governs is not what the branch has.
+func back(r reconciler.RolloutView) bool {
+	return r.Phase == canary.RolledBack && r.Start == schema.StartMerge
+}
+
+// names lets a browser break a line of names after a slash, not within a name.
+func names(of fmt.Stringer) template.HTML {
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(of.String()), "/", "/<wbr>"))
 }
 
 // ago is how long before now t was, in one unit.

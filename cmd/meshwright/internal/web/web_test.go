@@ -120,6 +120,7 @@ func busy() *reconciler.View {
 			Line:    "rolled back from 10 %: success rate 96.9 % of 1,204 requests, below 99.5 %, in 2 intervals",
 			History: make([]reconciler.RolloutEvent, 1), Chart: []string{"    0 % ▕░░░░░░░░░░░░░░░░░░░░▏ rolled-back"}, Timeline: []string{"Wed 25 Nov", "12:00:00      0 %  rolled-back   success rate 96.9 %"}},
 		{Name: "yelb/db", Start: schema.StartMerge, Base: serving, Target: serving, Ended: true, Line: "nothing is on its way"},
+		{Name: "yelb/cache", Start: schema.StartMerge, Base: pulled, Target: serving, Phase: canary.RolledBack, Ended: true, State: sources.Failure, Step: 1, Steps: 2, Line: "rolled back from 10 %: aborted by ops"},
 	}
 	for i := range 8 {
 		d := schema.Diagnostic{Code: schema.CodeRange, Severity: schema.Error, Pos: schema.Pos{File: "specs/appserver.yaml", Line: 41 + i, Col: 23},
@@ -263,7 +264,8 @@ func TestPageTells(t *testing.T) {
 	for _, want := range []string{
 		"Meshwright · prod", "4 proxies", "no route to host", "is not served",
 		"appserver.yaml:41:23: error: VirtualRouter/yelb/yelb-appserver", "7 errors, 1 warning", "and 3 more",
-		"5/5 proxies in 31 ms", "99.97 % of 1204 requests succeed", "Rollouts", `<progress max="100" value="25"></progress> 25 %`, "2/3", "12,480 requests", "▕█████░░", "12:02:04     25 %  watching", `class="failure">rolled back from 10 %`, "pull request 41", "asked for by chidi", "nothing is on its way",
+		"5/5 proxies in 31 ms", "99.97 % of 1204 requests succeed", "Rollouts", `<progress max="100" value="25"></progress> 25 %`, "2/3", "12,480 requests", "▕█████░░", "12:02:04     25 %  watching", `class="failure">rolled back from 10 %`, "pull request 41", "asked for by chidi", "nothing is on its way", `<details class="live" open>`, `mesh/<wbr>yelb/<wbr>virtualNode/<wbr>yelb-ui_yelb`,
+		`; <span class="bad">but yelb/cache is at <a href="#` + pulled + `"><code>77c0ffe</code></a></span>;`,
 		"Pull requests", `class="warning"><details><summary>1 route, 5 of 5 proxies, 1 high risk</summary>`, `class="success">no mesh changes</td>`, "yelb-appserver moves at once", "changed VirtualRouter/yelb/yelb-ui", "from a fork", `id="` + pulled + `"`, "listeners of 4be1c0d: Error adding/updating listener(s)", "no VirtualNode for mesh/yelb",
 		"2/3 endpoints healthy", "2 of 3 endpoints of cds_egress_yelb_yelb-appserver_yelb_http_4567 healthy",
 		"meshwright/applied waits to be written", "was not taken: Resource not accessible",
