@@ -27,7 +27,7 @@ LINT := go tool -modfile=.ci/tools/lint/go.mod
 
 FUZZTIME ?= 20s
 
-.PHONY: build test race golden lint fuzz bench bench-load e2e demo check tools envoy gitea moto grpcio forges clean help
+.PHONY: build test race golden lint fuzz bench bench-git bench-load e2e demo check tools envoy gitea moto grpcio forges clean help
 
 build: ## build bin/meshwright
 	go build -trimpath -o bin/meshwright ./cmd/meshwright
@@ -60,6 +60,9 @@ bench: tools ## run the benchmarks into bin/bench.txt; OLD=FILE compares with an
 	@mkdir -p bin
 	go test -run '^$$' -bench . -benchmem -count $(or $(COUNT),1) ./... > bin/bench.txt; status=$$?; cat bin/bench.txt; exit $$status
 	$(LINT) benchstat $(OLD) bin/bench.txt
+
+bench-git: ## what a repository of 1 GiB costs to clone and to follow: docs/performance.md
+	BENCH_GIT=1 go test ./sources/git -run '^TestBenchCorner$$' -count 1 -v -timeout 20m
 
 bench-load: build ## measure rows of load (ROWS="few all start") into bin/load.json, the daemon beside other control planes: docs/performance.md
 	go build -trimpath -o bin/meshwright-load ./cmd/meshwright-load

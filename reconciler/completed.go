@@ -55,7 +55,7 @@ func (w *watcher) remember(ctx context.Context, newest string) error {
 	case commit == "" || commit == newest:
 		return nil
 	}
-	rev, err := w.branch.Commit(commit)
+	rev, err := w.branch.FetchCommit(ctx, commit, "") // of a commit that was never the newest, files may be missing here
 	if err != nil && !errors.Is(err, sources.ErrNoPath) {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -53,10 +55,16 @@ func TestE2EGiteaRevert(t *testing.T) {
 	bad := g.commitFiles("all to v2", map[string]string{"mesh/router.yaml": "v2", "mesh/again.yaml": "v2", "mesh/new.yaml": "v2", "mesh/gone.yaml": ""})
 	tip := g.commitFiles("more", map[string]string{"mesh/other.yaml": "v3", "mesh/again.yaml": "v3", "README.md": "v3"})
 
-	repo, err := git.Open(git.Config{URL: g.RepoURL(repository), Branch: "main", Path: "mesh", Dir: t.TempDir(), Auth: git.Auth{Token: sources.Secret(g.bot)}})
+	dir := t.TempDir()
+	repo, err := git.Open(git.Config{URL: g.RepoURL(repository), Branch: "main", Path: "mesh", Dir: dir, Auth: git.Auth{Token: sources.Secret(g.bot)}})
 	must(t, err)
 	_, err = repo.Fetch(ctx)
 	must(t, err)
+	mark, err := os.ReadFile(filepath.Join(dir, "meshwright"))
+	must(t, err)
+	if !strings.Contains(string(mark), "only files below mesh") {
+		t.Errorf("the copy is %q: Gitea can leave files out", mark)
+	}
 	r, err := repo.Revert(ctx, bad, to, tip)
 	must(t, err)
 	if !slices.Equal(r.Left, []string{"mesh/again.yaml"}) {

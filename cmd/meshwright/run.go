@@ -170,7 +170,7 @@ func openRepo(cmd serveCmd, host *github.Client, log *slog.Logger) (*git.Repo, e
 	if host != nil {
 		auth.TokenFunc = host.GitToken(cmd.Repo)
 	}
-	return git.Open(git.Config{URL: cmd.Repo, Branch: cmd.Branch, Path: cmd.Path, Dir: cmd.stateFile("git"), Timeout: cmd.GitTimeout, Logger: log, Auth: auth})
+	return git.Open(git.Config{URL: cmd.Repo, Branch: cmd.Branch, Path: cmd.Path, Dir: cmd.stateFile("git"), Timeout: cmd.GitTimeout, Whole: cmd.GitWhole, Logger: log, Auth: auth})
 }
 
 // openHost returns the client of the git host's API, which writes back; nil

@@ -11,8 +11,9 @@
 // The one rule: the store's reference moves last. Objects come as whole packs,
 // are renamed into place, are read back and checked, and only then does the
 // branch point at them. So a killed daemon, a cut connection or a remote that
-// somebody is still writing leaves the last good commit where it was, and an
-// object that is in the store has everything it reaches in the store too.
+// somebody is still writing leaves the last good commit where it was, and a
+// commit or folder that is in the store has everything it reaches in the store
+// too, but for the files outside the spec path, which stay at the remote.
 // What breaks the store nevertheless (a disk, a hand) is noticed when a start or
 // a fetch reads it, and the whole store is replaced by a fresh clone.
 //

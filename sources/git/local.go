@@ -47,18 +47,24 @@ func (c *localConn) Close() error {
 	return nil
 }
 
+func (c *localConn) lean() bool { return true }
+
+func (c *localConn) files(_ context.Context, into *store, wants []plumbing.Hash, most int64) error {
+	return into.pipePack(c.objects, wants, most)
+}
+
 // fetch copies what the store lacks. An object that the store has is not
 // followed: the store got all it reaches with it.
 func (c *localConn) fetch(ctx context.Context, into *store, want, _ plumbing.Hash, most int64) error {
-	hashes, err := c.missing(ctx, into.has, want)
+	hashes, err := c.missing(ctx, into, want)
 	if err != nil || len(hashes) == 0 {
 		return err
 	}
 	return into.pipePack(c.objects, hashes, most)
 }
 
-// missing lists the objects that want reaches and has does not know.
-func (c *localConn) missing(ctx context.Context, has func(plumbing.Hash) (bool, error), want plumbing.Hash) ([]plumbing.Hash, error) {
+// missing lists the objects that want reaches and a store is to have, but has not.
+func (c *localConn) missing(ctx context.Context, into *store, want plumbing.Hash) ([]plumbing.Hash, error) {
 	shallow, err := c.shallow()
 	if err != nil {
 		return nil, err
@@ -70,7 +76,7 @@ func (c *localConn) missing(ctx context.Context, has func(plumbing.Hash) (bool, 
 			return false, ctx.Err()
 		}
 		seen[h] = true
-		known, err := has(h)
+		known, err := into.has(h)
 		if err != nil || known {
 			return false, err
 		}
@@ -92,7 +98,9 @@ func (c *localConn) missing(ctx context.Context, has func(plumbing.Hash) (bool, 
 			case filemode.Dir:
 				err = trees(e.Hash)
 			default:
-				_, err = add(e.Hash)
+				if !into.lean() {
+					_, err = add(e.Hash)
+				}
 			}
 			if err != nil {
 				return err

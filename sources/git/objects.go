@@ -174,31 +174,48 @@ const maxDepth = 1000
 // verify reads every object that tree reaches, except those that known, a
 // tree verified before, reaches at the same place: the cost follows the change.
 func (o *objects) verify(tree, known plumbing.Hash) error {
-	_, err := o.verifyTree(tree, known, map[plumbing.Hash]int{}, 0)
+	return o.files(tree, known, func(file plumbing.Hash) error {
+		_, err := o.blob(file)
+		if errors.Is(err, errTooLarge) {
+			err = nil // it is there; whoever opens it hears of its size
+		}
+		return err
+	})
+}
+
+// files visits the files that tree reaches, and known does not at the same place.
+func (o *objects) files(tree, known plumbing.Hash, visit func(plumbing.Hash) error) error {
+	w := fileWalk{o, visit, map[plumbing.Hash]int{}}
+	_, err := w.tree(tree, known, 0)
 	return err
 }
 
-// verifyTree verifies a tree that is depth folders deep, and returns how many
-// are nested in it. heights are those of trees that were verified: folders may
-// name each other many times over.
-func (o *objects) verifyTree(tree, known plumbing.Hash, heights map[plumbing.Hash]int, depth int) (height int, err error) {
+// fileWalk is a walk through folders, which may name each other many times over.
+type fileWalk struct {
+	*objects
+	visit   func(plumbing.Hash) error
+	heights map[plumbing.Hash]int // of trees that were walked: how many are nested in them
+}
+
+// tree walks a tree that is depth folders deep, and returns its height.
+func (w *fileWalk) tree(tree, known plumbing.Hash, depth int) (height int, err error) {
 	if tree == known {
 		return 0, nil // no deeper than it was
 	}
-	height, seen := heights[tree]
+	height, seen := w.heights[tree]
 	if depth+height > maxDepth {
 		return 0, &sources.Permanent{Err: fmt.Errorf("folders are nested more than %d deep; make them flatter", maxDepth)}
 	}
 	if seen {
 		return height, nil
 	}
-	entries, err := o.tree(tree)
+	entries, err := w.objects.tree(tree)
 	if err != nil {
 		return 0, err
 	}
 	before := map[string]plumbing.Hash{}
 	if !known.IsZero() {
-		old, err := o.tree(known)
+		old, err := w.objects.tree(known)
 		if err != nil {
 			return 0, err
 		}
@@ -212,22 +229,20 @@ func (o *objects) verifyTree(tree, known plumbing.Hash, heights map[plumbing.Has
 		case e.Mode == filemode.Submodule: // a commit of another repository
 		case old == e.Hash:
 		case e.Mode == filemode.Dir:
-			if ok, _ := o.isTree(old); !ok {
+			if ok, _ := w.isTree(old); !ok {
 				old = plumbing.ZeroHash
 			}
 			var below int
-			below, err = o.verifyTree(e.Hash, old, heights, depth+1)
+			below, err = w.tree(e.Hash, old, depth+1)
 			height = max(height, below+1)
 		default:
-			if _, err = o.blob(e.Hash); errors.Is(err, errTooLarge) {
-				err = nil // it is there; whoever opens it hears of its size
-			}
+			err = w.visit(e.Hash)
 		}
 		if err != nil {
 			return 0, err
 		}
 	}
-	heights[tree] = height
+	w.heights[tree] = height
 	return height, nil
 }
 

@@ -28,19 +28,28 @@ type remote interface {
 type conn interface {
 	// tip returns the commit that a reference names; false when there is none.
 	tip(plumbing.ReferenceName) (plumbing.Hash, bool, error)
+	// lean says whether the remote can leave files out of a fetch, and gives them
+	// out one by one.
+	lean() bool
 	// fetch brings a commit and all it reaches into the store, which has
 	// already all that have reaches; in at most so many bytes (0: any), else
-	// nothing of it. Some servers refuse a commit that no reference names.
+	// nothing of it. Of a lean store's, the files stay out. Some servers refuse a
+	// commit that no reference names.
 	fetch(ctx context.Context, into *store, want, have plumbing.Hash, most int64) error
+	// files brings files, by their hashes, after a fetch or in its place.
+	files(ctx context.Context, into *store, wants []plumbing.Hash, most int64) error
 	Close() error
 }
+
+// maxWants is how many files are asked for at once: servers take requests of so
+// many megabytes.
+const maxWants = 50_000
 
 // maxHaves is how many commits the server is told of (as go-git does): after a
 // force-push, the newest common one is nearly always among them.
 const maxHaves = 100
 
-// session is one exchange of git's pack protocol; go-git's HTTP transport and
-// our ssh are ones.
+// session speaks git's pack protocol; go-git's HTTP transport and our ssh do.
 type session interface {
 	AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, error)
 	UploadPack(context.Context, *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
@@ -98,16 +107,42 @@ func (c *smartConn) tip(name plumbing.ReferenceName) (plumbing.Hash, bool, error
 	return h, ok, nil
 }
 
+// lean needs two things of a server: filters, and that it gives out objects that
+// no reference names. (Of files, git asks no more than that they are there.)
+func (c *smartConn) lean() bool {
+	return c.caps.Supports(capability.Filter) && (c.caps.Supports(capability.AllowReachableSHA1InWant) || c.caps.Supports(allowAny))
+}
+
+// allowAny is a capability that go-git does not know.
+const allowAny capability.Capability = "allow-any-sha1-in-want"
+
 func (c *smartConn) fetch(ctx context.Context, into *store, want, have plumbing.Hash, most int64) error {
 	req := packp.NewUploadPackRequestFromCapabilities(c.caps)
+	req.Wants = []plumbing.Hash{want}
+	if !have.IsZero() {
+		req.Haves = into.recent(have, maxHaves)
+	}
+	if into.lean() && c.lean() {
+		if err := req.Capabilities.Set(capability.Filter); err != nil {
+			return err
+		}
+		req.Filter = packp.FilterBlobNone()
+	}
+	return c.receive(ctx, into, req, most)
+}
+
+func (c *smartConn) files(ctx context.Context, into *store, wants []plumbing.Hash, most int64) error {
+	req := packp.NewUploadPackRequestFromCapabilities(c.caps)
+	req.Wants = wants
+	return c.receive(ctx, into, req, most)
+}
+
+// receive sends a request and puts the pack that answers it into the store.
+func (c *smartConn) receive(ctx context.Context, into *store, req *packp.UploadPackRequest, most int64) error {
 	if c.caps.Supports(capability.NoProgress) {
 		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
 			return err
 		}
-	}
-	req.Wants = []plumbing.Hash{want}
-	if !have.IsZero() {
-		req.Haves = into.recent(have, maxHaves)
 	}
 	resp, err := c.session.UploadPack(ctx, req)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type Config struct {
 	Auth    Auth          // how to log in
 	Timeout time.Duration // of one fetch, by default 60 s
 	MaxPull int64         // bytes, as git packs them, that a pull request may bring; by default 256 MiB
+	Whole   bool          // fetch the files outside Path, too; without it they stay where they are, if the remote can
 	Logger  *slog.Logger  // by default none
 }
 
@@ -68,6 +70,14 @@ func (c *Config) validate() error {
 	return nil
 }
 
+// scope is the folder whose files are enough; "" when all are wanted.
+func (c *Config) scope() string {
+	if c.Whole {
+		return ""
+	}
+	return c.Path
+}
+
 // cleanPath makes a folder inside the repository of what people write.
 func cleanPath(p string) (string, error) {
 	clean := path.Clean("/" + filepath.ToSlash(p))[1:]
@@ -104,7 +114,7 @@ func Open(cfg Config) (*Repo, error) {
 		return nil, err
 	}
 	branch := plumbing.NewBranchReferenceName(cfg.Branch)
-	s, err := openStore(cfg.Dir, ep.name, branch)
+	s, err := openStore(cfg.Dir, ep.name, cfg.scope(), branch)
 	if err != nil {
 		return nil, fmt.Errorf("open git store: %w", err)
 	}
@@ -240,19 +250,32 @@ func (r *Repo) compact() {
 
 // advance brings a commit into the store and moves the branch to it.
 func (r *Repo) advance(ctx context.Context, c conn, tip plumbing.Hash, last *sources.Revision) (*sources.Revision, error) {
-	if err := r.bring(ctx, c, r.store, tip, plumbing.NewHash(last.Commit)); err != nil {
+	if err := r.bring(ctx, c, r.store, tip, last, 0); err != nil {
 		return nil, err
 	}
 	return r.adopt(r.store, tip, plumbing.NewHash(last.Tree))
 }
 
-// bring fetches a commit unless the store has it: after a force-push to an
-// older commit there is nothing to ask for.
-func (r *Repo) bring(ctx context.Context, c conn, into *store, want, have plumbing.Hash) error {
-	if ok, err := into.has(want); err != nil || ok {
+// bring fetches what the store lacks of a commit, as far as it is needed: with
+// nothing to ask for after a force-push to an older one. last is a revision that
+// the store has, or nil. most is as for [conn.fetch].
+func (r *Repo) bring(ctx context.Context, c conn, into *store, want plumbing.Hash, last *sources.Revision, most int64) error {
+	var have, known plumbing.Hash
+	if last != nil {
+		have, known = plumbing.NewHash(last.Commit), plumbing.NewHash(last.Tree)
+	}
+	ok, err := into.has(want)
+	if err == nil && !ok {
+		err = c.fetch(ctx, into, want, have, most)
+	}
+	if err != nil || !into.lean() {
 		return err
 	}
-	return c.fetch(ctx, into, want, have, 0)
+	files, err := into.lacking(ctx, want, known, most > 0)
+	for batch := range slices.Chunk(files, maxWants) {
+		err = cmp.Or(err, c.files(ctx, into, batch, most))
+	}
+	return err
 }
 
 // adopt checks a commit that is in the store and moves the branch to it. known
@@ -285,13 +308,18 @@ func (r *Repo) cloneAgain(ctx context.Context) (*sources.Revision, error) {
 // clone fetches all of the branch beside the store and, when it is whole, puts
 // it in the store's place.
 func (r *Repo) clone(ctx context.Context, c conn, tip plumbing.Hash) (*sources.Revision, error) {
-	fresh, err := createStore(r.store.dir+".new", r.name, r.branch)
+	scope := r.cfg.scope()
+	if scope != "" && !c.lean() {
+		r.cfg.Logger.Info("the git host cannot leave files out: all of the repository is fetched", "repo", r.name)
+		scope = ""
+	}
+	fresh, err := createStore(r.store.dir+".new", r.name, scope, r.branch)
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(fresh.dir)
 	defer fresh.close()
-	if err := c.fetch(ctx, fresh, tip, plumbing.ZeroHash, 0); err != nil {
+	if err := r.bring(ctx, c, fresh, tip, nil, 0); err != nil {
 		return nil, err
 	}
 	if _, err := r.adopt(fresh, tip, plumbing.ZeroHash); err != nil && !errors.Is(err, sources.ErrNoPath) {
@@ -303,8 +331,8 @@ func (r *Repo) clone(ctx context.Context, c conn, tip plumbing.Hash) (*sources.R
 	return newRevision(r.store.objects, tip, r.cfg.Path) // it reads from where the store is now
 }
 
-// Commit returns a commit that is in the store: one that the branch has or had,
-// or that FetchCommit brought.
+// Commit returns a commit that is in the store with its files: one that was the
+// branch's tip, or that FetchCommit brought.
 func (r *Repo) Commit(hash string) (*sources.Revision, error) {
 	h, err := parseHash(hash)
 	if err != nil {
@@ -316,7 +344,8 @@ func (r *Repo) Commit(hash string) (*sources.Revision, error) {
 // FetchCommit returns a commit from the store or, when it is not there, from
 // the remote: the head of a pull request, which ref names ("refs/pull/7/head"),
 // or of a group in a merge queue ("refs/heads/gh-readonly-queue/main/pr-7-…");
-// "" is no reference. Its history comes with it, so that it can be merged. The
+// "" is no reference, such as for a commit of the branch that was never its tip
+// when we looked. Its history comes with it, so that it can be merged. The
 // watched branch stays as it is.
 //
 // When ref has moved on and the server gives out only what its references name,
@@ -327,15 +356,23 @@ func (r *Repo) FetchCommit(ctx context.Context, hash, ref string) (*sources.Revi
 	if err != nil {
 		return nil, err
 	}
-	ctx, done, err := r.begin(ctx)
-	if err != nil {
-		return nil, r.failed(ctx, "fetch "+hash, err)
-	}
-	defer done()
-	if err := r.fetchCommit(ctx, h, plumbing.ReferenceName(ref)); err != nil {
-		return nil, r.failed(ctx, "fetch "+hash, err)
+	if err := r.obtain(ctx, h, plumbing.ReferenceName(ref)); err != nil {
+		return nil, err
 	}
 	return r.revision(r.store, h, r.known())
+}
+
+// obtain brings a commit, if it is not in the store with all that it needs.
+func (r *Repo) obtain(ctx context.Context, h plumbing.Hash, ref plumbing.ReferenceName) error {
+	ctx, done, err := r.begin(ctx)
+	if err != nil {
+		return r.failed(ctx, "fetch "+h.String(), err)
+	}
+	defer done()
+	if err := r.fetchCommit(ctx, h, ref); err != nil {
+		return r.failed(ctx, "fetch "+h.String(), err)
+	}
+	return nil
 }
 
 func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.ReferenceName) error {
@@ -343,7 +380,7 @@ func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.Re
 	if last == nil {
 		return errors.New("the branch was not fetched yet")
 	}
-	if ok, err := r.store.has(h); err != nil || ok {
+	if ok, err := r.store.holds(ctx, h, plumbing.NewHash(last.Tree)); err != nil || ok {
 		return err
 	}
 	c, err := r.remote.connect(ctx)
@@ -358,7 +395,7 @@ func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.Re
 			return err
 		}
 	}
-	if err := c.fetch(ctx, r.store, h, plumbing.NewHash(last.Commit), r.cfg.MaxPull); err != nil {
+	if err := r.bring(ctx, c, r.store, h, last, r.cfg.MaxPull); err != nil {
 		switch {
 		case !ok && ref != "":
 			return fmt.Errorf("%w (there is no %s)", err, ref)

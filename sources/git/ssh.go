@@ -52,7 +52,7 @@ func (r sshRemote) dial(ctx context.Context) (_ *sshSession, err error) {
 		return nil, err
 	}
 	// Closing the connection is what wakes every read and write on it.
-	s := &sshSession{conn: tcp, release: context.AfterFunc(ctx, func() { tcp.Close() })}
+	s := &sshSession{remote: r, conn: tcp, release: context.AfterFunc(ctx, func() { tcp.Close() }), stderr: new(bytes.Buffer)}
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -76,7 +76,7 @@ func (r sshRemote) dial(ctx context.Context) (_ *sshSession, err error) {
 	if s.out, err = run.StdoutPipe(); err != nil {
 		return nil, err
 	}
-	run.Stderr = &s.stderr
+	run.Stderr = s.stderr
 	s.wait = run.Wait
 	return s, run.Start("git-upload-pack " + quote(r.endpoint.Path))
 }
@@ -86,14 +86,17 @@ func quote(s string) string {
 	return "'" + strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(s) + "'"
 }
 
-// sshSession is git-upload-pack at the other end of a connection.
+// sshSession is git-upload-pack at the other end of a connection. It takes one
+// request; for the next, it connects again.
 type sshSession struct {
+	remote  sshRemote
 	conn    net.Conn
 	release func() bool
 	in      io.WriteCloser
 	out     io.Reader
-	stderr  bytes.Buffer
+	stderr  *bytes.Buffer
 	wait    func() error
+	spent   bool
 }
 
 func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, error) {
@@ -108,7 +111,13 @@ func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRef
 	return adv, nil
 }
 
-func (s *sshSession) UploadPack(_ context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
+func (s *sshSession) UploadPack(ctx context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
+	if s.spent {
+		if err := s.renew(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s.spent = true
 	var b bytes.Buffer
 	if err := errors.Join(req.UploadRequest.Encode(&b), req.UploadHaves.Encode(&b, false), pktline.NewEncoder(&b).EncodeString("done\n")); err != nil {
 		return nil, err
@@ -118,6 +127,18 @@ func (s *sshSession) UploadPack(_ context.Context, req *packp.UploadPackRequest)
 	}
 	resp := packp.NewUploadPackResponse(req)
 	return resp, resp.Decode(io.NopCloser(s.out))
+}
+
+// renew connects again.
+func (s *sshSession) renew(ctx context.Context) error {
+	fresh, err := s.remote.dial(ctx)
+	if err != nil {
+		return err
+	}
+	s.Close()
+	*s = *fresh
+	_, err = s.AdvertisedReferencesContext(ctx) // the server says it first, whoever asks
+	return err
 }
 
 // complaint waits for the server to hang up and returns what it said; nil when

@@ -13,8 +13,9 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// marker is a file in the store that says whose copy it is. Only a directory
-// that has it is ever thrown away.
+// marker is a file in the store that says whose copy it is and, of a lean one,
+// of which folder it has the files. Only a directory that has it is ever thrown
+// away.
 const marker = "meshwright"
 
 // errBroken wraps what makes the store useless: it is to be cloned anew.
@@ -24,12 +25,21 @@ var errBroken = errors.New("the store is broken")
 type store struct {
 	*objects
 	dir   string
-	owner string // content of the marker: the remote it is a copy of
+	owner string // the remote it is a copy of
+	scope string // the only folder whose files are needed; "" when all are here
 	ref   plumbing.ReferenceName
 }
 
-func newStore(dir, owner string, ref plumbing.ReferenceName) *store {
-	return &store{objects: &objects{db: openStorage(osfs.New(dir))}, dir: dir, owner: owner, ref: ref}
+func newStore(dir, owner, scope string, ref plumbing.ReferenceName) *store {
+	return &store{objects: &objects{db: openStorage(osfs.New(dir))}, dir: dir, owner: owner, scope: scope, ref: ref}
+}
+
+// mark is the content of the marker.
+func (s *store) mark() string {
+	if s.lean() {
+		return s.owner + "\nonly files below " + s.scope
+	}
+	return s.owner
 }
 
 // reopen looks at the disk anew: packs have gone.
@@ -41,9 +51,10 @@ func (s *store) reopen() {
 }
 
 // openStore opens the store at dir, which need not be there yet. It refuses a
-// directory that holds something else.
-func openStore(dir, owner string, ref plumbing.ReferenceName) (*store, error) {
-	s := newStore(dir, owner, ref)
+// directory that holds something else. A store that is there is lean or not as it
+// was made: scope is what a lean one has to have.
+func openStore(dir, owner, scope string, ref plumbing.ReferenceName) (*store, error) {
+	s := newStore(dir, owner, scope, ref)
 	if err := s.recover(); err != nil {
 		return nil, err
 	}
@@ -54,8 +65,11 @@ func openStore(dir, owner string, ref plumbing.ReferenceName) (*store, error) {
 	case err != nil:
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, marker)); err != nil && len(entries) > 0 {
+	switch mark, err := os.ReadFile(filepath.Join(dir, marker)); {
+	case err != nil && len(entries) > 0:
 		return nil, fmt.Errorf("%s is not empty and no store of meshwright; name another directory, or remove it", dir)
+	case string(mark) == owner:
+		s.scope = ""
 	}
 	os.RemoveAll(s.dir + ".new")
 	os.RemoveAll(s.dir + ".old")
@@ -92,7 +106,7 @@ func (s *store) sweep() {
 }
 
 // createStore makes an empty store at dir, whatever was there.
-func createStore(dir, owner string, ref plumbing.ReferenceName) (*store, error) {
+func createStore(dir, owner, scope string, ref plumbing.ReferenceName) (*store, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
@@ -101,9 +115,10 @@ func createStore(dir, owner string, ref plumbing.ReferenceName) (*store, error) 
 			return nil, err
 		}
 	}
+	s := newStore(dir, owner, scope, ref)
 	// HEAD and config are for people with a git of their own.
 	for name, text := range map[string]string{
-		marker:   owner,
+		marker:   s.mark(),
 		"HEAD":   "ref: " + ref.String() + "\n",
 		"config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n[gc]\n\tauto = 0\n",
 	} {
@@ -111,7 +126,7 @@ func createStore(dir, owner string, ref plumbing.ReferenceName) (*store, error) 
 			return nil, err
 		}
 	}
-	return newStore(dir, owner, ref), nil
+	return s, nil
 }
 
 // replace puts a fresh store in the place of this one and goes on with it, so
@@ -128,21 +143,22 @@ func (s *store) replace(fresh *store) error {
 	if err := os.Rename(fresh.dir, s.dir); err != nil {
 		return errors.Join(err, s.recover())
 	}
+	s.scope = fresh.scope
 	s.reopen()
 	return os.RemoveAll(old)
 }
 
 // tip returns the commit the branch points at; zero when there is none yet.
-// A store of another remote has none.
+// A store of another remote, or one that is lean for another folder, has none.
 func (s *store) tip() (plumbing.Hash, error) {
-	owner, err := os.ReadFile(filepath.Join(s.dir, marker))
+	mark, err := os.ReadFile(filepath.Join(s.dir, marker))
 	if errors.Is(err, fs.ErrNotExist) {
 		return plumbing.ZeroHash, nil
 	}
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("%w: %w", errBroken, err)
 	}
-	if string(owner) != s.owner {
+	if string(mark) != s.mark() {
 		return plumbing.ZeroHash, nil
 	}
 	text, err := os.ReadFile(filepath.Join(s.dir, filepath.FromSlash(s.ref.String())))
