@@ -21,14 +21,14 @@ type audience struct {
 
 // acceptance is the newest state that a proxy of an audience has taken whole.
 type acceptance struct {
-	commit    string
+	commit    label
 	resources *xds.Resources // nil: there is none
 }
 
 // maxIdle is how many states an audience without proxies is remembered for.
 const maxIdle = 10
 
-func (a *audience) take(commit string, r *xds.Resources) {
+func (a *audience) take(commit label, r *xds.Resources) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.taken = acceptance{commit, r}

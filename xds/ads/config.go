@@ -43,7 +43,9 @@ type Config struct {
 	// Drain is how long Run lets changes that are under way end when it is
 	// stopped; default 2 s.
 	Drain time.Duration
-	// MaxStreams of one connection; default 1000. An Envoy needs one.
+	// MaxStreams of one connection; default 1000. An Envoy has a connection of its
+	// own and needs four streams at most (ADS and reports); connections are not
+	// limited but by the files that the process may open.
 	MaxStreams uint32
 
 	Logger  *slog.Logger          // default: none

@@ -40,6 +40,7 @@ type conn struct {
 	fell    *xds.Rejection // what it refused of it and so was given an older one
 	staged  bool           // it has a part in the stages of the newest state
 	first   bool           // of those: callers wait for it
+	silent  bool           // waiting for it was given up, and it has not answered since
 	touched bool           // the newest state is a change for it
 	since   time.Time      // when it became one
 	done    time.Time      // when it had ACKed that change; zero: not yet
@@ -169,6 +170,7 @@ func (s *Server) step(c *conn, r request) ([]response, time.Time, error) {
 		if got, err = c.stream.receive(r, now); err != nil {
 			return nil, time.Time{}, err
 		}
+		c.silent = c.silent && !got.acked && got.nack == nil
 		s.count(c, r, got)
 		if got.nack != nil {
 			s.fallBack(c, r, *got.nack)
@@ -209,7 +211,7 @@ func (s *Server) fallBack(c *conn, r request, n xds.NACK) {
 	if len(w.refused) == 0 || !c.stream.bare() || taken.resources == nil || taken.resources == c.stream.want {
 		return
 	}
-	c.note = fmt.Sprintf("refuses %s of commit %.7s; given commit %.7s, which was taken before", t, c.stream.commit, taken.commit)
+	c.note = fmt.Sprintf("refuses %s of commit %.7s; given commit %.7s, which was taken before", t, c.stream.commit.commit(), taken.commit.commit())
 	c.fell, c.touched = &xds.Rejection{Proxy: c.id, Type: t, NACK: n}, false
 	c.log.Warn("proxy given an older state", "commit", taken.commit, "reason", c.note)
 	c.stream.target(taken.commit, taken.resources, c.stream.want.Difference(taken.resources))
@@ -223,7 +225,7 @@ func (s *Server) count(c *conn, r request, a answer) {
 		c.log.Debug("request ignored", "type", r.GetTypeUrl(), "reason", "this type is not served")
 	case a.nack != nil:
 		s.metrics.nacks.WithLabelValues(t.String()).Inc()
-		c.log.Warn("response refused", "type", t, "commit", a.nack.Commit, "resource", a.nack.Resources, "reason", a.nack.Message)
+		c.log.Warn("response refused", "type", t, "commit", label(a.nack.Commit), "resource", a.nack.Resources, "reason", a.nack.Message)
 	case a.acked:
 		s.metrics.acks.WithLabelValues(t.String()).Inc()
 		c.log.Debug("response accepted", "type", t)
@@ -251,6 +253,6 @@ func (c *conn) proxy() xds.Proxy {
 	defer c.mu.Unlock()
 	return xds.Proxy{
 		ID: c.id, Identity: c.profile.Identity, Explicit: c.profile.Capture.Explicit, Proxyless: c.profile.Capture.Proxyless, Protocol: c.protocol, Address: c.address,
-		Connected: c.connected, Desired: c.stream.commit, Applied: c.stream.applied, Types: c.stream.status(), Note: c.note,
+		Connected: c.connected, Desired: string(c.stream.commit), Applied: string(c.stream.applied), Types: c.stream.status(), Note: c.note,
 	}
 }

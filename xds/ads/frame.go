@@ -48,8 +48,8 @@ func encode(r response, delta bool) frame {
 	head = appendString(head, fieldVersion, r.version)
 	head = appendString(head, fieldTypeURL, r.typ.URL())
 	head = appendString(head, fieldNonce, r.nonce)
-	head = appendBytesHead(head, controlPlane, stringSize(controlPlaneIdentity, r.commit))
-	head = appendString(head, controlPlaneIdentity, r.commit)
+	head = appendBytesHead(head, controlPlane, stringSize(controlPlaneIdentity, string(r.commit)))
+	head = appendString(head, controlPlaneIdentity, string(r.commit))
 	pieces := make(mem.BufferSlice, 0, 1+2*len(r.resources))
 	start := 0
 	for _, res := range r.resources {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +54,11 @@ type Server struct {
 	entered   time.Time // when the stage began, maybe for a state before
 	staging   *time.Timer
 
+	// asking is held by those who have a state translated for a newcomer, as many
+	// as there are cores, in the order of their coming: a thousand that come at
+	// once are served one after the other and not all at the end.
+	asking chan struct{}
+
 	patience time.Duration // set before Run
 
 	reporters map[reporter]*conn // guarded by mu
@@ -71,6 +77,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, auth: &auth{mtls: c.ClientCAFile != "", names: c.Names}, log: c.Logger, now: c.Now,
 		news: newNews(), draining: make(chan struct{}), conns: map[*conn]struct{}{}, audiences: map[xds.Profile]*audience{}, reporters: map[reporter]*conn{}, patience: defaultPatience,
+		asking: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -135,6 +142,8 @@ func (s *Server) Run(ctx context.Context) error {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxConcurrentStreams(s.config.MaxStreams),
+		// Nearly all connections are idle nearly always, and say little.
+		grpc.SharedWriteBuffer(true), grpc.ReadBufferSize(4 << 10),
 		// A proxy that has gone without a word is noticed within a minute; one
 		// that pings more often than every ten seconds is asked to stop.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
@@ -199,7 +208,7 @@ func (s *Server) Publish(state xds.State) {
 			o = ask(state, a.profile)
 		}
 		for c := range a.conns {
-			s.give(c, state.Commit(), o, now, again, differ)
+			s.give(c, label(state.Commit()), o, now, again, differ)
 		}
 	}
 	s.begin()
@@ -210,7 +219,7 @@ func (s *Server) Publish(state xds.State) {
 // give sets what a connection should have. A proxy that the state cannot serve
 // keeps what it has: an Envoy with traffic is never wiped because of a spec
 // that forgot it.
-func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool, differ differences) {
+func (s *Server) give(c *conn, commit label, o offer, now time.Time, again bool, differ differences) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	fell := c.fell != nil
@@ -218,7 +227,7 @@ func (s *Server) give(c *conn, commit string, o offer, now time.Time, again bool
 	if o.err != nil {
 		note := o.err.Error()
 		if c.stream.want != nil {
-			note += fmt.Sprintf("; keeps what it has of commit %.7s", c.stream.commit)
+			note += fmt.Sprintf("; keeps what it has of commit %.7s", c.stream.commit.commit())
 		}
 		if c.note == "" {
 			c.log.Warn("proxy held back", "commit", commit, "reason", note)
@@ -251,7 +260,9 @@ func (s *Server) enter(c *conn) {
 		s.mu.Unlock()
 		var o offer
 		if state != nil {
+			s.asking <- struct{}{}
 			o = ask(state, c.profile) // not under mu: this may translate
+			<-s.asking
 		}
 		s.mu.Lock()
 		if entered = s.states == states; entered {
@@ -259,7 +270,7 @@ func (s *Server) enter(c *conn) {
 			s.join(c)
 			s.reporters[c.reporter()] = c
 			if state != nil {
-				s.give(c, state.Commit(), o, s.now(), false, differences{})
+				s.give(c, label(state.Commit()), o, s.now(), false, differences{})
 				c.mu.Lock()
 				c.stream.stage = s.stage
 				c.touched = false // until it shows that it has something older

@@ -471,7 +471,7 @@ func (s *sim) random(bad bool) *xds.Resources {
 
 // publish gives the server a state.
 func (s *sim) publish(n int, want *xds.Resources) {
-	commit := "commit-" + strconv.Itoa(n)
+	commit := label("commit-" + strconv.Itoa(n))
 	s.logf("publish %s", commit)
 	for t := range want {
 		for _, x := range want[t] {

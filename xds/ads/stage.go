@@ -111,7 +111,7 @@ func (s *Server) begin() {
 	widening, narrowing := false, false
 	for c := range s.conns {
 		c.mu.Lock()
-		if c.staged = c.note == "" && c.stream.want != nil && (!c.stream.planned || c.staged && c.stream.making()); c.staged {
+		if c.staged = c.note == "" && !c.silent && c.stream.want != nil && (!c.stream.planned || c.staged && c.stream.making()); c.staged {
 			c.first = c.first && c.stream.flying() || c.stream.widening()
 			widening = widening || c.first
 			narrowing = narrowing || c.stream.narrowing()
@@ -163,7 +163,7 @@ func (s *Server) enterStage(of stage) {
 }
 
 // forsake waits no more for those that have not taken the change, until there
-// is another for them.
+// is another for them; for those that have not even answered, until they do.
 func (s *Server) forsake(of stage, states int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +173,7 @@ func (s *Server) forsake(of stage, states int) {
 	for c := range s.conns {
 		c.mu.Lock()
 		if !c.stream.through() {
-			c.staged, c.first = false, false
+			c.staged, c.first, c.silent = false, false, c.stream.flying()
 		}
 		c.mu.Unlock()
 	}

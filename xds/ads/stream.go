@@ -17,8 +17,8 @@ type stream struct {
 	delta   bool
 	linger  time.Duration
 	want    *xds.Resources // nil: nothing known yet, so nothing is sent
-	commit  string         // that want is of
-	applied string         // the last commit the proxy has ACKed wholly
+	commit  label          // of want
+	applied label          // of the last state that the proxy has ACKed wholly
 	nonces  uint64
 	watches [xds.NumTypes]watch
 	// made is since when nothing but removals has been outstanding.
@@ -37,7 +37,7 @@ type stream struct {
 type response struct {
 	typ       xds.Type
 	nonce     string
-	commit    string
+	commit    label
 	version   string          // of the whole set (state of the world only)
 	resources []*xds.Resource // delta: what changes; else the whole set
 	removed   []string        // delta only
@@ -57,7 +57,7 @@ func newStream(delta bool, linger time.Duration) *stream {
 
 // target sets the desired state, given what differs from the one before. Where
 // only its commit does (nil), nothing is planned and nothing sent.
-func (s *stream) target(commit string, want *xds.Resources, d *xds.Difference) {
+func (s *stream) target(commit label, want *xds.Resources, d *xds.Difference) {
 	if s.want != nil && d == nil {
 		if s.applied == s.commit {
 			s.applied = commit
@@ -219,11 +219,16 @@ func (s *stream) flying() bool {
 	return false
 }
 
+// maxFlight is how many responses of a type may be without an answer. A proxy
+// that reads and never answers has what is newest later; it is remembered for it
+// what it was sent, not what it would have been.
+const maxFlight = 8
+
 // send appends the response with the given parts of a type's todo, if any.
 func (s *stream) send(out []response, t xds.Type, parts int) []response {
 	w := &s.watches[t]
 	w.refresh(t, s.want)
-	if !w.asked {
+	if !w.asked || len(w.flight) >= maxFlight {
 		return out
 	}
 	var put []*xds.Resource

@@ -28,7 +28,7 @@ func newScript(t *testing.T, delta bool) *script {
 	return &script{t, newStream(delta, 0), time.Unix(1, 0)}
 }
 
-func (x *script) publish(commit string, list ...*xds.Resource) *script {
+func (x *script) publish(commit label, list ...*xds.Resource) *script {
 	want := resources(list...)
 	x.s.target(commit, want, differences{}.between(x.s.want, want))
 	return x
@@ -103,7 +103,7 @@ func (x *script) sends(want string) *script {
 	return x
 }
 
-func (x *script) applied(want string) *script {
+func (x *script) applied(want label) *script {
 	x.t.Helper()
 	if x.s.applied != want {
 		x.t.Errorf("applied is %q, want %q", x.s.applied, want)

@@ -63,9 +63,10 @@ type held struct {
 
 // sent is a response on its way.
 type sent struct {
-	nonce, commit string
-	makes         bool // it adds or changes something
-	does          []deed
+	nonce  string
+	commit label
+	makes  bool // it adds or changes something
+	does   []deed
 }
 
 // deed is what a response does to a name: the version that it brings, none for a
@@ -161,11 +162,11 @@ func (w *watch) settle(nonce string, delta bool, nack *xds.NACK) bool {
 		w.flight = slices.Delete(w.flight, 0, i+1)
 	}
 	if nack == nil {
-		w.status.Commit, w.status.NACK = s.commit, nil
+		w.status.Commit, w.status.NACK = string(s.commit), nil
 		return true
 	}
 	versions := s.versions()
-	nack.Commit, nack.Resources = s.commit, slices.Sorted(maps.Keys(versions))
+	nack.Commit, nack.Resources = string(s.commit), slices.Sorted(maps.Keys(versions))
 	w.status.NACK = nack
 	w.rollback(s)
 	if len(versions) > 0 {
