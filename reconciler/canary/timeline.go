@@ -9,7 +9,8 @@ import (
 )
 
 // Timeline tells how a rollout came to where it is, a row for each transition:
-// when, at which weight, what happened and on what evidence. Times are in UTC.
+// when, at which weight and what happened; the evidence for it is a row of its
+// own below, for where lines are not wrapped. Times are in UTC.
 func Timeline(s State) []string {
 	var rows []string
 	day := ""
@@ -18,11 +19,10 @@ func Timeline(s State) []string {
 		if d := at.Format("Mon 2 Jan"); d != day {
 			rows, day = append(rows, d), d
 		}
-		row := fmt.Sprintf("%s  %7s  %-12s  %s", at.Format("15:04:05"), percent(e.Weight), e.Phase, cut(e.Reason, 200))
+		rows = append(rows, fmt.Sprintf("%s  %7s  %-12s  %s", at.Format("15:04:05"), percent(e.Weight), e.Phase, cut(e.Reason, 200)))
 		if e.Evidence != nil {
-			row += "  [" + e.Evidence.String() + "]"
+			rows = append(rows, "          "+e.Evidence.String())
 		}
-		rows = append(rows, row)
 	}
 	return rows
 }

@@ -53,3 +53,15 @@ func TestVerdict(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// TestRolloutInAComment: the line is prose as it is everywhere else, and the
+// timeline is code.
+func TestRolloutInAComment(t *testing.T) {
+	const line = "25 % · 99.97 % of 12,480 requests · p99 41 ms (base 38 ms) · 3 m 10 s left"
+	got := report.Comment(report.Pull{Number: 7, Head: "9a31f02", Rollouts: []report.Rollout{{
+		Name: "yelb/appserver", Status: sources.Status{State: sources.Pending, Description: line}, Chart: []string{"25 % ▕█████"}, Timeline: []string{"12:02:04     25 %  watching"},
+	}}}, 60000)
+	if want := "Canary `yelb/appserver`: " + line + "\n\n    25 % ▕█████\n\n    12:02:04     25 %  watching\n"; !strings.Contains(got, want) {
+		t.Errorf("%s\nlacks\n%s", got, want)
+	}
+}

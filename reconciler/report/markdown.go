@@ -93,7 +93,7 @@ func longestRun(s string, b byte) int {
 // harmless are words that are no Markdown and that no page makes a link, a
 // mention or an emoji of: letters, or a number; or, which is a link to nothing
 // worse, a commit. The start of an address, www., is no such word.
-var harmless = regexp.MustCompile(`^[("']*(\pL+(['’-]\pL+)*|\+?\d+([.,/]\d+)*(%|ms|s|m|h)?|\pL\d{1,3}|[0-9a-f]{7,40})[)"'.,;:!?…]*$|^[→–%][.,;:)]*$`)
+var harmless = regexp.MustCompile(`^[("']*(\pL+(['’-]\pL+)*|\+?\d+([.,/]\d+)*(%|ms|s|m|h)?|(\d+[hms])+|\pL\d{1,3}|[0-9a-f]{7,40})[)"'.,;:!?…]*$|^[→–%·][.,;:)]*$`)
 
 // item begins a list where it begins a line.
 var item = regexp.MustCompile(`^\d+[.)]`)
