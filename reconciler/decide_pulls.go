@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,8 @@ type Job struct {
 	Last   *plan.Plan
 	Broken bool     // its spec has errors
 	Labels []string // of the pull request
+	// Rollouts are those by which something is on its way, or has failed.
+	Rollouts []plan.Standing
 	// Keep: its spec is wanted, for it is a canary, or is to be one.
 	Keep bool
 	// Questions to answer with the head as it would be after the merge.
@@ -49,7 +52,7 @@ func (j Job) same(other Job) bool {
 
 // equal leaves the files out: they follow from the rest.
 func (b Basis) equal(other Basis) bool {
-	return b.Base == other.Base && b.Serving == other.Serving && b.Labels == other.Labels
+	return b.Base == other.Base && b.Serving == other.Serving && b.Labels == other.Labels && b.Rollouts == other.Rollouts
 }
 
 // Planned is what became of a [Job].
@@ -77,6 +80,11 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 		return nil, time.Time{}
 	}
 	heads, trying, loaded := seen.Open.heads(), s.trying(), seen.heads()
+	rollouts := s.standings()
+	stand := "" // all of it, in short
+	if len(rollouts) > 0 {
+		stand = digest(fmt.Sprint(rollouts))
+	}
 	r.gone(s, seen.Open, now)
 	for _, h := range heads {
 		rec := s.find(h.commit)
@@ -102,7 +110,9 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 			next = earlier(next, settled)
 			continue // who has not come back yet would be in no plan
 		}
-		j := Job{Head: h.commit, Broken: rec.Errors > 0, Labels: h.labels, Basis: Basis{Base: s.Head, Serving: published, Labels: strings.Join(h.labels, ","), Counted: seen.Counted}}
+		j := Job{Head: h.commit, Broken: rec.Errors > 0, Labels: h.labels, Rollouts: rollouts, Basis: Basis{
+			Base: s.Head, Serving: published, Labels: strings.Join(h.labels, ","), Rollouts: stand, Counted: seen.Counted,
+		}}
 		for _, n := range h.pulls {
 			j.Pull = n
 			if p := s.Pulls[n]; p != nil {

@@ -209,7 +209,7 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 		result.Protected = schema.Protected(served.Spec.Settings, merge.Changed, schema.Diff(served.Spec, to.Spec), j.Labels, p.cfg.Path)
 	}
 	if p.cfg.Plan != nil {
-		result.Plan = p.cfg.Plan(served, to, p.observed(served))
+		result.Plan = p.cfg.Plan(served, to, p.observed(served, j))
 		result.Plan.Within(p.cfg.Path)
 	}
 	for _, q := range j.Questions {
@@ -228,9 +228,10 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 }
 
 // observed is what a plan is told of the living mesh.
-func (p *planner) observed(served Side) plan.Observed {
-	seen := plan.Observed{Proxies: proxiesByCommit(p.cfg.Proxies.Proxies())}
-	if now := p.cfg.Now(); p.cfg.Traffic != nil && served.State != nil {
+func (p *planner) observed(served Side, j Job) plan.Observed {
+	now := p.cfg.Now()
+	seen := plan.Observed{Proxies: proxiesByCommit(p.cfg.Proxies.Proxies()), Rollouts: j.Rollouts, Now: now}
+	if p.cfg.Traffic != nil && served.State != nil {
 		seen.Traffic, _, _ = p.cfg.Traffic(served.State, now.Add(-before), now)
 	}
 	return seen

@@ -110,3 +110,36 @@ func TestRolloutIsRemovedWithItsChange(t *testing.T) {
 		}
 	})
 }
+
+// The plan of the pull request that removes a Rollout says before what would come at
+// once, and says it anew when what is on its way fails.
+func TestPlanOfARemovedRollout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.plan = true
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=1")
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.opened(9, "good api=v2 web=v1 x=1 nogov")
+		d.Poke()
+		after(20 * time.Second)
+		says := func(part string) {
+			t.Helper()
+			w.forge.mu.Lock()
+			defer w.forge.mu.Unlock()
+			if got := w.forge.comments["9/pull"]; !strings.Contains(got, part) {
+				t.Errorf("the comment does not say %q:\n%s", part, got)
+			}
+		}
+		says("whose target " + second[:7] + " is at 10")
+		w.set(func() { w.rotten["api-v2"] = true })
+		after(2 * time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		says("whose target " + second[:7] + " failed: 100")
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
@@ -120,6 +121,20 @@ func (s State) allRuns() map[string]*Run {
 		}
 	}
 	return runs
+}
+
+// standings are where the runs stand that have not come to all requests, for plans.
+func (s State) standings() (all []plan.Standing) {
+	runs := s.allRuns()
+	for _, key := range slices.Sorted(maps.Keys(runs)) {
+		if run := runs[key]; run.live() || run.Phase == canary.RolledBack {
+			all = append(all, plan.Standing{
+				Name: nameOf(run.Rollout), Start: run.Start, Governed: run.Governed, Target: run.Target, Pull: run.Pull,
+				Phase: run.Phase, Step: run.Step, Weight: weightOf(run.State), Past: slices.Contains(s.Past, run),
+			})
+		}
+	}
+	return all
 }
 
 // runs are those that are on their way.

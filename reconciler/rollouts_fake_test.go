@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler"
+	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
@@ -28,6 +29,7 @@ type rolloutWorld struct {
 	t     *testing.T
 	steps string                        // of both Rollouts
 	query func(string) (float64, error) // of Prometheus; nil: there is none
+	plan  bool                          // pull requests get one
 
 	mu     sync.Mutex      // guards:
 	rotten map[string]bool // nodes, as api-v2, that answer a third of the requests with errors
@@ -148,6 +150,11 @@ func (w *rolloutWorld) start() *daemon {
 		return fakeState{commit, text}
 	}
 	cfg.Traffic, cfg.Meter = w.traffic, w.meter
+	if w.plan {
+		cfg.Plan = func(served, to reconciler.Side, seen plan.Observed) *plan.Plan {
+			return plan.New(plan.Side{Name: served.Commit, Spec: served.Spec}, plan.Side{Name: to.Commit, Spec: to.Spec}, seen)
+		}
+	}
 	if w.query != nil {
 		cfg.Query = func(_ context.Context, q string) (float64, error) { return w.query(q) }
 	}

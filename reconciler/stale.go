@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/schema"
 )
 
@@ -31,7 +32,14 @@ func (p *planner) stands(ctx context.Context, j Job) bool {
 			return false
 		}
 	}
-	if was.Serving == is.Serving || len(was.Files) == 0 {
+	if len(was.Files) == 0 {
+		return true
+	}
+	ofRollout := func(r plan.Resource) bool { return r.Ref.Kind == schema.KindRollout }
+	if was.Rollouts != is.Rollouts && j.Last != nil && slices.ContainsFunc(j.Last.Resources, ofRollout) {
+		return false
+	}
+	if was.Serving == is.Serving {
 		return true
 	}
 	from, to := p.spec(was.Serving), p.spec(is.Serving)

@@ -120,6 +120,8 @@ type Basis struct {
 	Base    string `json:"base"`    // tip of the branch
 	Serving string `json:"serving"` // commit that proxies should have
 	Labels  string `json:"labels"`  // of its pull requests, by commas
+	// Rollouts is a digest of where those stand by which something is on its way.
+	Rollouts string `json:"rollouts,omitempty"`
 	// Files are what the head changes below the specs' folder, the first of them.
 	Files []string `json:"files,omitempty"`
 	// More: there are more of them than are kept.

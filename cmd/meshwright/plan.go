@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/meshwright/meshwright/reconciler"
 	"github.com/meshwright/meshwright/reconciler/plan"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/sources/git"
-	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/certs"
 	"github.com/meshwright/meshwright/xds/translate"
 )
@@ -26,7 +26,7 @@ type planCmd struct {
 	FromDir string `placeholder:"DIR" help:"The directory before the change, in place of a revision; with --to-dir."`
 	ToDir   string `placeholder:"DIR" help:"The directory after it."`
 	Format  string `short:"o" enum:"text,markdown,json" default:"text" help:"How to print the plan: ${enum}."`
-	Server  string `placeholder:"URL" help:"A running daemon, to count the proxies that are connected to it."`
+	Server  string `placeholder:"URL" help:"A running daemon, to count the proxies that are connected to it, and to tell what is on its way by Rollouts that change."`
 
 	Certificates certificates `placeholder:"FILE" help:"Certificate settings, as the daemon has them: what stands for ARNs of AWS Certificate Manager. No certificate is read."`
 }
@@ -48,9 +48,9 @@ func (cmd planCmd) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	var seen plan.Observed
+	seen := plan.Observed{Now: time.Now()}
 	if cmd.Server != "" {
-		if seen.Proxies, err = connected(ctx, cmd.Server); err != nil {
+		if err := errors.Join(list(ctx, cmd.Server, "proxies", &seen.Proxies), list(ctx, cmd.Server, "rollouts", &seen.Rollouts)); err != nil {
 			return err
 		}
 	}
@@ -163,14 +163,14 @@ func (cmd planCmd) side(ctx context.Context, c console, load reconciler.Load, s 
 	return side, nil
 }
 
-// connected are the proxies of a running daemon.
-func connected(ctx context.Context, server string) (proxies []xds.Proxy, err error) {
-	body, err := api{Server: server}.fetch(ctx, "proxies", "")
+// list asks a running daemon for one.
+func list[T any](ctx context.Context, server, what string, into *[]T) error {
+	body, err := api{Server: server}.fetch(ctx, what, "")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := json.Unmarshal(body, &proxies); err != nil {
-		return nil, fmt.Errorf("answer of %s: %w", server, err)
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("answer of %s: %w", server, err)
 	}
-	return proxies, nil
+	return nil
 }

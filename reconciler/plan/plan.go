@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"time"
+
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
@@ -146,4 +148,7 @@ type Observed struct {
 	// Traffic is what virtual nodes got lately, over all proxies that call them,
 	// as these report it; empty when nothing is known.
 	Traffic map[schema.Ref]xds.Traffic
+	// Rollouts are those by which something is on its way, or has failed.
+	Rollouts []Standing
+	Now      time.Time // of the wall's clock; zero: it is not known
 }

@@ -80,6 +80,17 @@ func observed(t testing.TB, c *fixtures.Case) plan.Observed {
 			for i := range number(words[2]) {
 				seen.Proxies = append(seen.Proxies, xds.Proxy{ID: fmt.Sprintf("%s-%d", id.Name, i), Identity: id, Explicit: mode == "explicit", Proxyless: mode == "grpc"})
 			}
+		case words[0] == "now":
+			var err error
+			if seen.Now, err = time.Parse(time.RFC3339, words[1]); err != nil {
+				t.Fatal(err)
+			}
+		case words[0] == "rollout": // as the daemon's API has it
+			var s plan.Standing
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(line, "rollout ")), &s); err != nil {
+				t.Fatal(err)
+			}
+			seen.Rollouts = append(seen.Rollouts, s)
 		case words[0] == "traffic" && len(words) >= 2:
 			if seen.Traffic == nil {
 				seen.Traffic = map[schema.Ref]xds.Traffic{}
