@@ -191,10 +191,20 @@ func (s *Server) Publish(state xds.State) {
 	offers := s.askAll(state)
 	translated := s.now()
 	defer func() { s.metrics.publish.Observe(s.now().Sub(translated).Seconds()) }()
+	for _, c := range s.handOver(state, offers, now) { // who woke earlier would wait for the order
+		c.poke()
+	}
+	s.news.tell()
+}
+
+// handOver gives a state to all connections, finds the order of the change over
+// them, and returns those for which it is one.
+func (s *Server) handOver(state xds.State, offers map[*audience]offer, now time.Time) (touched []*conn) {
 	differ := differences{}
 	s.ordering.Lock()
 	defer s.ordering.Unlock()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	again := s.state != nil && s.state.Commit() == state.Commit()
 	s.state = state
 	if !again {
@@ -208,18 +218,19 @@ func (s *Server) Publish(state xds.State) {
 			o = ask(state, a.profile)
 		}
 		for c := range a.conns {
-			s.give(c, label(state.Commit()), o, now, again, differ)
+			if s.give(c, label(state.Commit()), o, now, again, differ) {
+				touched = append(touched, c)
+			}
 		}
 	}
 	s.begin()
-	s.mu.Unlock()
-	s.news.tell()
+	return touched
 }
 
 // give sets what a connection should have. A proxy that the state cannot serve
 // keeps what it has: an Envoy with traffic is never wiped because of a spec
-// that forgot it.
-func (s *Server) give(c *conn, commit label, o offer, now time.Time, again bool, differ differences) {
+// that forgot it. It reports whether that is another than before.
+func (s *Server) give(c *conn, commit label, o offer, now time.Time, again bool, differ differences) (changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	fell := c.fell != nil
@@ -233,11 +244,11 @@ func (s *Server) give(c *conn, commit label, o offer, now time.Time, again bool,
 			c.log.Warn("proxy held back", "commit", commit, "reason", note)
 		}
 		c.note, c.touched = note, false
-		return
+		return false
 	}
 	c.note = ""
 	difference := differ.between(c.stream.want, o.resources)
-	changed := c.stream.want == nil || difference != nil
+	changed = c.stream.want == nil || difference != nil
 	// A proxy that is not yet where the state before wanted it counts for this
 	// one too: the new commit is not applied before it is.
 	if !again || fell {
@@ -245,9 +256,7 @@ func (s *Server) give(c *conn, commit label, o offer, now time.Time, again bool,
 		c.since, c.done = now, time.Time{}
 	}
 	c.stream.target(commit, o.resources, difference)
-	if changed {
-		c.poke()
-	}
+	return changed
 }
 
 // enter registers a connection and gives it the newest state.
