@@ -14,7 +14,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -24,9 +23,10 @@ import (
 )
 
 type commands struct {
-	Run  runCmd  `cmd:"" default:"withargs" help:"Measure rows: the daemon, and its peers in the same run."`
-	Repo repoCmd `cmd:"" help:"Write a repository of specs of some shape, and do nothing with it."`
-	Peer peerCmd `cmd:"" hidden:"" help:"Be a peer that serves a world (a child of run)."`
+	Run    runCmd    `cmd:"" default:"withargs" help:"Measure rows: the daemon, and its peers in the same run."`
+	Report reportCmd `cmd:"" help:"Print results as Markdown: a table of each row, the aims, and how cost grows."`
+	Repo   repoCmd   `cmd:"" help:"Write a repository of specs of some shape, and do nothing with it."`
+	Peer   peerCmd   `cmd:"" hidden:"" help:"Be a peer that serves a world (a child of run)."`
 }
 
 // shape is a mesh's, as flags.
@@ -77,7 +77,7 @@ func (cmd peerCmd) Run(ctx context.Context) error {
 }
 
 type runCmd struct {
-	Rows []string `arg:"" optional:"" name:"row" help:"Rows to measure: ${rows} (default: few all start)."`
+	Rows []string `arg:"" optional:"" name:"row" help:"Rows to measure: ${rows} (all that grow); default: few all start."`
 	shape
 	Streams    int      `help:"ADS streams."`
 	SotW       bool     `name:"sotw" help:"State-of-the-world streams in the place of delta ones."`
@@ -94,7 +94,6 @@ func (cmd runCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "%d cores, %s, %s/%s\n", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	var results []Result
 	for _, row := range rows {
 		r, err := measure(ctx, row, cmd)
@@ -103,15 +102,18 @@ func (cmd runCmd) Run(ctx context.Context, out io.Writer) error {
 		}
 		r.write(out)
 		results = append(results, r)
+		if cmd.JSON == "" {
+			continue
+		}
+		b, err := json.MarshalIndent(results, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(cmd.JSON, append(b, '\n'), 0o644); err != nil {
+			return err
+		}
 	}
-	if cmd.JSON == "" {
-		return nil
-	}
-	b, err := json.MarshalIndent(results, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(cmd.JSON, append(b, '\n'), 0o644)
+	return nil
 }
 
 // rows are those asked for, with what the flags say otherwise.
@@ -121,7 +123,7 @@ func (cmd runCmd) rows() ([]Row, error) {
 		names = []string{"few", "all", "start"}
 	}
 	var list []Row
-	for _, name := range names {
+	for _, name := range expand(names) {
 		row, ok := rowNamed(name)
 		if !ok {
 			return nil, fmt.Errorf("no row %q; there are: %s", name, rowNames())

@@ -23,7 +23,8 @@ var percents = [2]int{50, 60}
 
 // measure runs a row: the daemon first, then each peer, never two at a time.
 func measure(ctx context.Context, row Row, cmd runCmd) (Result, error) {
-	res := Result{Row: row, When: time.Now().UTC().Truncate(time.Second), Load: loadAverage()}
+	res := Result{Row: row, When: time.Now().UTC().Truncate(time.Second), Load: loadAverage(),
+		Machine: fmt.Sprintf("%d cores, %s, %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)}
 	dir := cmd.Keep
 	if dir == "" {
 		var err error

@@ -12,10 +12,12 @@ import (
 type Result struct {
 	Row
 	When time.Time `json:"when"`
-	Load string    `json:"load"` // averages of the machine when it began, by what else it does
-	Cold Start     `json:"cold"` // of the daemon with nothing kept
-	Warm Start     `json:"warm"` // and with its state
-	Runs []Run     `json:"runs"` // the daemon's, then its peers'
+	// Machine is its cores, and what the program was built with.
+	Machine string `json:"machine"`
+	Load    string `json:"load"` // averages of the machine when it began, by what else it does
+	Cold    Start  `json:"cold"` // of the daemon with nothing kept
+	Warm    Start  `json:"warm"` // and with its state
+	Runs    []Run  `json:"runs"` // the daemon's, then its peers'
 }
 
 // Start is how a daemon starts: until it serves a spec.
@@ -87,34 +89,28 @@ func (res *Result) run(who string) *Run {
 	return &res.Runs[i]
 }
 
-// figure is a number that aims are about.
-func (res *Result) figure(what, who string) (v float64, ok bool) {
-	switch what {
-	case "cold s":
-		return res.Cold.Took.Seconds(), true
-	case "warm s":
-		return res.Warm.Took.Seconds(), true
+// spread is the least and the most of the changes.
+func (r Run) spread() (least, most time.Duration) {
+	for i, c := range r.Changes {
+		if i == 0 {
+			least = c.Known
+		}
+		least, most = min(least, c.Known), max(most, c.Known)
 	}
-	r := res.run(who)
-	if r == nil {
-		return 0, false
-	}
-	switch what {
-	case "storm":
-		return r.Storm.Last.Seconds(), true
-	case "memory":
-		return float64(r.Memory), true
-	case "last ACK":
-		return r.middle().Known.Seconds(), true
-	case "git ms": // what is not wire, from when the repository has the commit
-		m := r.middle()
-		return ms(m.Last - m.Stages.Wire), true
-	}
-	return 0, false
+	return least, most
 }
 
-// write prints the result for people.
-func (res *Result) write(out io.Writer) {
+// cpu is what a change costs, on average: one alone is told in steps of 10 ms.
+func (r Run) cpu() time.Duration {
+	var sum time.Duration
+	for _, c := range r.Changes {
+		sum += c.CPU
+	}
+	return sum / time.Duration(max(len(r.Changes), 1))
+}
+
+// title says what was measured, when, and on what.
+func (res *Result) title() string {
 	protocol, form := "delta", "YAML"
 	if res.SotW {
 		protocol = "state of the world"
@@ -123,32 +119,20 @@ func (res *Result) write(out io.Writer) {
 		form = "CUE"
 	}
 	m := res.Mesh
-	fmt.Fprintf(out, "\n%s (at %s UTC, load average %s): %d services, %d identities with %d backends each, %d resources of %s; %d streams (%s)\n",
-		res.Name, res.When.Format(time.DateTime), res.Load, m.Services, len(m.Identities()), m.Backends, m.Resources(), form, res.Streams, protocol)
+	return fmt.Sprintf("%d services, %d identities with %d backends each, %d resources of %s; %d streams (%s). %s UTC, load average %s, %s.",
+		m.Services, len(m.Identities()), m.Backends, m.Resources(), form, res.Streams, protocol, res.When.Format("2006-01-02 15:04"), res.Load, res.Machine)
+}
+
+// write prints the result for people.
+func (res *Result) write(out io.Writer) {
+	fmt.Fprintf(out, "\n%s: %s\n", res.Name, res.title())
 	fmt.Fprintf(out, "  cold start %.2f s (CPU %.2f s, peak %s), warm start %.2f s (CPU %.2f s, peak %s)\n",
 		res.Cold.Took.Seconds(), res.Cold.CPU.Seconds(), mb(res.Cold.Peak), res.Warm.Took.Seconds(), res.Warm.CPU.Seconds(), mb(res.Warm.Peak))
 	if len(res.Runs) > 0 {
 		res.table(out)
 	}
-	for _, a := range res.Aims {
-		ours, ok := res.figure(a.What, "meshwright")
-		if a.Of != "" && ok {
-			var theirs float64
-			if theirs, ok = res.figure(a.What, a.Of); ok {
-				ours /= theirs
-			}
-		}
-		if !ok {
-			continue // it was not measured
-		}
-		verdict, of := "met", ""
-		if ours > a.AtMost {
-			verdict = "MISSED"
-		}
-		if a.Of != "" {
-			of = " times " + a.Of
-		}
-		fmt.Fprintf(out, "  aim: %s at most %g%s: %.3g, %s\n", a.What, a.AtMost, of, ours, verdict)
+	for _, v := range res.verdicts() {
+		fmt.Fprintf(out, "  aim: %s: %.3g, %s\n", v.Limit(), v.Is, v.Word())
 	}
 }
 
@@ -158,12 +142,9 @@ func (res *Result) table(out io.Writer) {
 	fmt.Fprintln(t, "  \tstorm ms\tCPU s\tstreams' own\tkB/stream\tmemory\tpeak\ttouched\tfirst ms\tmedian\tlast ACK\tof known\t(of all)\tkB/stream\tresponses\tCPU ms\town\tuntouched\t")
 	for _, r := range res.Runs {
 		c := r.middle()
-		least, most, untouched := c.Known, c.Known, 0
-		for _, o := range r.Changes {
-			least, most, untouched = min(least, o.Known), max(most, o.Known), untouched+o.Untouched
-		}
+		least, most := r.spread()
 		fmt.Fprintf(t, "  %s\t%.0f\t%.2f\t%.2f\t%.1f\t%s\t%s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f-%.1f\t%.2f\t%.2f\t%.0f\t%.0f\t%d\t\n", r.Who, ms(r.Storm.Last), r.Storm.CPU.Seconds(), r.Storm.Own.Seconds(), r.Storm.Bytes/1e3,
-			mb(r.Memory), mb(r.Peak), c.Streams, ms(c.First), ms(c.Median), ms(c.Last), ms(c.Known), ms(least), ms(most), c.Bytes/1e3, c.Responses, ms(c.CPU), ms(c.Own), untouched)
+			mb(r.Memory), mb(r.Peak), c.Streams, ms(c.First), ms(c.Median), ms(c.Last), ms(c.Known), ms(least), ms(most), c.Bytes/1e3, c.Responses, ms(r.cpu()), ms(c.Own), r.untouched())
 	}
 	t.Flush() // out is standard output: an error there is nobody's to hear
 	if s := res.Runs[0].middle().Stages; s != nil {
