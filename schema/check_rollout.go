@@ -252,11 +252,27 @@ func deafRoutes(t *linker, report func(res Resource, path, what, fix string)) {
 	for _, r := range t.spec.Rollouts {
 		for i := range r.Spec.Targets {
 			if to := r.Spec.Targets[i].In(r.Ref.Namespace); to.Kind == KindGatewayRoute && r.Spec.Affinity != nil {
-				report(r, "spec.affinity", "it does nothing on "+to.String()+", where chance alone tells requests apart", "govern the VirtualRouter behind it, or remove affinity")
+				report(r, "spec.affinity", "it does nothing on "+to.String()+", which sends each request to one virtual service or the other by chance",
+					"change the weights of "+t.routerBehind(to)+" in place of the route, and make that the target; or remove affinity")
 				break
 			}
 		}
 	}
+}
+
+// routerBehind names what a gateway route leads to and has weights, as far as
+// there is such.
+func (t *linker) routerBehind(route Ref) string {
+	if g := t.spec.GatewayRoutes[route.Key]; g != nil {
+		for _, target := range g.Targets() {
+			if s := t.spec.TargetService(g, target); s != nil {
+				if _, router := t.spec.ProviderOf(s); router != nil {
+					return router.Ref.String()
+				}
+			}
+		}
+	}
+	return "a VirtualRouter behind it"
 }
 
 func (t *linker) deaf(report func(res Resource, path, what, fix string), all bool) {
