@@ -6,11 +6,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +39,11 @@ import (
 // to the ACK of the hundredth proxy.
 func BenchmarkWebhookToLastACK(b *testing.B) {
 	const clients, resources = 100, 1000
-	d := startBench(b, clients, largeMesh(clients, resources))
+	l, err := lab.New(lab.Config{})
+	must(b, err)
+	b.Cleanup(l.Close)
+	d := startBench(b, l, largeMesh(clients, resources))
+	d.connect(clients)
 	weight := 1
 	for b.Loop() {
 		b.StopTimer()
@@ -54,48 +58,91 @@ func BenchmarkWebhookToLastACK(b *testing.B) {
 // BenchmarkRollback is the way back of a canary: from a person's abort, which is
 // decided as a failed judgement is, to the ACK of the last of 20 proxies.
 func BenchmarkRollback(b *testing.B) {
-	const clients, resources = 20, 200
-	files := largeMesh(clients, resources)
+	const clients = 20
+	l, err := lab.New(lab.Config{})
+	must(b, err)
+	b.Cleanup(l.Close)
+	d := startBench(b, l, canaryMesh(clients))
+	d.connect(clients)
+	d.rollBacks(func(commit string) { await(b, d.acked, clients, commit) })
+}
+
+// BenchmarkRollbackEnvoys is the same with 20 real Envoys on this machine, which
+// take some 65 MB each; the daemon's clock says how long it took.
+func BenchmarkRollbackEnvoys(b *testing.B) {
+	const clients = 20
+	l := newLab(b)
+	d := startBench(b, l, canaryMesh(clients))
+	d.startEnvoys(clients)
+	d.rollBacks(nil)
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		var minute float64
+		_, err := fmt.Sscan(string(load), &minute)
+		must(b, err)
+		b.ReportMetric(minute, "load")
+	}
+}
+
+// canaryMesh is one in which so many clients use one router, which a Rollout
+// governs.
+func canaryMesh(clients int) map[string]string {
+	files := largeMesh(clients, 200)
 	files["rollout.yaml"] = `{apiVersion: meshwright.dev/v1alpha1, kind: Rollout, metadata: {name: shared, namespace: shop}, spec: {
   targets: [{kind: VirtualRouter, name: shared}], steps: [{weight: 5, hold: 1h}], analysis: {successRate: {min: 99}}}}`
-	d := startBench(b, clients, files)
-	took := []time.Duration{}
+	return files
+}
+
+// rollBacks has one canary after the other go back when all proxies have its first
+// step, and reports how long this took by the daemon's clock: from the decision to
+// the last ACK. acked waits for ACKs besides: of a commit, or of the way back.
+func (d *bench) rollBacks(acked func(commit string)) {
+	b := d.b
+	if acked == nil {
+		acked = func(string) {}
+	}
+	var took []time.Duration
 	weight := 1
 	for b.Loop() {
 		b.StopTimer()
 		weight = weight%99 + 1
 		commit := d.push(map[string]string{"router.yaml": sharedRouter(weight)})
 		push(b, d.server)
-		await(b, d.acked, clients, commit)
-		must(b, lab.Eventually(b.Context(), 10*time.Second, "watching", func() error { return d.phase(canary.Watching) }))
+		acked(commit)
+		d.awaitPhase(commit, canary.Watching)
 		b.StartTimer()
-		began := time.Now()
 		d.say("shop/shared", canary.Abort)
-		await(b, d.acked, clients, "")
-		took = append(took, time.Since(began))
+		acked("")
+		b.StopTimer()
+		history := d.awaitPhase(commit, canary.RolledBack).History
+		i := slices.IndexFunc(history, func(e reconciler.RolloutEvent) bool { return e.Phase == canary.RollingBack })
+		took = append(took, history[len(history)-1].At.Sub(history[i].At))
+		b.StartTimer()
 	}
 	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)-1].Microseconds())/1000, "ms/longest")
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	b.ReportMetric(ms(took[len(took)/2]), "ms/median")
+	b.ReportMetric(ms(took[len(took)-1]), "ms/longest")
 }
 
 // bench is a daemon with its proxies, and who writes to its repository.
 type bench struct {
 	b      *testing.B
+	lab    *lab.Lab
 	clone  *lab.Clone
 	server string
+	xds    string
 	acked  chan string // the commit of a client's routes
+
+	ctx   context.Context // ends with the benchmark
+	group *errgroup.Group
 }
 
-// startBench starts a daemon on a repository of these files, and waits until all
-// clients have ACKed.
-func startBench(b *testing.B, clients int, files map[string]string) *bench {
-	l, err := lab.New(lab.Config{})
-	must(b, err)
-	b.Cleanup(l.Close)
+// startBench starts a daemon on a repository of these files.
+func startBench(b *testing.B, l *lab.Lab, files map[string]string) *bench {
 	ctx := b.Context()
 	remote, err := l.BareRepo(ctx)
 	must(b, err)
-	d := &bench{b: b, acked: make(chan string, clients)}
+	d := &bench{b: b, lab: l}
 	d.clone, err = l.NewClone(ctx, remote)
 	must(b, err)
 	d.push(files)
@@ -128,12 +175,45 @@ func startBench(b *testing.B, clients int, files map[string]string) *bench {
 	if m == nil {
 		b.Fatalf("%q is no ready line", line[:n])
 	}
-	d.server = string(m[2])
-	for i := range clients {
-		group.Go(func() error { return client(ctx, string(m[1]), fmt.Sprintf("client-%d", i), d.acked) })
-	}
-	await(b, d.acked, clients, "")
+	d.xds, d.server, d.ctx, d.group = string(m[1]), string(m[2]), ctx, group
 	return d
+}
+
+// connect connects so many clients, and waits until all have ACKed.
+func (d *bench) connect(clients int) {
+	d.acked = make(chan string, clients)
+	for i := range clients {
+		d.group.Go(func() error { return client(d.ctx, d.xds, fmt.Sprintf("client-%d", i), d.acked) })
+	}
+	await(d.b, d.acked, clients, "")
+}
+
+// startEnvoys has so many Envoys be clients, and waits until they take traffic.
+func (d *bench) startEnvoys(clients int) {
+	b, names, resolver := d.b, &lab.Names{}, d.lab.Net.At(1, 53535)
+	for _, host := range []string{"v1.example.com", "v2.example.com"} {
+		names.Set(host, d.lab.Net.Addr(2))
+	}
+	must(b, d.lab.ServeDNS(resolver, names))
+	envoys := []*lab.Envoy{}
+	for i := range clients {
+		name, addr := fmt.Sprintf("client-%d", i), d.lab.Net.Addr(byte(10+i))
+		admin := netip.AddrPortFrom(addr, 9901)
+		bootstrap, err := d.lab.Bootstrap(b.Context(), "--proxy", "mesh/large/virtualNode/"+name+"_shop", "--node-id", name,
+			"--xds-address", d.xds, "--admin-address", admin.String(), "--dns-resolver", resolver.String(), "--capture", "explicit",
+			fmt.Sprintf("--listen=8080=%s:8080", addr), "--app=8080=127.0.0.1:9", fmt.Sprintf("--backend=shared=%s:9080", addr))
+		must(b, err)
+		e, err := d.lab.StartEnvoy(lab.EnvoyConfig{Name: name, Bootstrap: bootstrap, Admin: admin})
+		must(b, err)
+		envoys = append(envoys, e)
+	}
+	for _, e := range envoys {
+		must(b, e.Live(b.Context()))
+	}
+	var proxies []xds.Proxy
+	if must(b, list(b.Context(), d.server, "proxies", &proxies)); len(proxies) != clients {
+		b.Fatalf("%d proxies are connected", len(proxies))
+	}
 }
 
 // push commits and pushes files, and returns the commit.
@@ -146,20 +226,21 @@ func (d *bench) push(files map[string]string) string {
 	return commit
 }
 
-// phase says what is wrong if the only rollout is in another phase.
-func (d *bench) phase(want canary.Phase) error {
-	body, err := api{Server: d.server}.fetch(d.b.Context(), "rollouts", "")
-	if err != nil {
-		return err
-	}
-	var all []reconciler.RolloutView
-	if err := json.Unmarshal(body, &all); err != nil {
-		return err
-	}
-	if len(all) != 1 || all[0].Phase != want {
-		return fmt.Errorf("%s", body)
-	}
-	return nil
+// awaitPhase waits until the rollout of a commit is in a phase.
+func (d *bench) awaitPhase(commit string, want canary.Phase) (found reconciler.RolloutView) {
+	d.b.Helper()
+	must(d.b, lab.Eventually(d.b.Context(), 30*time.Second, string(want), func() error {
+		var all []reconciler.RolloutView
+		if err := list(d.b.Context(), d.server, "rollouts", &all); err != nil {
+			return err
+		}
+		if len(all) != 1 || all[0].Phase != want || all[0].Target != commit {
+			return fmt.Errorf("%+v", all)
+		}
+		found = all[0]
+		return nil
+	}))
+	return found
 }
 
 // say tells a rollout something through the API.

@@ -181,6 +181,37 @@ func TestE2ECanary(t *testing.T) {
 		w.split(map[string]float64{"v3": 1})
 		w.flowed(0)
 	})
+	t.Run("a_pull_request_that_is_closed_takes_its_canary_with_it", func(t *testing.T) {
+		w.enter(t)
+		if w.gitea == nil {
+			t.Skip("there is no Gitea")
+		}
+		main := w.serving
+		must(t, w.clone.Checkout(t.Context(), "-b", "back"))
+		w.write(w.router(demo.Plain(demo.All)))
+		head := w.push("all to v2")
+		must(t, w.gitea.OpenPull(t.Context(), repository, "back", "all to v2"))
+		w.status(head, "meshwright/plan", "success", "")
+		pulls, err := w.gitea.Pulls(t.Context(), repository)
+		must(t, err)
+		number := pulls[slices.IndexFunc(pulls, func(p lab.GiteaPull) bool { return p.Head.SHA == head })].Number
+		w.serving = head
+		must(t, w.gitea.Say(t.Context(), repository, number, "ada", "/canary"))
+		// It leads where the branch was before: it needs no steps.
+		w.awaitRollout("on its way", func(r lab.Rollout) bool { return r.Phase == "passed" || r.Phase == "watching" })
+		closed := time.Now()
+		must(t, w.gitea.ClosePull(t.Context(), repository, number))
+		r := w.awaitRollout("withdrawn", func(r lab.Rollout) bool { return r.Phase == "withdrawn" })
+		took := time.Since(closed)
+		t.Logf("%s: %v after it was closed", r.Line, took.Round(time.Millisecond))
+		if took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		w.canaryStatus("error", "the pull request was closed$")
+		must(t, w.clone.Checkout(t.Context(), "main"))
+		w.serving = main
+		w.flowed(0)
+	})
 }
 
 // v3 are the files that change with the third version.

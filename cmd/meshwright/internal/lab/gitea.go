@@ -186,6 +186,11 @@ func (g *Gitea) MergePull(ctx context.Context, repo string, number int, how stri
 	})
 }
 
+// ClosePull closes a pull request without merging it.
+func (g *Gitea) ClosePull(ctx context.Context, repo string, number int) error {
+	return g.api(ctx, http.MethodPatch, g.repo(repo, fmt.Sprintf("pulls/%d", number)), map[string]string{"state": "closed"}, nil)
+}
+
 // NewWriter makes an account that may write to a repository.
 func (g *Gitea) NewWriter(ctx context.Context, repo, login string) error {
 	err := g.api(ctx, http.MethodPost, "admin/users", map[string]any{
