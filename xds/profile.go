@@ -16,6 +16,9 @@ import (
 type Profile struct {
 	Identity Identity
 	Capture  Capture
+	// VirtualHosts: it takes the routes to its backends virtual host by virtual
+	// host (VHDS), so that a change sends one of them, not all. That needs delta.
+	VirtualHosts bool
 }
 
 // Capture is how a proxy gets its application's traffic, as its bootstrap
@@ -85,17 +88,20 @@ func (c Capture) Mode() string {
 	return "transparent"
 }
 
-// metadataKey is the key of the capture in the node metadata of a bootstrap.
+// metadataKey is the key of what a bootstrap says of us in its node metadata.
 const metadataKey = "meshwright"
 
-// Metadata is the capture as node metadata of an Envoy bootstrap; nil for
-// plain transparent capture.
-func (c Capture) Metadata() *structpb.Struct {
-	if c == (Capture{}) {
+// Metadata is all of a profile but its identity, as node metadata of an Envoy
+// bootstrap; nil for plain transparent capture with whole RouteConfigurations.
+func (p Profile) Metadata() *structpb.Struct {
+	if p == (Profile{Identity: p.Identity}) {
 		return nil
 	}
-	fields := map[string]any{"capture": c.Mode()}
-	for line := range strings.SplitSeq(c.addresses, "\n") {
+	fields := map[string]any{"capture": p.Capture.Mode()}
+	if p.VirtualHosts {
+		fields["routes"] = VirtualHost.String()
+	}
+	for line := range strings.SplitSeq(p.Capture.addresses, "\n") {
 		parts := strings.SplitN(line, " ", 3)
 		if len(parts) != 3 {
 			continue
@@ -114,12 +120,14 @@ func (c Capture) Metadata() *structpb.Struct {
 	return s
 }
 
-// CaptureOf reads what [Capture.Metadata] wrote. Anything else is an error: a
-// proxy with a misspelled capture must hear of it, not get another's listeners.
-func CaptureOf(metadata *structpb.Struct) (Capture, error) {
+// ProfileOf returns the profile of an identity whose node metadata is what
+// [Profile.Metadata] wrote. Anything else is an error: a proxy with a misspelled
+// capture must hear of it, not get another's listeners.
+func ProfileOf(id Identity, metadata *structpb.Struct) (Profile, error) {
+	p := Profile{Identity: id}
 	fields := metadata.GetFields()[metadataKey].GetStructValue().GetFields()
 	if fields == nil {
-		return Capture{}, nil
+		return p, nil
 	}
 	explicit, proxyless := false, false
 	addresses := map[Role]map[string]netip.AddrPort{}
@@ -133,23 +141,33 @@ func CaptureOf(metadata *structpb.Struct) (Capture, error) {
 				proxyless = true
 			case "transparent":
 			default:
-				return Capture{}, fmt.Errorf("metadata.%s.capture: %q is none of transparent, explicit, grpc", metadataKey, mode)
+				return p, fmt.Errorf("metadata.%s.capture: %q is none of transparent, explicit, grpc", metadataKey, mode)
+			}
+		case key == "routes":
+			switch units := fields[key].GetStringValue(); units {
+			case VirtualHost.String():
+				p.VirtualHosts = true
+			case Route.String():
+			default:
+				return p, fmt.Errorf("metadata.%s.routes: %q is none of %s, %s", metadataKey, units, Route, VirtualHost)
 			}
 		case role == RoleListen || role == RoleApp || role == RoleBackend:
 			addresses[role] = map[string]netip.AddrPort{}
 			for name, v := range fields[key].GetStructValue().GetFields() {
 				a, err := netip.ParseAddrPort(v.GetStringValue())
 				if err != nil || strings.ContainsAny(name, " \n") {
-					return Capture{}, fmt.Errorf("metadata.%s.%s.%s: %s is not IP:PORT", metadataKey, key, strconv.Quote(name), v)
+					return p, fmt.Errorf("metadata.%s.%s.%s: %s is not IP:PORT", metadataKey, key, strconv.Quote(name), v)
 				}
 				addresses[role][name] = a
 			}
 		default:
-			return Capture{}, fmt.Errorf("metadata.%s.%s: unknown key; use capture, listen, app, backend", metadataKey, key)
+			return p, fmt.Errorf("metadata.%s.%s: unknown key; use capture, routes, listen, app, backend", metadataKey, key)
 		}
 	}
-	if proxyless {
-		return Capture{Proxyless: true}, nil // without listeners, addresses mean nothing
+	if proxyless { // without listeners, addresses mean nothing; and it knows no VHDS
+		p.Capture, p.VirtualHosts = Capture{Proxyless: true}, false
+	} else {
+		p.Capture = NewCapture(explicit, addresses)
 	}
-	return NewCapture(explicit, addresses), nil
+	return p, nil
 }

@@ -22,15 +22,17 @@ const (
 	Secret
 	Listener
 	Route
-	NumTypes int = iota
+	VirtualHost     // of a RouteConfiguration that takes them one by one
+	NumTypes    int = iota
 )
 
 var types = [NumTypes]struct{ word, url string }{
-	Cluster:  {"clusters", "type.googleapis.com/envoy.config.cluster.v3.Cluster"},
-	Endpoint: {"endpoints", "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"},
-	Secret:   {"secrets", "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"},
-	Listener: {"listeners", "type.googleapis.com/envoy.config.listener.v3.Listener"},
-	Route:    {"routes", "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"},
+	Cluster:     {"clusters", "type.googleapis.com/envoy.config.cluster.v3.Cluster"},
+	Endpoint:    {"endpoints", "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"},
+	Secret:      {"secrets", "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"},
+	Listener:    {"listeners", "type.googleapis.com/envoy.config.listener.v3.Listener"},
+	Route:       {"routes", "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"},
+	VirtualHost: {"virtualHosts", "type.googleapis.com/envoy.config.route.v3.VirtualHost"},
 }
 
 // String is the plural word that `meshwright xds` uses as a key.
@@ -61,6 +63,16 @@ func TypeOf(url string) (Type, bool) {
 		}
 	}
 	return 0, false
+}
+
+// VirtualHostName names the virtual host of a domain in a RouteConfiguration.
+// That form is Envoy's: one that takes its virtual hosts one by one subscribes
+// to its own name, and means all below it.
+func VirtualHostName(routes, domain string) string { return routes + "/" + domain }
+
+// RoutesOf returns the RouteConfiguration of a virtual host's name.
+func RoutesOf(virtualHost string) string {
+	return virtualHost[:max(0, strings.LastIndexByte(virtualHost, '/'))]
 }
 
 // Resource is one Envoy resource, marshalled once. Its version is the hash of

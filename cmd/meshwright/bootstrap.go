@@ -24,6 +24,7 @@ type bootstrapCmd struct {
 	ReportInterval time.Duration `default:"5s" help:"How often to tell it, 500ms to 5s: shorter for rollouts of short steps, at the cost of as many more reports."`
 
 	Sotw         bool   `help:"State-of-the-world xDS instead of delta."`
+	WholeRoutes  bool   `help:"Take the routes to all backends of a port as one resource, and all of it again when one changes."`
 	SDSSocket    string `name:"sds-socket" env:"APPMESH_SDS_SOCKET_PATH" placeholder:"PATH" help:"Socket of the machine's SDS server (SPIRE, say), for certificates that the spec takes by sds."`
 	XdsCA        string `name:"xds-ca" placeholder:"FILE" help:"Reach the daemon by TLS and trust these authorities."`
 	XdsCert      string `placeholder:"FILE" help:"The proxy's own certificate for the daemon (mutual TLS); Envoy reads it when it starts, but for --xds-sds."`
@@ -72,7 +73,7 @@ func (cmd bootstrapCmd) Run(ctx context.Context, c console) error {
 		print = translate.CertificateSDS
 	}
 	out, err := print(translate.BootstrapConfig{
-		Identity: id, NodeID: cmd.NodeID, Capture: capture, XDSAddress: cmd.XdsAddress, SOTW: cmd.Sotw,
+		Identity: id, NodeID: cmd.NodeID, Capture: capture, XDSAddress: cmd.XdsAddress, SOTW: cmd.Sotw, WholeRoutes: cmd.WholeRoutes,
 		AdminAddress: admin, AllStats: cmd.AllStats, NoReports: cmd.NoReports, ReportInterval: cmd.ReportInterval, DNSResolvers: resolvers,
 		CAFile: cmd.XdsCA, CertFile: cmd.XdsCert, KeyFile: cmd.XdsKey, TokenFile: cmd.XdsTokenFile, SDSFile: cmd.XdsSds, SDSSocket: cmd.SDSSocket,
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/certs"
 	"github.com/meshwright/meshwright/xds/translate"
@@ -46,6 +47,7 @@ type xdsCmd struct {
 	tree
 	capture
 	Proxy  string `required:"" placeholder:"IDENTITY" help:"mesh/MESH/virtualNode/NAME or mesh/MESH/virtualGateway/NAME."`
+	Hosts  bool   `name:"virtual-hosts" help:"Print what an Envoy with the bootstrap of now gets: the routes to backends as virtual hosts of their own (VHDS), not in whole route configurations."`
 	Static bool   `help:"Print a whole bootstrap with the resources as static ones, for envoy --mode validate."`
 }
 
@@ -88,5 +90,9 @@ func (cmd xdsCmd) profile() (xds.Profile, error) {
 		return xds.Profile{}, usageError{fmt.Errorf("--proxy: %w", err)}
 	}
 	capture, err := cmd.value()
-	return xds.Profile{Identity: id, Capture: capture}, err
+	byHost := cmd.Hosts && id.Kind == schema.KindVirtualNode && !capture.Proxyless
+	if byHost && cmd.Static {
+		return xds.Profile{}, usageError{errors.New("--virtual-hosts: static resources have whole routes (--static)")}
+	}
+	return xds.Profile{Identity: id, Capture: capture, VirtualHosts: byHost}, err
 }

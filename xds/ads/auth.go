@@ -40,8 +40,8 @@ type token struct {
 	identity xds.Identity
 }
 
-// identify returns the identity and capture that a node claims, if the
-// credentials of its stream allow it.
+// identify returns the profile that a node claims, if the credentials of its
+// stream allow it.
 func (a *auth) identify(ctx context.Context, node *corev3.Node) (xds.Profile, error) {
 	id, err := xds.ParseIdentity(node.GetCluster())
 	if err != nil {
@@ -51,19 +51,19 @@ func (a *auth) identify(ctx context.Context, node *corev3.Node) (xds.Profile, er
 			return xds.Profile{}, status.Errorf(codes.InvalidArgument, "node.cluster: %v", err)
 		}
 	}
-	capture, err := xds.CaptureOf(node.GetMetadata())
+	profile, err := xds.ProfileOf(id, node.GetMetadata())
 	if err != nil {
 		return xds.Profile{}, status.Errorf(codes.InvalidArgument, "node.%v", err)
 	}
 	// gRPC's libraries call themselves "gRPC Go", "gRPC C-core" and so on: a
 	// bootstrap that is not ours need not say more.
-	if capture == (xds.Capture{}) && strings.HasPrefix(node.GetUserAgentName(), "gRPC") {
-		capture.Proxyless = true
+	if profile.Capture == (xds.Capture{}) && strings.HasPrefix(node.GetUserAgentName(), "gRPC") {
+		profile.Capture.Proxyless = true
 	}
 	if err := a.allow(ctx, id); err != nil {
 		return xds.Profile{}, err
 	}
-	return xds.Profile{Identity: id, Capture: capture}, nil
+	return profile, nil
 }
 
 // allow reports as a gRPC status why the credentials of a stream do not name

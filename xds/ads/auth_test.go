@@ -317,7 +317,7 @@ func TestGRPCClientsAreKnown(t *testing.T) {
 		"stated":         {"gRPC Go", explicit, explicit},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := (&auth{}).identify(t.Context(), &corev3.Node{Cluster: web.String(), UserAgentName: row.agent, Metadata: row.capture.Metadata()})
+			got, err := (&auth{}).identify(t.Context(), &corev3.Node{Cluster: web.String(), UserAgentName: row.agent, Metadata: xds.Profile{Capture: row.capture}.Metadata()})
 			if err != nil || got.Capture != row.want {
 				t.Errorf("%+v, %v; want %+v", got.Capture, err, row.want)
 			}

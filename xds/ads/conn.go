@@ -70,6 +70,7 @@ func (s *Server) serve(g grpc.ServerStream, protocol string, receive func() (req
 		s.log.Warn("proxy refused", "proxy", first.GetNode().GetId(), "err", err)
 		return err
 	}
+	profile.VirtualHosts = profile.VirtualHosts && protocol == delta
 	c := &conn{
 		id: cmp.Or(first.GetNode().GetId(), profile.Identity.String()), protocol: protocol, profile: profile,
 		connected: s.now(), wake: make(chan struct{}, 1), stream: newStream(protocol == delta, s.config.Linger),

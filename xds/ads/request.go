@@ -71,7 +71,7 @@ func (s *stream) receive(r request, now time.Time) (answer, error) {
 
 // wildcard reports whether a first request without names asks for everything:
 // it does for the types that Envoy cannot know the names of.
-func wildcard(t xds.Type) bool { return t == xds.Listener || t == xds.Cluster }
+func wildcard(t xds.Type) bool { return t == xds.Listener || t == xds.Cluster || t == xds.VirtualHost }
 
 // subscribe takes the subscriptions of a delta request.
 func (s *stream) subscribe(t xds.Type, r *discoveryv3.DeltaDiscoveryRequest, first bool) {
@@ -89,7 +89,8 @@ func (s *stream) subscribe(t xds.Type, r *discoveryv3.DeltaDiscoveryRequest, fir
 		}
 		w.names[name] = true
 		delete(w.absent, name)
-		w.forget(name) // asking again for what it has: it may have lost it
+		w.dirty = w.dirty || w.within != nil // it may stand for many
+		w.forget(name)                       // asking again for what it has: it may have lost it
 		w.stir(name)
 	}
 	if first {
@@ -120,7 +121,11 @@ func (s *stream) subscribe(t xds.Type, r *discoveryv3.DeltaDiscoveryRequest, fir
 			if w.all && held {
 				w.tell[name] = true
 			}
+			w.dirty = w.dirty || w.within != nil
 		}
+	}
+	if t == xds.Route && (first || len(r.GetResourceNamesSubscribe())+len(r.GetResourceNamesUnsubscribe()) > 0) {
+		s.watches[xds.VirtualHost].dirty = true // they follow what the proxy holds of these
 	}
 }
 

@@ -38,7 +38,7 @@ func (s *stream) waits(r *xds.Resource) bool {
 	case s.stage == calling:
 		return false
 	}
-	return r.Type == xds.Listener || r.Type == xds.Route || r.Type == xds.Cluster && there
+	return r.Type == xds.Listener || r.Type == xds.Route || r.Type == xds.VirtualHost || r.Type == xds.Cluster && there
 }
 
 // stays reports whether the stage keeps a listener that is no longer wanted.

@@ -52,6 +52,7 @@ func newStream(delta bool, linger time.Duration) *stream {
 		s.watches[t].tell = map[string]bool{}
 		s.watches[t].renew = map[string]bool{}
 	}
+	s.watches[xds.VirtualHost].within = &s.watches[xds.Route]
 	return s
 }
 
@@ -90,9 +91,11 @@ const (
 //     DNS has answered.
 //  2. Listeners when all of those are ACKed; a removed listener goes with the
 //     change, since its address may pass to another in the same response.
-//  3. Routes when the listeners are ACKed. But what the proxy does not hold
-//     yet no request uses: a route asked for by name waits only until clusters
-//     on their way have arrived, for a listener warms until its routes come.
+//  3. Routes when the listeners are ACKed, and their virtual hosts; one that is
+//     removed goes with the change, since its domains may pass to another in the
+//     same response. But what the proxy does not hold yet no request uses: a
+//     route asked for by name waits only until clusters on their way have
+//     arrived, for a listener warms until its routes come.
 //  4. When all of it is ACKed, and linger after, what is no longer wanted
 //     goes: routes, then clusters, then endpoints and secrets, each when the
 //     one before is ACKed.
@@ -122,12 +125,15 @@ func (s *stream) next(now time.Time) []response {
 		l := &s.watches[xds.Listener]
 		if refused || len(l.flight) > 0 || len(l.refused) > 0 {
 			out = s.send(out, xds.Route, fresh)
+			out = s.send(out, xds.VirtualHost, fresh)
 		} else {
 			out = s.send(out, xds.Route, fresh|changed)
+			out = s.send(out, xds.VirtualHost, fresh|changed|gone)
 		}
 	}
-	s.watches[xds.Listener].refresh(xds.Listener, s.want)
-	s.watches[xds.Route].refresh(xds.Route, s.want)
+	for t := xds.Listener; t <= xds.VirtualHost; t++ {
+		s.watches[t].refresh(t, s.want)
+	}
 	s.planned = true
 	if s.making() {
 		s.made = time.Time{}
@@ -160,7 +166,8 @@ func (s *stream) breakable() time.Time {
 	for t := range s.watches {
 		resumed = resumed || s.watches[t].resumed
 	}
-	if resumed && !(s.watches[xds.Listener].asked && s.watches[xds.Route].asked) && at.Before(s.began.Add(resuming)) {
+	all := s.watches[xds.Listener].asked && s.watches[xds.Route].asked && !s.hostless()
+	if resumed && !all && at.Before(s.began.Add(resuming)) {
 		at = s.began.Add(resuming)
 	}
 	return at
@@ -182,7 +189,10 @@ func (s *stream) due() time.Time {
 // making reports whether the proxy lacks something it should have: it is to be
 // sent, on its way, or refused. Before next has seen a new state, it does.
 func (s *stream) making() bool {
-	if !s.planned || s.starting() || slices.ContainsFunc(s.watches[xds.Listener].todo.gone, s.stays) {
+	switch {
+	case !s.planned, s.starting(), slices.ContainsFunc(s.watches[xds.Listener].todo.gone, s.stays):
+		return true
+	case s.hostless(), len(s.watches[xds.VirtualHost].todo.gone) > 0:
 		return true
 	}
 	for t := range s.watches {
@@ -252,7 +262,7 @@ func (s *stream) send(out []response, t xds.Type, parts int) []response {
 	if parts&gone != 0 {
 		var stay []string
 		for _, name := range w.todo.gone {
-			if t == xds.Listener && s.stays(name) {
+			if t == xds.Listener && s.stays(name) || t == xds.VirtualHost && s.stage == serving {
 				stay = append(stay, name)
 			} else {
 				remove = append(remove, name)
@@ -263,11 +273,17 @@ func (s *stream) send(out []response, t xds.Type, parts int) []response {
 	if len(put)+len(remove)+len(absent) == 0 && !answer {
 		return out
 	}
-	f := sent{commit: s.commit, makes: len(put) > 0, does: make([]deed, 0, len(put)+len(remove))}
+	if t == xds.Route {
+		s.rehost(put)
+	}
+	f := sent{commit: s.commit, makes: len(put) > 0 || t == xds.VirtualHost && len(remove) > 0, does: make([]deed, 0, len(put)+len(remove))}
 	for _, r := range put {
 		f.does = append(f.does, deed{r.Name, r.Version, w.known[r.Name]})
 		w.known[r.Name] = held{r.Version, r}
 		delete(w.absent, r.Name)
+		if w.within != nil {
+			delete(w.absent, xds.RoutesOf(r.Name))
+		}
 	}
 	for _, name := range remove {
 		f.does = append(f.does, deed{name: name, was: held{resource: w.known[name].resource}})

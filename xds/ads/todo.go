@@ -62,7 +62,7 @@ func (w *watch) refresh(t xds.Type, want *xds.Resources) {
 	} else {
 		for _, name := range moved {
 			w.todo.drop(name)
-			w.plan(name, want.Get(t, name), false)
+			w.plan(name, want.Get(t, name), want, false)
 		}
 	}
 	for name := range w.tell {
@@ -97,35 +97,36 @@ func (w *watch) replan(t xds.Type, want *xds.Resources) {
 	w.dirty, w.moved = false, nil
 	first := len(w.known) == 0 && !w.resumed
 	for _, r := range want[t] {
-		w.plan(r.Name, r, first)
+		w.plan(r.Name, r, want, first)
 	}
 	for name := range w.known {
 		if want.Get(t, name) == nil {
-			w.plan(name, nil, first)
+			w.plan(name, nil, want, first)
 		}
 	}
 	for name := range w.names {
 		if _, held := w.known[name]; !held && want.Get(t, name) == nil {
-			w.plan(name, nil, first)
+			w.plan(name, nil, want, first)
 		}
 	}
 }
 
 // plan adds to todo what is to be done about a name: r is what there should be of
 // it, if anything. Of what a proxy holds nothing of, nothing is in use: first.
-func (w *watch) plan(name string, r *xds.Resource, first bool) {
+func (w *watch) plan(name string, r *xds.Resource, want *xds.Resources, first bool) {
 	h, held := w.known[name]
 	switch {
 	case r == nil && held:
-		if !w.absent[name] && !w.refuses(name, "") {
+		if !w.absent[name] && !w.refuses(name, "") && !(w.within != nil && (w.early(name) || orphaned(name, want))) {
 			w.todo.gone = append(w.todo.gone, name)
 		}
 	case r == nil:
-		if w.names[name] && !w.absent[name] {
+		if w.names[name] && !w.absent[name] && !(w.within != nil && parent(name, want)) {
 			w.todo.absent = append(w.todo.absent, name)
 		}
 	case !w.wants(name), h.version == r.Version, w.refuses(name, r.Version):
-	case first, w.names[name] && (!held || h.version == ""):
+	case w.within != nil && w.early(name):
+	case first, w.names[name] && (!held || h.version == ""), w.within != nil && !w.serves(xds.RoutesOf(name)):
 		w.todo.fresh = append(w.todo.fresh, r)
 	default:
 		w.todo.changed = append(w.todo.changed, r)

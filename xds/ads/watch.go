@@ -13,6 +13,8 @@ type watch struct {
 	asked bool            // the proxy has asked for the type on this stream
 	all   bool            // it wants every resource in its scope
 	names map[string]bool // it wants these by name
+	// within is the watch of what its resources are parts of; nil for most types.
+	within *watch
 	// starred: all was asked for with "*", so that a request without it ends it.
 	starred bool
 
@@ -109,7 +111,9 @@ func (s *sent) versions() map[string]string {
 	return m
 }
 
-func (w *watch) wants(name string) bool { return w.all || w.names[name] }
+func (w *watch) wants(name string) bool {
+	return w.all || w.names[name] || w.within != nil && w.names[xds.RoutesOf(name)]
+}
 
 // refuses reports whether a NACK of this version of a name stands.
 func (w *watch) refuses(name, version string) bool {
@@ -123,16 +127,19 @@ func (w *watch) refuses(name, version string) bool {
 
 // forget makes the server send a resource again although the proxy has it.
 func (w *watch) forget(name string) {
-	if h, ok := w.known[name]; ok {
-		h.version = ""
-		w.known[name] = h
-		w.stir(name)
+	for _, n := range w.knownAs(name) {
+		w.known[n] = held{resource: w.known[n].resource}
+		w.stir(n)
 	}
 }
 
 // drop forgets a name wholly: the proxy unsubscribed from it.
 func (w *watch) drop(name string) {
-	delete(w.known, name)
+	for _, n := range w.knownAs(name) {
+		if n == name || !w.wants(n) {
+			delete(w.known, n)
+		}
+	}
 	delete(w.absent, name)
 	w.stir(name)
 }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -30,8 +31,9 @@ type BootstrapConfig struct {
 	NodeID   string // the proxy's own name among those of its identity; empty: the identity
 	Capture  xds.Capture
 
-	XDSAddress string // HOST:PORT of the daemon
-	SOTW       bool   // state-of-the-world xDS instead of delta
+	XDSAddress  string // HOST:PORT of the daemon
+	SOTW        bool   // state-of-the-world xDS instead of delta
+	WholeRoutes bool   // over delta too, the routes to all backends of a port are one resource
 
 	AdminAddress netip.AddrPort   // of Envoy's admin interface; zero: 127.0.0.1:9901
 	DNSResolvers []netip.AddrPort // none: the machine's
@@ -68,6 +70,13 @@ func (c BootstrapConfig) Validate() error {
 	return nil
 }
 
+// profile is what the proxy is sent by. A gateway's routes are whole: they are
+// told apart by paths more than by names.
+func (c BootstrapConfig) profile() xds.Profile {
+	byHost := c.Identity.Kind == schema.KindVirtualNode && !c.SOTW && !c.WholeRoutes
+	return xds.Profile{Identity: c.Identity, Capture: c.Capture, VirtualHosts: byHost && !c.Capture.Proxyless}
+}
+
 func (c BootstrapConfig) nodeID() string { return cmp.Or(c.NodeID, c.Identity.String()) }
 
 // Bootstrap is the bootstrap of an Envoy in JSON. It takes everything from the
@@ -78,7 +87,7 @@ func Bootstrap(c BootstrapConfig) ([]byte, error) {
 		return nil, err
 	}
 	b := &bootstrapv3.Bootstrap{
-		Node:             &corev3.Node{Id: c.nodeID(), Cluster: c.Identity.String(), Metadata: c.Capture.Metadata()},
+		Node:             &corev3.Node{Id: c.nodeID(), Cluster: c.Identity.String(), Metadata: c.profile().Metadata()},
 		DynamicResources: dynamicResources(c),
 		StaticResources:  staticResources(c),
 		StatsConfig:      statsConfig(c),

@@ -28,7 +28,7 @@ func GRPCBootstrap(c BootstrapConfig) ([]byte, error) {
 	c.Capture = xds.Capture{Proxyless: true}
 	return indented(grpcBootstrap{
 		Servers: []grpcServer{{URI: c.XDSAddress, Credentials: []grpcCredentials{c.grpcCredentials()}, Features: []string{"xds_v3"}}},
-		Node:    grpcNode{ID: c.nodeID(), Cluster: c.Identity.String(), Metadata: c.Capture.Metadata()},
+		Node:    grpcNode{ID: c.nodeID(), Cluster: c.Identity.String(), Metadata: c.profile().Metadata()},
 	})
 }
 

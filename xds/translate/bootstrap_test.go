@@ -55,7 +55,7 @@ func TestBootstrap(t *testing.T) {
 	if n := got.Node; n.ID != "ui-1" || n.Cluster != "mesh/yelb/virtualNode/yelb-ui-virtual-node" {
 		t.Errorf("node: %+v", n)
 	}
-	wantMeta := map[string]any{"meshwright": map[string]any{"capture": "explicit", "listen": map[string]any{"80": "127.0.0.2:80"}}}
+	wantMeta := map[string]any{"meshwright": map[string]any{"capture": "explicit", "routes": "virtualHosts", "listen": map[string]any{"80": "127.0.0.2:80"}}}
 	if diff := cmp.Diff(wantMeta, got.Node.Metadata); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}

@@ -20,7 +20,7 @@ type maker struct {
 // builder returns one that has built nothing.
 func (m *maker) builder(profile xds.Profile) *builder {
 	return &builder{
-		maker: m, spec: m.Spec, identity: profile.Identity, capture: profile.Capture,
+		maker: m, Profile: profile, spec: m.Spec,
 		part: part{have: map[resourceName]bool{}, clients: map[string]string{}, acting: map[string]acting{}},
 	}
 }
@@ -64,11 +64,10 @@ func (m *maker) build(profile xds.Profile, self *part) product {
 // expected of a spec that has loaded.
 type builder struct {
 	*maker
-	spec     *schema.Spec
-	identity xds.Identity
-	mesh     *schema.Mesh
-	capture  xds.Capture
-	door     door // of the gateway's listener whose routes are made
+	xds.Profile
+	spec *schema.Spec
+	mesh *schema.Mesh
+	door door // of the gateway's listener whose routes are made
 
 	part
 	base *part // a part that is read, not copied

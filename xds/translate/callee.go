@@ -40,12 +40,12 @@ func newCallees() *callees {
 }
 
 // reach returns what is reached by a list of callees, which is worked out once.
-func (k *callees) reach(mesh *schema.Mesh, namespace string, called []*callee) *reach {
+func (k *callees) reach(mesh *schema.Mesh, namespace string, byHost bool, called []*callee) *reach {
 	numbers := make([]byte, 0, 4*len(called))
 	for _, c := range called {
 		numbers = binary.LittleEndian.AppendUint32(numbers, uint32(c.number))
 	}
-	key := reachKey{mesh, namespace, string(numbers)}
+	key := reachKey{mesh, namespace, byHost, string(numbers)}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r := k.reaches[key]

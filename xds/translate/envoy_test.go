@@ -30,6 +30,12 @@ func validate(t testing.TB, bootstrap []byte) (log string) {
 // has warned of so far.
 func startEnvoy(t testing.TB, bootstrap []byte) (log func() string) {
 	t.Helper()
+	_, log = runEnvoy(t, bootstrap)
+	return log
+}
+
+func runEnvoy(t testing.TB, bootstrap []byte) (pid int, log func() string) {
+	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "envoy.log"))
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +54,7 @@ func startEnvoy(t testing.TB, bootstrap []byte) (log func() string) {
 			t.Logf("envoy:\n%s", log())
 		}
 	})
-	return log
+	return cmd.Process.Pid, log
 }
 
 func bootstrapFile(t testing.TB, bootstrap []byte) string {

@@ -14,7 +14,8 @@ import (
 )
 
 // JSON is what a proxy has as one JSON object: the keys listeners, routes,
-// clusters, endpoints and secrets, each a list in Envoy's JSON form. Items bear
+// virtualHosts (of a profile that takes these one by one), clusters, endpoints
+// and secrets, each a list in Envoy's JSON form. Items bear
 // no "@type", so that a list can be pasted into the static_resources of a
 // bootstrap. The same resources give the same bytes. Private keys are not
 // printed, so that people may pass it on.
@@ -38,10 +39,11 @@ func JSON(r *xds.Resources) ([]byte, error) {
 	return indented(struct { // in the order in which people read it
 		Listeners []json.RawMessage `json:"listeners"`
 		Routes    []json.RawMessage `json:"routes"`
+		Hosts     []json.RawMessage `json:"virtualHosts,omitempty"`
 		Clusters  []json.RawMessage `json:"clusters"`
 		Endpoints []json.RawMessage `json:"endpoints"`
 		Secrets   []json.RawMessage `json:"secrets"`
-	}{lists[xds.Listener], lists[xds.Route], lists[xds.Cluster], lists[xds.Endpoint], lists[xds.Secret]})
+	}{lists[xds.Listener], lists[xds.Route], lists[xds.VirtualHost], lists[xds.Cluster], lists[xds.Endpoint], lists[xds.Secret]})
 }
 
 // redact takes the private key out of a secret.

@@ -24,9 +24,9 @@ func (b *builder) node(n *schema.VirtualNode, called []*callee) {
 	}
 	b.join(b.self, true)
 	switch {
-	case b.capture.Proxyless:
+	case b.Capture.Proxyless:
 		b.proxyless(n, called)
-	case b.capture.Explicit:
+	case b.Capture.Explicit:
 		b.explicitOutbound(n, called)
 	default:
 		b.transparentOutbound(n, called)
@@ -36,8 +36,8 @@ func (b *builder) node(n *schema.VirtualNode, called []*callee) {
 // inbound takes what comes in; for a client without a proxy nothing does.
 func (b *builder) inbound(n *schema.VirtualNode) {
 	switch {
-	case b.capture.Proxyless:
-	case b.capture.Explicit:
+	case b.Capture.Proxyless:
+	case b.Capture.Explicit:
 		b.explicitInbound(n)
 	default:
 		b.transparentInbound(n)
@@ -145,12 +145,12 @@ func (b *builder) ingressCluster(n *schema.VirtualNode, l *schema.NodeListener) 
 // listenAddress is where explicit capture, or a gateway, takes traffic for a
 // port.
 func (b *builder) listenAddress(p schema.PortMapping) netip.AddrPort {
-	return b.capture.Address(xds.RoleListen, portName(p), netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(p.Port)))
+	return b.Capture.Address(xds.RoleListen, portName(p), netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(p.Port)))
 }
 
 // appAddress is where the application listens for a port.
 func (b *builder) appAddress(p schema.PortMapping) netip.AddrPort {
-	return b.capture.Address(xds.RoleApp, portName(p), netip.AddrPortFrom(loopback, uint16(p.Port)))
+	return b.Capture.Address(xds.RoleApp, portName(p), netip.AddrPortFrom(loopback, uint16(p.Port)))
 }
 
 // portName is a port as the key of an address of a capture.

@@ -95,9 +95,9 @@ func (b *builder) explicitOutbound(n *schema.VirtualNode, called []*callee) {
 		for i, a := range c.answers {
 			addr := netip.AddrPortFrom(loopback, uint16(a.port))
 			if i == 0 {
-				addr = b.capture.Address(xds.RoleBackend, c.Service.AWSName, addr)
+				addr = b.Capture.Address(xds.RoleBackend, c.Service.AWSName, addr)
 			}
-			addr = b.capture.Address(xds.RoleBackend, c.Service.AWSName+":"+strconv.Itoa(int(a.port)), addr)
+			addr = b.Capture.Address(xds.RoleBackend, c.Service.AWSName+":"+strconv.Itoa(int(a.port)), addr)
 			if places[addr] == nil {
 				places[addr] = &place{}
 			}
@@ -130,7 +130,7 @@ func (b *builder) explicitOutbound(n *schema.VirtualNode, called []*callee) {
 
 // outboundHTTP routes requests to backends by authority.
 func (b *builder) outboundHTTP(n *schema.VirtualNode, routes string, backends []answer, called authorities) []*listenerv3.Filter {
-	b.egressRoutes(routes, b.mesh.AllowAll() && !b.capture.Explicit, backends, called)
+	b.egressRoutes(routes, b.mesh.AllowAll() && !b.Capture.Explicit, backends, called)
 	return b.outboundHTTPFilters(n, routes)
 }
 

@@ -24,7 +24,7 @@ type part struct {
 
 // apart does some of the work by itself.
 func (b *builder) apart(work func(*builder)) *part {
-	o := b.builder(xds.Profile{Identity: b.identity, Capture: b.capture})
+	o := b.builder(b.Profile)
 	o.mesh = b.mesh
 	work(o)
 	if o.base != nil {

@@ -22,6 +22,7 @@ type reach struct {
 type reachKey struct {
 	mesh      *schema.Mesh
 	namespace string // of the applications
+	byHost    bool   // virtual hosts come one by one
 	called    string // the numbers of the callees
 }
 
@@ -33,7 +34,7 @@ type port struct {
 // reached adds the routes and clusters of backends. Nodes of a namespace with
 // the same backends share all of it.
 func (b *builder) reached(called []*callee, namespace string) *reach {
-	r := b.known.reach(b.mesh, namespace, called)
+	r := b.known.reach(b.mesh, namespace, b.VirtualHosts, called)
 	r.once.Do(func() { r.part = b.apart(func(b *builder) { r.work(b, called, namespace) }) })
 	if b.take(r.part) {
 		return r

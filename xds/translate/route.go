@@ -20,14 +20,6 @@ func routeConfiguration(name string, hosts ...*routev3.VirtualHost) *routev3.Rou
 	return &routev3.RouteConfiguration{Name: name, VirtualHosts: hosts, ValidateClusters: wrapperspb.Bool(false)}
 }
 
-// host is a backend as a virtual host: the names it is called by, and where
-// each of its routes leads.
-type host struct {
-	answer
-	names []string
-	ways  []way
-}
-
 // way is where a route leads: to clusters by weight, with a copy to another,
 // and what they hash to choose their endpoints.
 type way struct {
@@ -46,59 +38,47 @@ func (b *builder) way(link schema.BackendLink, r route) way {
 }
 
 // egressRoutes adds the routes to backends, a virtual host each, with the
-// routes of its provider; passing adds one for all other names. Envoy refuses
-// the whole if two virtual hosts have one domain: the first keeps it.
+// routes of its provider; passing adds one for all other names.
 //
 // The messages are made once for all proxies with equal backends, and all in a
-// group named * are.
+// group named * are. Where the proxy takes virtual hosts one by one, each is made
+// once for all who call the backend by the same names.
 func (b *builder) egressRoutes(name string, passing bool, backends []answer, called authorities) {
-	hosts := make([]host, 0, len(backends))
-	inputs := fmt.Appendln(nil, b.mesh.AWSName, passing, called.ports)
-	taken := map[*schema.VirtualService]bool{}
-	for _, a := range backends {
-		names := called.namesOf(a.link.Service)
-		if len(names) == 0 || taken[a.link.Service] {
-			b.notice("Virtual service %s gets no requests: other backends have its names.", a.link.Service.AWSName)
-			continue
-		}
-		taken[a.link.Service] = true
-		leads := b.lead(a)
-		b.acting[name] |= leads.acting
-		inputs = append(inputs, leads.digest...)
-		for _, n := range names {
-			inputs = append(append(inputs, ' '), n...)
-		}
-		inputs = append(inputs, '\n')
-		hosts = append(hosts, host{a, names, leads.ways})
+	hosts := b.hosts(backends, called)
+	for _, h := range hosts {
+		b.acting[name] |= h.leads.acting
 	}
-	digest := sha256.Sum256(inputs)
-	b.addDerived(xds.Route, name, string(digest[:]), func() proto.Message {
-		out := routeConfiguration(name)
-		taken := map[string]bool{"*": passing}
-		for _, h := range hosts {
-			made := &routev3.VirtualHost{Name: virtualHostName(h.link.Service)}
-			for _, d := range called.domains(h.names) {
-				if !taken[d] {
-					taken[d] = true
-					made.Domains = append(made.Domains, d)
-				}
-			}
-			if len(made.Domains) == 0 {
-				continue // an IPv6 address that is another's with a port
-			}
-			for i, r := range h.routes {
-				for _, route := range sides(httpRoute(r, h.ways[i]), r.Derived) {
-					route.StatPrefix = h.link.Service.AWSName
-					made.Routes = append(made.Routes, route)
-				}
-			}
-			out.VirtualHosts = append(out.VirtualHosts, made)
-		}
+	routes := func(hosts ...*routev3.VirtualHost) *routev3.RouteConfiguration {
 		if passing {
-			out.VirtualHosts = append(out.VirtualHosts, anyHost(b.mesh))
+			hosts = append(hosts, anyHost(b.mesh))
 		}
-		return out
+		return routeConfiguration(name, hosts...)
+	}
+	if b.VirtualHosts {
+		b.addDerived(xds.Route, name, fmt.Sprint("vhds ", b.mesh.AWSName, " ", passing), func() proto.Message {
+			r := routes()
+			r.Vhds = &routev3.Vhds{ConfigSource: fromADS()}
+			return r
+		})
+		b.virtualHosts(name, hosts)
+		return
+	}
+	inputs := fmt.Appendln(nil, b.mesh.AWSName, passing)
+	for _, h := range hosts {
+		inputs = h.inputs(inputs)
+	}
+	b.addDerived(xds.Route, name, digestOf(inputs), func() proto.Message {
+		made := make([]*routev3.VirtualHost, len(hosts))
+		for i, h := range hosts {
+			made[i] = h.message(virtualHostName(h.link.Service))
+		}
+		return routes(made...)
 	})
+}
+
+func digestOf(inputs []byte) string {
+	digest := sha256.Sum256(inputs)
+	return string(digest[:])
 }
 
 // httpRoute makes Envoy's route of one of an HTTP router's.

@@ -25,7 +25,7 @@ type material struct {
 // ownCertificate adds a certificate that this control plane has for the
 // proxy's identity.
 func (b *builder) ownCertificate(name xds.SecretName) secretSource {
-	id := b.identity
+	id := b.Identity
 	if b.Certificates.Rules().Certificate(name) == nil {
 		b.unmapped(name)
 	}

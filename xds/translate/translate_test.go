@@ -39,7 +39,7 @@ func load(t testing.TB, files fs.FS) *schema.Spec {
 }
 
 // The cases of fixtures/specs: a section want/xds/NAME.json (or
-// NAME.explicit.json) is all that the proxy of a virtual node or gateway of
+// NAME.explicit.json, NAME.hosts.json) is all that the proxy of a virtual node or gateway of
 // that App Mesh name has, with the notices about it before. A real Envoy
 // checks it too.
 func TestCases(t *testing.T) {
@@ -53,7 +53,8 @@ func TestCases(t *testing.T) {
 				t.Run(path.Base(section), func(t *testing.T) {
 					name, explicit := strings.CutSuffix(strings.TrimSuffix(path.Base(section), ".json"), ".explicit")
 					name, grpc := strings.CutSuffix(name, ".grpc")
-					profile := xds.Profile{Identity: identity(t, spec, name), Capture: xds.Capture{Explicit: explicit, Proxyless: grpc}}
+					name, byHost := strings.CutSuffix(name, ".hosts")
+					profile := xds.Profile{Identity: identity(t, spec, name), Capture: xds.Capture{Explicit: explicit, Proxyless: grpc}, VirtualHosts: byHost}
 					res, err := snapshot.Resources(profile)
 					if err != nil {
 						t.Fatal(err)
@@ -68,8 +69,8 @@ func TestCases(t *testing.T) {
 					}
 					c.Golden(t, section, notices.String()+string(body))
 					check(t, res)
-					if grpc || c.Options["envoy"] == "no" {
-						return // it is for no Envoy, or needs what the case cannot give it
+					if grpc || byHost || c.Options["envoy"] == "no" {
+						return // it is for no Envoy, not to be had without a server, or needs what the case cannot give it
 					}
 					static, err := translate.Static(profile.Identity, res)
 					if err != nil {
