@@ -81,6 +81,7 @@ type runCmd struct {
 	shape
 	Streams    int      `help:"ADS streams."`
 	SotW       bool     `name:"sotw" help:"State-of-the-world streams in the place of delta ones."`
+	Whole      bool     `name:"whole-routes" help:"Streams that take whole routes, as those of proxies with an older bootstrap."`
 	Changes    int      `help:"Commits to measure, one after the other."`
 	Peers      []string `enum:"snapshot,linear,floor,none" help:"Peers beside the daemon: ${enum} (the last alone)."`
 	Meshwright string   `default:"bin/meshwright" type:"existingfile" help:"The daemon's program."`
@@ -136,6 +137,7 @@ func (cmd runCmd) rows() ([]Row, error) {
 			row.Changes = cmd.Changes
 		}
 		row.SotW = row.SotW || cmd.SotW
+		row.Whole = row.Whole || cmd.Whole
 		switch {
 		case len(cmd.Peers) == 1 && cmd.Peers[0] == "none":
 			row.Peers = nil

@@ -105,7 +105,7 @@ func (res *Result) daemon(ctx context.Context, cmd runCmd, dir string, repo *rep
 // changes connects the streams to the daemon and pushes commits.
 func (res *Result) changes(ctx context.Context, d *daemon, repo *repository, proxies []envoys.Node) (Run, error) {
 	run := Run{Who: "meshwright"}
-	fleet, err := run.storm(ctx, d.child, envoys.Config{Address: d.xds, Nodes: proxies, SotW: res.SotW}, res.Listen)
+	fleet, err := run.storm(ctx, d.child, envoys.Config{Address: d.xds, Nodes: proxies, SotW: res.SotW, VirtualHosts: !res.SotW && !res.Whole}, res.Listen)
 	if err != nil {
 		return run, err
 	}

@@ -15,7 +15,8 @@ type Row struct {
 	Mesh    scale.Mesh `json:"mesh"`
 	Streams int        `json:"streams"` // spread over the mesh's identities; 0: only starts are measured
 	SotW    bool       `json:"sotw"`
-	Changes int        `json:"changes"` // commits
+	Whole   bool       `json:"wholeRoutes"` // delta streams take whole routes too
+	Changes int        `json:"changes"`     // commits
 	Peers   []string   `json:"peers"`
 	Aims    []Aim      `json:"-"`
 	Grows   string     `json:"grows,omitempty"` // what of it does, from row to row: services or streams

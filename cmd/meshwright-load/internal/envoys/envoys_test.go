@@ -47,8 +47,9 @@ func packed(t *testing.T, m proto.Message) *anypb.Any {
 }
 
 // resources are one of each type, each named by another: a cluster with its
-// endpoints and secret, a listener with its routes, of some domain.
-func resources(t *testing.T, domain string) *xds.Resources {
+// endpoints and secret, a listener with its routes, of some domain; byHost, that
+// is in a virtual host of its own.
+func resources(t *testing.T, domain string, byHost bool) *xds.Resources {
 	t.Helper()
 	fromADS := &corev3.ConfigSource{ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}}}
 	tls := &tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
@@ -67,7 +68,11 @@ func resources(t *testing.T, domain string) *xds.Resources {
 		}}}}},
 		xds.Route: &routev3.RouteConfiguration{Name: "routes", VirtualHosts: []*routev3.VirtualHost{{Name: "host", Domains: []string{domain}}}},
 	}
-	names := map[xds.Type]string{xds.Cluster: "cluster", xds.Endpoint: "endpoints", xds.Secret: "secret", xds.Listener: "listener", xds.Route: "routes"}
+	if byHost {
+		messages[xds.Route] = &routev3.RouteConfiguration{Name: "routes", Vhds: &routev3.Vhds{ConfigSource: fromADS}}
+		messages[xds.VirtualHost] = &routev3.VirtualHost{Name: "routes/host", Domains: []string{domain}}
+	}
+	names := map[xds.Type]string{xds.Cluster: "cluster", xds.Endpoint: "endpoints", xds.Secret: "secret", xds.Listener: "listener", xds.Route: "routes", xds.VirtualHost: "routes/host"}
 	out := &xds.Resources{}
 	for typ, m := range messages {
 		r, err := xds.NewResource(typ, names[typ], m)
@@ -102,25 +107,28 @@ func serve(t *testing.T) (*ads.Server, string) {
 	return s, l.Addr().String()
 }
 
-// TestFleet: streams of either kind get all that there is for them from the
+// TestFleet: streams of each kind get all that there is for them from the
 // product's server, which holds them to be proxies that have applied it; a change
 // reaches whom it is for, and nobody else.
 func TestFleet(t *testing.T) {
 	web, api := xds.Identity{Mesh: "m", Kind: schema.KindVirtualNode, Name: "web"}, xds.Identity{Mesh: "m", Kind: schema.KindVirtualNode, Name: "api"}
-	for _, sotw := range []bool{false, true} {
+	for name, kind := range map[string]struct {
+		sotw, byHost bool
+		types        int
+	}{"delta": {false, true, xds.NumTypes}, "delta with whole routes": {false, false, xds.NumTypes - 1}, "state of the world": {true, false, xds.NumTypes - 1}} {
 		server, address := serve(t)
-		same, before, after := resources(t, "api"), resources(t, "before"), resources(t, "after")
+		same, before, after := resources(t, "api", kind.byHost), resources(t, "before", kind.byHost), resources(t, "after", kind.byHost)
 		server.Publish(state{"1", map[string]*xds.Resources{web.String(): before, api.String(): same}})
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		fleet := Connect(ctx, Config{Address: address, SotW: sotw, Nodes: []Node{{"a", web.String()}, {"b", api.String()}, {"c", web.String()}}})
+		fleet := Connect(ctx, Config{Address: address, SotW: kind.sotw, VirtualHosts: kind.byHost, Nodes: []Node{{"a", web.String()}, {"b", api.String()}, {"c", web.String()}}})
 		defer fleet.Close()
 		if err := fleet.Settled(ctx); err != nil {
 			t.Fatal(err)
 		}
 		for i, c := range fleet.Counts() {
-			if c.Responses < xds.NumTypes || c.Bytes < 500 || c.First.IsZero() || c.Last.Before(c.First) {
-				t.Errorf("sotw %v: stream %d got %+v, want a response of each type", sotw, i, c)
+			if c.Responses < kind.types || c.Bytes < 500 || c.First.IsZero() || c.Last.Before(c.First) {
+				t.Errorf("%s: stream %d got %+v, want a response of each type", name, i, c)
 			}
 		}
 		acked := func(p xds.Proxy) bool {
@@ -130,7 +138,7 @@ func TestFleet(t *testing.T) {
 					n++
 				}
 			}
-			return n == xds.NumTypes
+			return n == kind.types
 		}
 		for ctx.Err() == nil && len(slices.DeleteFunc(server.Proxies(), acked)) > 0 { // it has yet to read the last ACKs
 			<-server.Changed()
@@ -145,13 +153,13 @@ func TestFleet(t *testing.T) {
 			responses = append(responses, c.Responses)
 		}
 		if !slices.Equal(responses, []int{1, 0, 1}) {
-			t.Errorf("sotw %v: the change came in %d responses, want 1, 0, 1", sotw, responses)
+			t.Errorf("%s: the change came in %d responses, want 1, 0, 1", name, responses)
 		}
 		for !server.Progress().Done() && ctx.Err() == nil {
 			<-server.Changed()
 		}
 		if p := server.Progress(); p.Touched != 2 || !p.Done() {
-			t.Errorf("sotw %v: the server says %+v", sotw, p)
+			t.Errorf("%s: the server says %+v", name, p)
 		}
 	}
 }

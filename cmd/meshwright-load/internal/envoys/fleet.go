@@ -20,6 +20,9 @@ type Config struct {
 	Address string // of the ADS server, HOST:PORT, in clear text
 	Nodes   []Node // a stream each
 	SotW    bool   // state of the world instead of delta
+	// VirtualHosts: they say, as bootstraps do, that they take routes virtual host
+	// by virtual host.
+	VirtualHosts bool
 	// Names are what each stream asks for by name, at once; nil: clusters and
 	// listeners are asked for as a whole, and the rest as they name it.
 	Names []map[xds.Type][]string
@@ -53,7 +56,7 @@ func Connect(ctx context.Context, c Config) *Fleet {
 	waiting := newWaiting(len(c.Nodes))
 	f.settled = waiting.done
 	for i, node := range c.Nodes {
-		s := &stream{node: node, sotw: c.SotW}
+		s := &stream{node: node, sotw: c.SotW, hosts: c.VirtualHosts}
 		if c.Names != nil {
 			s.first = c.Names[i]
 		}

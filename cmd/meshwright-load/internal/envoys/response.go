@@ -19,6 +19,7 @@ type response struct {
 	nonce, version string
 	names          []string              // of its resources; not of clusters and listeners that were asked for as a whole
 	refers         map[xds.Type][]string // what they name; nobody changes it
+	hosts          bool                  // routes among them take virtual hosts one by one
 }
 
 // codec marshals requests as usual and reads responses, no further than it must.
@@ -49,6 +50,7 @@ const (
 	deltaResource, deltaName = 2, 3 // of Resource, which an Any is told from by its first field
 	anyTypeURL, anyValue     = 1, 2
 	bodyName                 = 1 // of each of the types
+	routesVHDS               = 9 // of RouteConfiguration
 )
 
 // read reads a response of either kind. A Resource of delta has a name of its
@@ -79,6 +81,11 @@ func (r *response) read(b []byte, known *book) error {
 		r.names = append(r.names, name)
 		if r.typ == xds.Cluster || r.typ == xds.Listener {
 			if err := r.follow(body, known); err != nil {
+				return fmt.Errorf("%s %s: %w", r.typ, name, err)
+			}
+		}
+		if r.typ == xds.Route {
+			if err := fields(body, func(num protowire.Number, _ []byte) { r.hosts = r.hosts || num == routesVHDS }); err != nil {
 				return fmt.Errorf("%s %s: %w", r.typ, name, err)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 type stream struct {
 	node  Node
 	sotw  bool
+	hosts bool                  // it says that it takes virtual hosts one by one
 	first map[xds.Type][]string // what it asks for by name at once; nil: as an Envoy does
 
 	subscriptions [xds.NumTypes]subscription // of run
@@ -117,6 +118,11 @@ func (s *stream) take(g grpc.ClientStream, r *response) error {
 				return err
 			}
 		}
+		if r.hosts { // by no name, and once
+			if err := s.ask(g, xds.VirtualHost, nil); err != nil {
+				return err
+			}
+		}
 	}
 	if s.complete() {
 		s.settles.Swap(nil).one()
@@ -124,8 +130,8 @@ func (s *stream) take(g grpc.ClientStream, r *response) error {
 	return nil
 }
 
-// ask subscribes to names, as far as it has not; of clusters and listeners,
-// none means all.
+// ask subscribes to names, as far as it has not; of clusters, listeners and
+// virtual hosts, none means all.
 func (s *stream) ask(g grpc.ClientStream, t xds.Type, names []string) error {
 	sub := &s.subscriptions[t]
 	var fresh []string
@@ -139,7 +145,7 @@ func (s *stream) ask(g grpc.ClientStream, t xds.Type, names []string) error {
 			fresh = append(fresh, name)
 		}
 	}
-	if len(fresh) == 0 && (sub.asked || t != xds.Cluster && t != xds.Listener) {
+	if len(fresh) == 0 && (sub.asked || t != xds.Cluster && t != xds.Listener && t != xds.VirtualHost) {
 		return nil
 	}
 	sub.asked = true
@@ -151,7 +157,7 @@ func (s *stream) send(g grpc.ClientStream, t xds.Type, fresh []string, nonce str
 	var node *corev3.Node
 	if !s.introduced {
 		s.introduced = true
-		node = &corev3.Node{Id: s.node.ID, Cluster: s.node.Identity}
+		node = &corev3.Node{Id: s.node.ID, Cluster: s.node.Identity, Metadata: xds.Profile{VirtualHosts: s.hosts}.Metadata()}
 	}
 	var m proto.Message = &discoveryv3.DeltaDiscoveryRequest{Node: node, TypeUrl: t.URL(), ResourceNamesSubscribe: fresh, ResponseNonce: nonce}
 	if s.sotw { // each request says all of it
