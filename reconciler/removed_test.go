@@ -86,6 +86,9 @@ func TestRolloutIsRemovedAfterAFailure(t *testing.T) {
 		if v := past(d, "api"); v.Phase != canary.RolledBack {
 			t.Errorf("%+v", v)
 		}
+		if err := d.Say("api", reconciler.Retry, "ann"); err == nil || strings.Contains(err.Error(), "did you mean") {
+			t.Errorf("to a rollout of the past: %v", err)
+		}
 	})
 }
 

@@ -76,6 +76,9 @@ func sayable(views []RolloutView, name string, verb canary.Verb) error {
 func Instead(views []RolloutView, name string) string {
 	full, words := []string{}, map[string]string{} // and by what they may be called
 	for _, v := range views {
+		if v.Past {
+			continue
+		}
 		if !slices.Contains(full, v.Name) {
 			full = append(full, v.Name)
 		}

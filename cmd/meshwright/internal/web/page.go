@@ -133,7 +133,7 @@ func first(n int, list any) any {
 // back reports whether a rollout of the branch failed and went back: then what
 // it governs is not what the branch has.
 func back(r reconciler.RolloutView) bool {
-	return r.Phase == canary.RolledBack && r.Start == schema.StartMerge
+	return r.Phase == canary.RolledBack && r.Start == schema.StartMerge && !r.Past
 }
 
 // names lets a browser break a line of names after a slash, not within a name.
