@@ -18,11 +18,15 @@ import (
 	"github.com/meshwright/meshwright/sources/git"
 )
 
-// big is the repository that make bench-git measures.
-var big = scale.Corner{Mesh: scale.Mesh{Services: 100, Backends: 5}, Files: 100_000, Bytes: 1 << 30, Commits: 2000}
+// The repositories that make bench-git measures: of many bytes, and of many commits.
+var (
+	big  = scale.Corner{Mesh: scale.Mesh{Services: 100, Backends: 5}, Files: 100_000, Bytes: 1 << 30, Commits: 2000}
+	long = scale.Corner{Mesh: scale.Mesh{Services: 100, Backends: 5}, Files: 100_000, Bytes: 20 << 20, Commits: 100_000}
+)
 
 // TestBenchCorner prints what each step costs of a repository of which the specs
-// are a corner. It runs on demand: make bench-git.
+// are a corner: time, the most memory, and what is on disk then. It runs on
+// demand: make bench-git.
 func TestBenchCorner(t *testing.T) {
 	if os.Getenv("BENCH_GIT") == "" {
 		t.Skip("on demand: make bench-git")
@@ -31,47 +35,56 @@ func TestBenchCorner(t *testing.T) {
 		benchStep(t, job)
 		return
 	}
-	o := cornered(t, big)
-	load, _ := os.ReadFile("/proc/loadavg")
-	fmt.Printf("load average %s", load)
-	first := o.run(o.bare, "rev-parse", "main")
-	spec := o.add("main", "spare/spec", "mesh/note.yaml", "# a change\n")
-	heavy := o.add(spec, "spare/heavy", noise("more", 50<<20, 1<<20)...)
-	pull := o.add("main~5", "pull/7/head", "mesh/note2.yaml", "# another\n", "docs/x.md", "words\n")
-	for _, remote := range []string{"path", "http"} {
-		url := o.bare
-		if remote == "http" {
-			url = o.serve().repoURL()
-		}
-		dir := filepath.Join(t.TempDir(), "store")
-		step := func(name, what, commit string) {
-			job, err := json.Marshal(stepJob{What: what, Commit: commit, Ref: "refs/pull/7/head", URL: url, Dir: dir})
-			if err != nil {
-				t.Fatal(err)
+	for name, c := range map[string]scale.Corner{"1 GiB": big, "100,000 commits": long} {
+		o := cornered(t, c)
+		load, err := os.ReadFile("/proc/loadavg")
+		must(t, err)
+		fmt.Printf("%s, load average %s", name, load)
+		first := o.run(o.bare, "rev-parse", "main")
+		spec := o.add("main", "spare/spec", "mesh/note.yaml", "# a change\n")
+		heavy := o.add(spec, "spare/heavy", noise("more", 50<<20, 1<<20)...)
+		pull := o.add("main~5", "pull/7/head", "mesh/note2.yaml", "# another\n", "docs/x.md", "words\n")
+		for _, way := range []string{"http", "http whole", "path", "path whole"} {
+			job := stepJob{Ref: "refs/pull/7/head", URL: o.bare, Dir: filepath.Join(t.TempDir(), "store"), Whole: strings.HasSuffix(way, "whole")}
+			if strings.HasPrefix(way, "http") {
+				job.URL = o.serve().repoURL()
 			}
-			cmd := exec.Command(os.Args[0], "-test.run=^TestBenchCorner$", "-test.timeout=10m")
-			cmd.Env = append(os.Environ(), "BENCH_GIT_STEP="+string(job))
-			out, err := cmd.CombinedOutput()
-			line, _, _ := strings.Cut(string(out), "\n")
-			if err != nil {
-				line = "FAILED " + string(out)
+			step := func(name, what, commit string) {
+				job.What, job.Commit = what, commit
+				fmt.Printf("%-10s  %-23s  %s  disk %4d MB\n", way, name, job.run(t), diskUsage(t, job.Dir)>>20)
 			}
-			fmt.Printf("%-5s %-28s %s  disk %4d MB\n", remote, name, line, diskUsage(t, dir)>>20)
+			o.move(first)
+			step("first clone", "fetch", first)
+			step("start, without the host", "last", first)
+			step("nothing new", "fetch", first)
+			o.move(spec)
+			step("a commit of the specs", "fetch", spec)
+			o.move(heavy)
+			step("50 MB elsewhere", "fetch", heavy)
+			step("head of a pull request", "pull", pull)
 		}
-		o.move(first)
-		step("first clone", "fetch", first)
-		step("start, without the host", "last", first)
-		step("nothing new", "fetch", first)
-		o.move(spec)
-		step("a commit of the specs", "fetch", spec)
-		o.move(heavy)
-		step("50 MB elsewhere", "fetch", heavy)
-		step("head of a pull request", "pull", pull)
 	}
 }
 
 // stepJob is one step, done in a process of its own so that its memory is known.
-type stepJob struct{ What, Commit, Ref, URL, Dir string }
+type stepJob struct {
+	What, Commit, Ref, URL, Dir string
+	Whole                       bool
+}
+
+// run does the job, and returns the line that it says.
+func (job stepJob) run(t *testing.T) string {
+	text, err := json.Marshal(job)
+	must(t, err)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestBenchCorner$", "-test.timeout=10m")
+	cmd.Env = append(os.Environ(), "BENCH_GIT_STEP="+string(text))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", job.What, err, out)
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	return line
+}
 
 func benchStep(t *testing.T, text string) {
 	var job stepJob
@@ -79,7 +92,7 @@ func benchStep(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	r := open(t, git.Config{URL: job.URL, Dir: job.Dir, Path: "mesh", Timeout: 10 * time.Minute})
+	r := open(t, git.Config{URL: job.URL, Dir: job.Dir, Path: "mesh", Whole: job.Whole, Timeout: 10 * time.Minute})
 	rev, err := r.Last()
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +121,7 @@ func benchStep(t *testing.T, text string) {
 	if _, err := fs.ReadFile(rev.Files, "mesh.yaml"); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Printf("open %6.3fs  %8.3fs  peak %5d MB\n", ready.Seconds(), took.Seconds(), peakMemory(t)>>20)
+	fmt.Printf("%8.3fs and %.3fs to open  peak %4d MB\n", took.Seconds(), ready.Seconds(), peakMemory(t)>>20)
 }
 
 // peakMemory is the most that was resident of this process (bytes).

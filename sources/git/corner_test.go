@@ -1,7 +1,9 @@
 package git_test
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -84,8 +86,12 @@ func (o *origin) kinds(dir string) map[string]int {
 func TestCorner(t *testing.T) {
 	for _, remote := range []string{"path", "http", "ssh"} {
 		t.Run(remote, func(t *testing.T) {
-			o := cornered(t, corner)
-			cfg := git.Config{URL: o.bare, Path: "mesh", Dir: filepath.Join(t.TempDir(), "store"), MaxPull: 100_000}
+			corner := corner
+			if remote != "path" {
+				corner.Path = "a/b/mesh"
+			}
+			mesh, o := corner.Folder(), cornered(t, corner)
+			cfg := git.Config{URL: o.bare, Path: mesh, Dir: filepath.Join(t.TempDir(), "store"), MaxPull: 100_000}
 			switch remote {
 			case "http":
 				cfg.URL = o.serve().repoURL()
@@ -104,8 +110,11 @@ func TestCorner(t *testing.T) {
 				}
 			}
 			count(specs, "first clone")
+			if k, folders := o.kinds(cfg.Dir), 3+strings.Count(mesh, "/"); k["tree"] != folders || k["commit"] != 1+corner.Commits {
+				t.Errorf("first clone: %v; want %d trees, all commits", k, folders)
+			}
 
-			o.move(o.add("main", "spare/note", "mesh/note.yaml", "# a note\n"))
+			o.move(o.add("main", "spare/note", mesh+"/note.yaml", "# a note\n"))
 			rev := mustFetch(t, r)
 			wantFile(t, rev, o.run(o.bare, "rev-parse", "main"), "note.yaml", "# a note\n")
 			count(specs+1, "a commit of the specs")
@@ -118,7 +127,7 @@ func TestCorner(t *testing.T) {
 			count(specs+1, "a commit elsewhere")
 
 			// Much more elsewhere than a pull request may bring is no matter.
-			files := append(noise("film", 1<<20, 1<<16), "mesh/pull.yaml", "# pull\n")
+			files := append(noise("film", 1<<20, 1<<16), mesh+"/pull.yaml", "# pull\n")
 			head := o.add("main~20", "pull/7/head", files...)
 			_, err := r.FetchCommit(t.Context(), head, "refs/pull/7/head")
 			must(t, err)
@@ -133,7 +142,7 @@ func TestCorner(t *testing.T) {
 			past, err := r.FetchCommit(t.Context(), old, "")
 			must(t, err)
 			name := corner.Mesh.File(2)
-			wantFile(t, past, old, name, o.run(o.bare, "show", old+":mesh/"+name)+"\n")
+			wantFile(t, past, old, name, o.run(o.bare, "show", old+":"+mesh+"/"+name)+"\n")
 			undo, err := r.Revert(t.Context(), first.Commit, o.run(o.bare, "rev-parse", first.Commit+"~45"), elsewhere)
 			must(t, err)
 			if len(undo.Files) == 0 {
@@ -145,6 +154,38 @@ func TestCorner(t *testing.T) {
 			must(t, err)
 			wantFile(t, again, elsewhere, "note.yaml", "# a note\n")
 		})
+	}
+}
+
+// A host that promises single objects and then refuses them is one that cannot.
+func TestRefusedObjects(t *testing.T) {
+	o := cornered(t, corner)
+	s := o.serve()
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		must(t, err)
+		if bytes.Contains(body, []byte("filter ")) && !bytes.Contains(body, []byte("want "+o.run(o.bare, "rev-parse", "main"))) {
+			line := "ERR upload-pack: not our ref"
+			fmt.Fprintf(w, "%04x%s", len(line)+4, line)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		s.backend.ServeHTTP(w, r)
+	})
+	dir := filepath.Join(t.TempDir(), "store")
+	log, text := logger()
+	r := open(t, git.Config{URL: s.repoURL(), Path: "mesh", Dir: dir, Logger: log})
+	mustFetch(t, r) // as long as it keeps its promise
+	s.handler.Store(refuse)
+	for _, what := range []string{"mesh/a.yaml", "mesh/b.yaml"} {
+		o.move(o.add("main", "spare/next", what, "# a\n"))
+		wantFile(t, mustFetch(t, r), o.run(o.bare, "rev-parse", "main"), strings.TrimPrefix(what, "mesh/"), "# a\n")
+		if k := o.kinds(dir); k["blob"] < corner.Files {
+			t.Errorf("%v; want all of them", k)
+		}
+	}
+	if n := strings.Count(text.String(), "git host refused single objects"); n != 1 {
+		t.Errorf("it is said %d times:\n%s", n, text)
 	}
 }
 

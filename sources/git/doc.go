@@ -1,6 +1,7 @@
-// Package git reads specs from git: it keeps a bare, single-branch,
-// full-history copy of a repository on disk and hands commits out as file
-// systems. There is no work tree; nothing is ever checked out.
+// Package git reads specs from git: it keeps a bare, single-branch copy of a
+// repository on disk, of all its commits and as little else as the remote lets
+// it, and hands commits out as file systems. There is no work tree; nothing is
+// ever checked out.
 //
 //	repo, err := git.Open(git.Config{URL: "https://example.com/mesh.git", Branch: "main", Dir: "state/git"})
 //	rev, err := repo.Fetch(ctx) // the branch's tip, every object of it read and checked
@@ -12,10 +13,10 @@
 // are renamed into place, are read back and checked, and only then does the
 // branch point at them. So a killed daemon, a cut connection or a remote that
 // somebody is still writing leaves the last good commit where it was, and a
-// commit or folder that is in the store has everything it reaches in the store
-// too, but for the files outside the spec path, which stay at the remote.
-// What breaks the store nevertheless (a disk, a hand) is noticed when a start or
-// a fetch reads it, and the whole store is replaced by a fresh clone.
+// commit that is in the store has all its history there too. What else it reaches
+// is there as far as it is needed (lean.go). What breaks the store nevertheless
+// (a disk, a hand) is noticed when a start or a fetch reads it, and the store is
+// replaced by a fresh clone.
 //
 // Commits of pull requests stay in the store; [Config].MaxPull bounds each. To be
 // rid of them, remove the store's directory while the daemon is down: it is
@@ -23,9 +24,10 @@
 //
 // go-git keeps the packs and speaks HTTP. What is here instead is what go-git v5
 // does in another way: the order of a fetch (Remote.Fetch moves the reference
-// before the objects are known to be good), the copy from a path (it runs the
-// git binary), the merging of small packs (RepackObjects rewrites everything:
-// 10 s for 30 MB in 101 packs), the dialling of SSH (it cannot be cancelled
-// while a server says nothing), merge bases (it reads the whole history), and
-// merges (it has none).
+// before the objects are known to be good), fetches that leave out what nobody
+// needs (its clones know no filters, its protocol layer does), the copy from a
+// path (it runs the git binary), the merging of small packs (RepackObjects
+// rewrites everything: 10 s for 30 MB in 101 packs), the dialling of SSH (it
+// cannot be cancelled while a server says nothing), merge bases (it reads the
+// whole history), and merges (it has none).
 package git

@@ -1,22 +1,36 @@
 package git
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 
 	"github.com/meshwright/meshwright/sources"
 )
 
-// A lean store has commits and folders whole, and of the files those below the
-// spec path of commits that were asked for. It is what git calls a partial clone
-// (blob:none): of a repository whose specs are a corner, it is small. All that is
-// done with history needs hashes only, and so do merges, until somebody reads
-// what came of them.
+// A lean store has all commits, and of those that were asked for (the tips of the
+// branch, heads of pull requests, what they are merged on) the spec path with the
+// folders that lead there. The rest stays at the remote, but for folders that come
+// along with a new commit. It is what git calls a partial clone: of a repository
+// whose specs are a corner, it is small, and so is the memory that it takes to
+// index it. No shallow clone is as good: without the commits there are no merge
+// bases, and they are the least of it.
 
-// lean says whether files may be missing that nobody needs.
-func (s *store) lean() bool { return s.scope != "" }
+// lean says whether objects may be missing that nobody needs.
+func (s *store) lean() bool { return s.only() != "" }
+
+// only is the folder that a lean store is for; "" of a whole one.
+func (s *store) only() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.scope
+}
 
 // holds says whether a commit is in the store with all that it needs. known is as
 // for lacking.
@@ -25,37 +39,91 @@ func (s *store) holds(ctx context.Context, commit, known plumbing.Hash) (bool, e
 	if err != nil || !ok || !s.lean() {
 		return ok, err
 	}
-	files, err := s.lacking(ctx, commit, known, false)
-	return len(files) == 0, err
+	need, err := s.lacking(ctx, commit, known)
+	return len(need.objects) == 0, err
 }
 
-// lacking lists the files that a commit needs and the store has not; those that
-// known, a tree that is complete, has at the same place are not looked for. Of a
-// pull request there may be few.
-func (s *store) lacking(ctx context.Context, commit, known plumbing.Hash, few bool) ([]plumbing.Hash, error) {
+// need is what a store lacks of a commit, as far as it can tell: what is below a
+// folder that it lacks, it cannot.
+type need struct {
+	objects []plumbing.Hash
+	above   bool // a folder on the way to the spec path, of which nothing else is needed
+}
+
+// lacking finds what a commit needs and a lean store has not; what known, a tree
+// that is complete, has at the same place is not looked for.
+func (s *store) lacking(ctx context.Context, commit, known plumbing.Hash) (need, error) {
 	c, err := s.commit(commit)
 	if err != nil {
-		return nil, err
+		return need{}, err
 	}
-	tree, ok, err := s.subtree(c.TreeHash, s.scope)
-	if err != nil || !ok {
-		return nil, err
+	tree, ok, err := s.subtree(c.TreeHash, s.only())
+	switch {
+	case errors.Is(err, plumbing.ErrObjectNotFound):
+		return need{[]plumbing.Hash{tree}, true}, nil
+	case err != nil || !ok:
+		return need{}, err
 	}
-	var out []plumbing.Hash
+	var out need
 	seen := map[plumbing.Hash]bool{}
-	err = s.files(tree, known, func(file plumbing.Hash) error {
-		if seen[file] {
+	err = s.files(tree, known, func(h plumbing.Hash) error {
+		if seen[h] {
 			return ctx.Err()
 		}
-		seen[file] = true
-		here, err := s.has(file)
-		if err != nil || here {
+		seen[h] = true
+		here, err := s.has(h)
+		if err == nil && !here {
+			out.objects = append(out.objects, h)
+		}
+		return cmp.Or(err, ctx.Err())
+	}, func(folder plumbing.Hash) { out.objects = append(out.objects, folder) })
+	return out, err
+}
+
+// maxWants is how many objects are asked for at once: servers take requests of so
+// many megabytes.
+const maxWants = 50_000
+
+// complete brings what a lean store lacks of a commit: the folders that lead to
+// the spec path one after the other, all folders below it, then the files. Of a
+// new commit, only the files are missing as a rule. most is as for [conn.fetch].
+func (c *smartConn) complete(ctx context.Context, into *store, commit, known plumbing.Hash, most int64) error {
+	var last plumbing.Hash
+	for {
+		need, err := into.lacking(ctx, commit, known)
+		if err != nil || len(need.objects) == 0 {
 			return err
 		}
-		if out = append(out, file); few && len(out) > maxChanges {
+		if most > 0 && len(need.objects) > maxChanges {
 			return &sources.Permanent{Err: fmt.Errorf("more than %d files below the spec path are new; split it", maxChanges)}
 		}
-		return ctx.Err()
-	})
-	return out, err
+		if need.objects[0] == last {
+			return fmt.Errorf("object %s of commit %s: the host has not given it", last, commit)
+		}
+		last = need.objects[0]
+		filter := packp.FilterBlobNone()
+		if need.above {
+			filter = packp.FilterTreeDepth(0)
+		}
+		for wants := range slices.Chunk(need.objects, maxWants) {
+			req, err := c.request(filter, wants...)
+			if err != nil {
+				return err
+			}
+			if err := c.receive(ctx, into, req, most); refused(err) {
+				return fmt.Errorf("%w: %w", errRefused, err)
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// errRefused: the remote does not give out single objects, though it has said so.
+var errRefused = errors.New("single objects are refused")
+
+// refused knows git's and JGit's words for it; of go-git's error, the text is all
+// there is.
+func refused(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "not our ref") || strings.Contains(err.Error(), "not valid"))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -49,13 +50,9 @@ func (c *localConn) Close() error {
 
 func (c *localConn) lean() bool { return true }
 
-func (c *localConn) files(_ context.Context, into *store, wants []plumbing.Hash, most int64) error {
-	return into.pipePack(c.objects, wants, most)
-}
-
 // fetch copies what the store lacks. An object that the store has is not
-// followed: the store got all it reaches with it.
-func (c *localConn) fetch(ctx context.Context, into *store, want, _ plumbing.Hash, most int64) error {
+// followed: the store got all it needs of that with it.
+func (c *localConn) fetch(ctx context.Context, into *store, want plumbing.Hash, _ point, most int64) error {
 	hashes, err := c.missing(ctx, into, want)
 	if err != nil || len(hashes) == 0 {
 		return err
@@ -63,53 +60,21 @@ func (c *localConn) fetch(ctx context.Context, into *store, want, _ plumbing.Has
 	return into.pipePack(c.objects, hashes, most)
 }
 
-// missing lists the objects that want reaches and a store is to have, but has not.
+// missing lists the objects that want reaches, or a lean store needs of it, and
+// the store has not.
 func (c *localConn) missing(ctx context.Context, into *store, want plumbing.Hash) ([]plumbing.Hash, error) {
 	shallow, err := c.shallow()
 	if err != nil {
 		return nil, err
 	}
-	var out []plumbing.Hash
-	seen := map[plumbing.Hash]bool{}
-	add := func(h plumbing.Hash) (bool, error) {
-		if seen[h] {
-			return false, ctx.Err()
+	l := listing{ctx: ctx, from: c.objects, has: into.has, seen: map[plumbing.Hash]bool{}}
+	if into.lean() {
+		if err := l.corner(want, into.only()); err != nil {
+			return nil, err
 		}
-		seen[h] = true
-		known, err := into.has(h)
-		if err != nil || known {
-			return false, err
-		}
-		out = append(out, h)
-		return true, ctx.Err()
-	}
-	var trees func(plumbing.Hash) error
-	trees = func(h plumbing.Hash) error {
-		if fresh, err := add(h); err != nil || !fresh {
-			return err
-		}
-		entries, err := c.tree(h)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			switch e.Mode {
-			case filemode.Submodule:
-			case filemode.Dir:
-				err = trees(e.Hash)
-			default:
-				if !into.lean() {
-					_, err = add(e.Hash)
-				}
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
 	}
 	for queue := []plumbing.Hash{want}; len(queue) > 0; queue = queue[1:] {
-		fresh, err := add(queue[0])
+		fresh, err := l.add(queue[0])
 		if err != nil {
 			return nil, err
 		}
@@ -120,14 +85,86 @@ func (c *localConn) missing(ctx context.Context, into *store, want plumbing.Hash
 		if err != nil {
 			return nil, err
 		}
-		if err := trees(commit.TreeHash); err != nil {
-			return nil, err
+		if !into.lean() {
+			if err := l.tree(commit.TreeHash); err != nil {
+				return nil, err
+			}
 		}
 		if !shallow[commit.Hash] {
 			queue = append(queue, commit.ParentHashes...)
 		}
 	}
-	return out, nil
+	return l.out, nil
+}
+
+// listing lists objects to copy.
+type listing struct {
+	ctx  context.Context
+	from *objects
+	has  func(plumbing.Hash) (bool, error)
+	seen map[plumbing.Hash]bool
+	out  []plumbing.Hash
+}
+
+// add lists an object that is not there and was not listed; then it is fresh.
+func (l *listing) add(h plumbing.Hash) (fresh bool, err error) {
+	if l.seen[h] {
+		return false, l.ctx.Err()
+	}
+	l.seen[h] = true
+	known, err := l.has(h)
+	if err != nil || known {
+		return false, err
+	}
+	l.out = append(l.out, h)
+	return true, l.ctx.Err()
+}
+
+// tree lists a tree with all that is below it.
+func (l *listing) tree(h plumbing.Hash) error {
+	if fresh, err := l.add(h); err != nil || !fresh {
+		return err
+	}
+	entries, err := l.from.tree(h)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch e.Mode {
+		case filemode.Submodule:
+		case filemode.Dir:
+			err = l.tree(e.Hash)
+		default:
+			_, err = l.add(e.Hash)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// corner lists a folder of a commit with all that is below it, and the folders
+// that lead there.
+func (l *listing) corner(commit plumbing.Hash, folder string) error {
+	c, err := l.from.commit(commit)
+	if err != nil {
+		return err
+	}
+	for at := ""; ; {
+		tree, ok, err := l.from.subtree(c.TreeHash, at)
+		if err != nil || !ok {
+			return err
+		}
+		if at == folder {
+			return l.tree(tree)
+		}
+		if _, err := l.add(tree); err != nil {
+			return err
+		}
+		next, _, _ := strings.Cut(strings.TrimPrefix(folder[len(at):], "/"), "/")
+		at = path.Join(at, next)
+	}
 }
 
 // shallow returns the commits at which a shallow repository ends.

@@ -23,7 +23,8 @@ const maxChanges = 50_000
 
 // Merge returns what merging the commit head into the commit base would give
 // below the spec path. Nothing is written. Both have to be in the store, as
-// Fetch and FetchCommit leave them.
+// Fetch and FetchCommit leave them; what is needed of their merge bases is fetched
+// where it is not.
 //
 // It is a three-way merge of whole files by path: what one side alone changed
 // is taken, what both changed to the same stays so, all else is a conflict. A
@@ -69,6 +70,9 @@ func (r *Repo) merge(ctx context.Context, base, head string) (*sources.Merge, er
 		return nil, err
 	}
 	for _, h := range bases {
+		if err := r.obtain(ctx, h, ""); err != nil { // its folders: it may never have been the tip
+			return nil, err
+		}
 		e, err := r.folder(h)
 		if err != nil {
 			return nil, err

@@ -180,12 +180,13 @@ func (o *objects) verify(tree, known plumbing.Hash) error {
 			err = nil // it is there; whoever opens it hears of its size
 		}
 		return err
-	})
+	}, nil)
 }
 
 // files visits the files that tree reaches, and known does not at the same place.
-func (o *objects) files(tree, known plumbing.Hash, visit func(plumbing.Hash) error) error {
-	w := fileWalk{o, visit, map[plumbing.Hash]int{}}
+// A folder that is missing is an error, unless there is somebody to hear of it.
+func (o *objects) files(tree, known plumbing.Hash, visit func(plumbing.Hash) error, missing func(plumbing.Hash)) error {
+	w := fileWalk{o, visit, missing, map[plumbing.Hash]int{}}
 	_, err := w.tree(tree, known, 0)
 	return err
 }
@@ -194,6 +195,7 @@ func (o *objects) files(tree, known plumbing.Hash, visit func(plumbing.Hash) err
 type fileWalk struct {
 	*objects
 	visit   func(plumbing.Hash) error
+	missing func(plumbing.Hash)
 	heights map[plumbing.Hash]int // of trees that were walked: how many are nested in them
 }
 
@@ -210,6 +212,11 @@ func (w *fileWalk) tree(tree, known plumbing.Hash, depth int) (height int, err e
 		return height, nil
 	}
 	entries, err := w.objects.tree(tree)
+	if w.missing != nil && errors.Is(err, plumbing.ErrObjectNotFound) {
+		w.missing(tree)
+		w.heights[tree] = 0
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}

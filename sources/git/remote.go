@@ -2,6 +2,7 @@ package git
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,22 +29,20 @@ type remote interface {
 type conn interface {
 	// tip returns the commit that a reference names; false when there is none.
 	tip(plumbing.ReferenceName) (plumbing.Hash, bool, error)
-	// lean says whether the remote can leave files out of a fetch, and gives them
+	// lean says whether the remote can leave objects out of a fetch, and gives them
 	// out one by one.
 	lean() bool
-	// fetch brings a commit and all it reaches into the store, which has
-	// already all that have reaches; in at most so many bytes (0: any), else
-	// nothing of it. Of a lean store's, the files stay out. Some servers refuse a
-	// commit that no reference names.
-	fetch(ctx context.Context, into *store, want, have plumbing.Hash, most int64) error
-	// files brings files, by their hashes, after a fetch or in its place.
-	files(ctx context.Context, into *store, wants []plumbing.Hash, most int64) error
+	// fetch brings a commit and all it reaches, or into a lean store all that it
+	// needs of that; have is what is in the store already. A request brings at most
+	// so many bytes (0: any), else nothing. Some servers refuse a commit that no
+	// reference names.
+	fetch(ctx context.Context, into *store, want plumbing.Hash, have point, most int64) error
 	Close() error
 }
 
-// maxWants is how many files are asked for at once: servers take requests of so
-// many megabytes.
-const maxWants = 50_000
+// point is a commit that is in the store, with the tree of its spec path; zero is
+// none.
+type point struct{ commit, tree plumbing.Hash }
 
 // maxHaves is how many commits the server is told of (as go-git does): after a
 // force-push, the newest common one is nearly always among them.
@@ -108,7 +107,8 @@ func (c *smartConn) tip(name plumbing.ReferenceName) (plumbing.Hash, bool, error
 }
 
 // lean needs two things of a server: filters, and that it gives out objects that
-// no reference names. (Of files, git asks no more than that they are there.)
+// no reference names. (Of files and folders, git asks no more than that they are
+// there.)
 func (c *smartConn) lean() bool {
 	return c.caps.Supports(capability.Filter) && (c.caps.Supports(capability.AllowReachableSHA1InWant) || c.caps.Supports(allowAny))
 }
@@ -116,34 +116,54 @@ func (c *smartConn) lean() bool {
 // allowAny is a capability that go-git does not know.
 const allowAny capability.Capability = "allow-any-sha1-in-want"
 
-func (c *smartConn) fetch(ctx context.Context, into *store, want, have plumbing.Hash, most int64) error {
-	req := packp.NewUploadPackRequestFromCapabilities(c.caps)
-	req.Wants = []plumbing.Hash{want}
-	if !have.IsZero() {
-		req.Haves = into.recent(have, maxHaves)
+func (c *smartConn) fetch(ctx context.Context, into *store, want plumbing.Hash, have point, most int64) error {
+	ok, err := into.has(want)
+	if err != nil {
+		return err
 	}
-	if into.lean() && c.lean() {
-		if err := req.Capabilities.Set(capability.Filter); err != nil {
+	if !ok {
+		var filter packp.Filter
+		switch {
+		case !into.lean() || !c.lean():
+		case have.commit.IsZero():
+			filter = packp.FilterTreeDepth(0) // of all of history, the commits
+		default:
+			filter = packp.FilterBlobNone() // of what is new, the folders too: they are few
+		}
+		req, err := c.request(filter, want)
+		if err != nil {
 			return err
 		}
-		req.Filter = packp.FilterBlobNone()
+		if !have.commit.IsZero() {
+			req.Haves = into.recent(have.commit, maxHaves)
+		}
+		if err := c.receive(ctx, into, req, most); err != nil {
+			return err
+		}
 	}
-	return c.receive(ctx, into, req, most)
+	if !into.lean() {
+		return nil
+	}
+	return c.complete(ctx, into, want, have.tree, most)
 }
 
-func (c *smartConn) files(ctx context.Context, into *store, wants []plumbing.Hash, most int64) error {
+// request makes a request for objects and what they reach, as far as the filter
+// lets it through; the empty one lets all.
+func (c *smartConn) request(filter packp.Filter, wants ...plumbing.Hash) (*packp.UploadPackRequest, error) {
 	req := packp.NewUploadPackRequestFromCapabilities(c.caps)
-	req.Wants = wants
-	return c.receive(ctx, into, req, most)
+	req.Wants, req.Filter = wants, filter
+	var err error
+	if filter != "" {
+		err = req.Capabilities.Set(capability.Filter)
+	}
+	if c.caps.Supports(capability.NoProgress) {
+		err = cmp.Or(err, req.Capabilities.Set(capability.NoProgress))
+	}
+	return req, err
 }
 
 // receive sends a request and puts the pack that answers it into the store.
 func (c *smartConn) receive(ctx context.Context, into *store, req *packp.UploadPackRequest, most int64) error {
-	if c.caps.Supports(capability.NoProgress) {
-		if err := req.Capabilities.Set(capability.NoProgress); err != nil {
-			return err
-		}
-	}
 	resp, err := c.session.UploadPack(ctx, req)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -221,8 +220,8 @@ func (r *Repo) fetch(ctx context.Context) (*sources.Revision, error) {
 	var rev *sources.Revision
 	if last == nil {
 		rev, err = r.clone(ctx, c, tip)
-	} else if rev, err = r.advance(ctx, c, tip, last); errors.Is(err, errBroken) && ctx.Err() == nil {
-		r.cfg.Logger.Warn("git store is broken, cloned anew", "err", err)
+	} else if rev, err = r.advance(ctx, c, tip, last); (errors.Is(err, errBroken) || errors.Is(err, errRefused)) && ctx.Err() == nil {
+		r.cfg.Logger.Warn("git store cannot be gone on with, cloned anew", "err", err)
 		rev, err = r.cloneAgain(ctx)
 	}
 	if err != nil && !errors.Is(err, sources.ErrNoPath) {
@@ -250,32 +249,20 @@ func (r *Repo) compact() {
 
 // advance brings a commit into the store and moves the branch to it.
 func (r *Repo) advance(ctx context.Context, c conn, tip plumbing.Hash, last *sources.Revision) (*sources.Revision, error) {
-	if err := r.bring(ctx, c, r.store, tip, last, 0); err != nil {
+	if err := r.bring(ctx, c, r.store, tip, at(last), 0); err != nil {
 		return nil, err
 	}
 	return r.adopt(r.store, tip, plumbing.NewHash(last.Tree))
 }
 
 // bring fetches what the store lacks of a commit, as far as it is needed: with
-// nothing to ask for after a force-push to an older one. last is a revision that
-// the store has, or nil. most is as for [conn.fetch].
-func (r *Repo) bring(ctx context.Context, c conn, into *store, want plumbing.Hash, last *sources.Revision, most int64) error {
-	var have, known plumbing.Hash
-	if last != nil {
-		have, known = plumbing.NewHash(last.Commit), plumbing.NewHash(last.Tree)
-	}
-	ok, err := into.has(want)
-	if err == nil && !ok {
-		err = c.fetch(ctx, into, want, have, most)
-	}
-	if err != nil || !into.lean() {
+// nothing to ask for after a force-push to an older one. most is as for
+// [conn.fetch].
+func (r *Repo) bring(ctx context.Context, c conn, into *store, want plumbing.Hash, have point, most int64) error {
+	if ok, err := into.holds(ctx, want, have.tree); err != nil || ok {
 		return err
 	}
-	files, err := into.lacking(ctx, want, known, most > 0)
-	for batch := range slices.Chunk(files, maxWants) {
-		err = cmp.Or(err, c.files(ctx, into, batch, most))
-	}
-	return err
+	return c.fetch(ctx, into, want, have, most)
 }
 
 // adopt checks a commit that is in the store and moves the branch to it. known
@@ -305,21 +292,31 @@ func (r *Repo) cloneAgain(ctx context.Context) (*sources.Revision, error) {
 	return r.clone(ctx, c, tip)
 }
 
-// clone fetches all of the branch beside the store and, when it is whole, puts
-// it in the store's place.
+// clone fetches the branch, as little of it as the remote lets us.
 func (r *Repo) clone(ctx context.Context, c conn, tip plumbing.Hash) (*sources.Revision, error) {
 	scope := r.cfg.scope()
-	if scope != "" && !c.lean() {
-		r.cfg.Logger.Info("the git host cannot leave files out: all of the repository is fetched", "repo", r.name)
-		scope = ""
+	if scope != "" && c.lean() {
+		rev, err := r.cloneOnly(ctx, c, tip, scope)
+		if !errors.Is(err, errRefused) {
+			return rev, err
+		}
+		r.cfg.Logger.Warn("git host refused single objects, all is fetched", "repo", r.name, "err", err)
+	} else if scope != "" {
+		r.cfg.Logger.Info("git host can leave nothing out, all is fetched", "repo", r.name)
 	}
+	return r.cloneOnly(ctx, c, tip, "")
+}
+
+// cloneOnly fetches the branch, lean if there is a scope, beside the store and,
+// when all that is needed was found whole, puts it in the store's place.
+func (r *Repo) cloneOnly(ctx context.Context, c conn, tip plumbing.Hash, scope string) (*sources.Revision, error) {
 	fresh, err := createStore(r.store.dir+".new", r.name, scope, r.branch)
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(fresh.dir)
 	defer fresh.close()
-	if err := r.bring(ctx, c, fresh, tip, nil, 0); err != nil {
+	if err := r.bring(ctx, c, fresh, tip, point{}, 0); err != nil {
 		return nil, err
 	}
 	if _, err := r.adopt(fresh, tip, plumbing.ZeroHash); err != nil && !errors.Is(err, sources.ErrNoPath) {
@@ -362,27 +359,28 @@ func (r *Repo) FetchCommit(ctx context.Context, hash, ref string) (*sources.Revi
 	return r.revision(r.store, h, r.known())
 }
 
-// obtain brings a commit, if it is not in the store with all that it needs.
+// obtain brings a commit, if it is not in the store with all that it needs; then
+// it waits for nobody.
 func (r *Repo) obtain(ctx context.Context, h plumbing.Hash, ref plumbing.ReferenceName) error {
+	last, _ := r.Last()
+	if last == nil {
+		return r.failed(ctx, "fetch "+h.String(), errors.New("the branch was not fetched yet"))
+	}
+	if ok, err := r.store.holds(ctx, h, plumbing.NewHash(last.Tree)); err == nil && ok {
+		return nil
+	}
 	ctx, done, err := r.begin(ctx)
 	if err != nil {
 		return r.failed(ctx, "fetch "+h.String(), err)
 	}
 	defer done()
-	if err := r.fetchCommit(ctx, h, ref); err != nil {
+	if err := r.fetchCommit(ctx, h, ref, at(last)); err != nil {
 		return r.failed(ctx, "fetch "+h.String(), err)
 	}
 	return nil
 }
 
-func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.ReferenceName) error {
-	last, _ := r.Last()
-	if last == nil {
-		return errors.New("the branch was not fetched yet")
-	}
-	if ok, err := r.store.holds(ctx, h, plumbing.NewHash(last.Tree)); err != nil || ok {
-		return err
-	}
+func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.ReferenceName, have point) error {
 	c, err := r.remote.connect(ctx)
 	if err != nil {
 		return err
@@ -395,7 +393,7 @@ func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.Re
 			return err
 		}
 	}
-	if err := r.bring(ctx, c, r.store, h, last, r.cfg.MaxPull); err != nil {
+	if err := r.bring(ctx, c, r.store, h, have, r.cfg.MaxPull); err != nil {
 		switch {
 		case !ok && ref != "":
 			return fmt.Errorf("%w (there is no %s)", err, ref)
@@ -406,6 +404,11 @@ func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.Re
 	}
 	r.compact()
 	return nil
+}
+
+// at is where a revision is.
+func at(rev *sources.Revision) point {
+	return point{plumbing.NewHash(rev.Commit), plumbing.NewHash(rev.Tree)}
 }
 
 // known is the newest tree that was checked.

@@ -20,7 +20,8 @@ const maxReverted = 32 << 20
 
 // Revert returns what takes the spec path at the commit tip back to what it is
 // at the commit to, as far as that undoes what commit has changed since. All are
-// in the store, which may have to fetch files of to. It is [Repo.Merge] turned round: of a
+// in the branch's history; what is needed of them is fetched where it is not in the
+// store. It is [Repo.Merge] turned round: of a
 // file that tip has as commit has it, to's is taken; what was changed again since
 // then is left, and named; all else stays.
 //
@@ -43,6 +44,9 @@ func (r *Repo) revert(ctx context.Context, commit, to, tip string) (*sources.Rev
 		if err != nil {
 			return nil, err
 		}
+		if err := r.obtain(ctx, h, ""); err != nil {
+			return nil, err
+		}
 		if *side.into, err = r.folder(h); err != nil {
 			return nil, err
 		}
@@ -50,11 +54,6 @@ func (r *Repo) revert(ctx context.Context, commit, to, tip string) (*sources.Rev
 	m := merging{ctx: ctx, objects: r.store.objects, made: map[plumbing.Hash][]object.TreeEntry{}}
 	if _, err := m.merge("", v); err != nil {
 		return nil, err
-	}
-	if len(m.taken) > 0 {
-		if err := r.obtain(ctx, plumbing.NewHash(to), ""); err != nil {
-			return nil, err
-		}
 	}
 	on, err := r.store.commit(plumbing.NewHash(tip))
 	if err != nil {

@@ -26,18 +26,18 @@ type store struct {
 	*objects
 	dir   string
 	owner string // the remote it is a copy of
-	scope string // the only folder whose files are needed; "" when all are here
 	ref   plumbing.ReferenceName
+	scope string // see only; guarded by mu
 }
 
 func newStore(dir, owner, scope string, ref plumbing.ReferenceName) *store {
-	return &store{objects: &objects{db: openStorage(osfs.New(dir))}, dir: dir, owner: owner, scope: scope, ref: ref}
+	return &store{objects: &objects{db: openStorage(osfs.New(dir))}, dir: dir, owner: owner, ref: ref, scope: scope}
 }
 
 // mark is the content of the marker.
 func (s *store) mark() string {
-	if s.lean() {
-		return s.owner + "\nonly files below " + s.scope
+	if only := s.only(); only != "" {
+		return s.owner + "\nonly files below " + only
 	}
 	return s.owner
 }
@@ -143,7 +143,9 @@ func (s *store) replace(fresh *store) error {
 	if err := os.Rename(fresh.dir, s.dir); err != nil {
 		return errors.Join(err, s.recover())
 	}
+	s.mu.Lock()
 	s.scope = fresh.scope
+	s.mu.Unlock()
 	s.reopen()
 	return os.RemoveAll(old)
 }
