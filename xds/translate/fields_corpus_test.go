@@ -88,6 +88,9 @@ type corpusCase struct {
 	*fixtures.Case
 	docs map[string][]*yaml.Node // by file
 	seen *seen                   // once looked at
+
+	loader *schema.Loader    // of the documents, each a file of its own
+	texts  map[string][]byte // of those, as they were read
 }
 
 // corpus reads the cases that are all YAML, and where they write which field.
@@ -216,6 +219,40 @@ func (c *corpusCase) files(t testing.TB) fstest.MapFS {
 		files[name] = &fstest.MapFile{Data: b.Bytes(), Mode: 0o644}
 	}
 	return files
+}
+
+// load loads the case as it is now, with changes below the root of some of its
+// documents. The others are known already.
+func (c *corpusCase) load(t testing.TB, changed ...*yaml.Node) *schema.Result {
+	t.Helper()
+	if c.loader == nil {
+		c.loader, c.texts = schema.NewLoader(schema.Config{}), map[string][]byte{}
+	}
+	files := fstest.MapFS{}
+	for name, docs := range c.docs {
+		for i, doc := range docs {
+			name := name
+			if i > 0 {
+				name = fmt.Sprintf("%d-%s", i, name)
+			}
+			text, is := c.texts[name], len(doc.Content) > 0 && slices.Contains(changed, doc.Content[0])
+			if text == nil || is {
+				var err error
+				if text, err = yaml.Marshal(doc); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !is {
+				c.texts[name] = text
+			}
+			files[name] = &fstest.MapFile{Data: text, Mode: 0o644}
+		}
+	}
+	r, err := c.loader.Load(context.Background(), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // look loads and translates the case as it is now.

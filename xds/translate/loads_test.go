@@ -2,8 +2,11 @@ package translate_test
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -26,45 +29,44 @@ func TestWhatLoadsTranslates(t *testing.T) {
 	loaded, done := 0, map[string]bool{}
 	for _, c := range fixtures.Archives(t, "specs/translate_*.txtar") {
 		tree, l := texts(t, c.Files), schema.NewLoader(schema.Config{})
-		for name, file := range tree {
-			for _, document := range strings.Split(string(file.Data), "\n---\n") {
-				var root yaml.Node
-				if err := yaml.Unmarshal([]byte(document), &root); err != nil {
-					t.Fatal(err)
+		for _, name := range slices.Sorted(maps.Keys(tree)) {
+			file := tree[name]
+			var root yaml.Node
+			if err := yaml.Unmarshal(file.Data, &root); err != nil {
+				t.Fatal(err)
+			}
+			for path, value := range scalars(&root, "") {
+				if done[path] {
+					continue
 				}
-				for path, value := range scalars(&root, "") {
-					if done[path] {
+				done[path] = true
+				was := *value
+				for _, text := range odd {
+					*value = yaml.Node{Kind: yaml.ScalarNode, Value: text, Tag: was.Tag, Style: was.Style}
+					changed, err := yaml.Marshal(&root)
+					if err != nil {
+						continue // it is no number
+					}
+					tree[name] = &fstest.MapFile{Data: changed, Mode: 0o644}
+					r, err := l.Load(context.Background(), tree)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if r.Spec == nil {
 						continue
 					}
-					done[path] = true
-					was := *value
-					for _, text := range odd {
-						*value = yaml.Node{Kind: yaml.ScalarNode, Value: text, Tag: was.Tag, Style: was.Style}
-						changed, err := yaml.Marshal(&root)
+					loaded++
+					s := translate.New(translate.Inputs{Spec: r.Spec}, nil)
+					for _, id := range identities(r.Spec) {
+						res, err := s.Resources(xds.Profile{Identity: id})
 						if err != nil {
-							continue // it is no number
-						}
-						tree[name] = &fstest.MapFile{Data: []byte(strings.Replace(string(file.Data), document, string(changed), 1)), Mode: 0o644}
-						r, err := l.Load(context.Background(), tree)
-						if err != nil {
-							t.Fatal(err)
-						}
-						if r.Spec == nil {
+							t.Errorf("%s: %s: %q: %v", c.Name, path, text, err)
 							continue
 						}
-						loaded++
-						s := translate.New(translate.Inputs{Spec: r.Spec}, nil)
-						for _, id := range identities(r.Spec) {
-							res, err := s.Resources(xds.Profile{Identity: id})
-							if err != nil {
-								t.Errorf("%s: %s: %q: %v", c.Name, path, text, err)
-								continue
-							}
-							check(t, res)
-						}
+						check(t, res)
 					}
-					*value = was
 				}
+				*value = was
 			}
 			tree[name] = file
 		}
@@ -75,7 +77,8 @@ func TestWhatLoadsTranslates(t *testing.T) {
 	}
 }
 
-// texts reads the YAML files of a case.
+// texts reads the YAML files of a case, and makes each document a file of its
+// own: a loader reads only the one anew that changes.
 func texts(t *testing.T, files fs.FS) fstest.MapFS {
 	t.Helper()
 	tree := fstest.MapFS{}
@@ -88,7 +91,9 @@ func texts(t *testing.T, files fs.FS) fstest.MapFS {
 		if err != nil {
 			t.Fatal(err)
 		}
-		tree[name] = &fstest.MapFile{Data: data, Mode: 0o644}
+		for i, document := range strings.Split(string(data), "\n---\n") {
+			tree[fmt.Sprintf("%d-%s", i, name)] = &fstest.MapFile{Data: []byte(document), Mode: 0o644}
+		}
 	}
 	return tree
 }
