@@ -49,6 +49,7 @@ func (g *giteaHost) tip(branch string) string {
 // TestE2EGiteaRevert: a commit is undone by a pull request, from the copy of the
 // repository to what a person merges.
 func TestE2EGiteaRevert(t *testing.T) {
+	t.Parallel() // it waits for a Gitea most of the time
 	g := newGiteaHost(t)
 	c, ctx := g.client(), t.Context()
 	to := g.commitFiles("before", map[string]string{"mesh/router.yaml": "v1", "mesh/again.yaml": "v1", "mesh/other.yaml": "v1", "mesh/gone.yaml": "v1"})
@@ -169,6 +170,7 @@ func TestE2EGiteaRevert(t *testing.T) {
 
 // TestE2EGiteaGates: who has asked for what, and of which commit.
 func TestE2EGiteaGates(t *testing.T) {
+	t.Parallel() // as the one above
 	g := newGiteaHost(t)
 	g.do("PUT", "repos/acme/mesh/collaborators/mesh-bot", map[string]any{"permission": "admin"}, nil)
 	basic := func(login string) string {

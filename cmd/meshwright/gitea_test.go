@@ -112,6 +112,7 @@ func newGiteaHost(t *testing.T) *giteaHost {
 // TestE2EGitea holds each method of the client against a Gitea: it speaks
 // GitHub's API, with differences.
 func TestE2EGitea(t *testing.T) {
+	t.Parallel() // it waits for a Gitea most of the time
 	g := newGiteaHost(t)
 	c, ctx := g.client(), t.Context()
 	began := time.Now().Add(-time.Second)
