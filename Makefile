@@ -64,10 +64,9 @@ bench: tools ## run the benchmarks into bin/bench.txt; OLD=FILE compares with an
 bench-git: ## what a repository of 1 GiB costs to clone and to follow: docs/performance.md
 	BENCH_GIT=1 go test ./sources/git -run '^TestBenchCorner$$' -count 1 -v -timeout 20m
 
-bench-load: build ## measure rows of load (ROWS="few all start growth") into bin/load.json and bin/load.md, the daemon beside other control planes: docs/performance.md
+bench-load: build ## measure rows of load (ROWS="few all start") into bin/load.json, the daemon beside other control planes: docs/performance.md
 	go build -trimpath -o bin/meshwright-load ./cmd/meshwright-load
 	bin/meshwright-load $(ROWS) --json bin/load.json
-	bin/meshwright-load report bin/load.json --svg bin/growth.svg > bin/load.md
 
 e2e: tools ## the end-to-end tests alone, with real Envoys and a real git host
 	REQUIRE_REAL=1 ROTATE=30s go test -race -count 1 -v -run '^TestE2E' -timeout 10m ./cmd/meshwright

@@ -39,10 +39,11 @@ func TestCompleted(t *testing.T) {
 	for i := range maxAsked {
 		many[fmt.Sprint(i)] = "canary=failure"
 	}
-	beyond := map[string]string{fmt.Sprint(maxAsked): "canary=success"}
+	far := map[string]string{"3": "check=success", fmt.Sprint(maxAsked - 1): "canary=success"}
+	unknown := map[string]string{fmt.Sprint(firstAsked): "canary=success"}
 	for _, c := range []struct {
 		name     string
-		standing map[string]string // of commits 0, the tip, to 99
+		standing map[string]string // of commits 0, the tip, to 599
 		fails    error
 		want     string
 		known    bool
@@ -55,18 +56,23 @@ func TestCompleted(t *testing.T) {
 		{"one without steps", map[string]string{"0": "canary=pending", "1": "applied=success", "2": "canary=success"}, nil, "1", true, 2},
 		{"one whose check alone is good", map[string]string{"0": "check=success"}, nil, "", true, maxAsked},
 		{"none that ended well", many, nil, "", true, maxAsked},
-		{"the first time", nil, nil, "", false, maxAsked},
-		{"one too long ago", beyond, nil, "", false, maxAsked},
+		{"one far back", far, nil, fmt.Sprint(maxAsked - 1), true, maxAsked},
+		{"the first time", nil, nil, "", false, firstAsked},
+		{"one of long ago, and nothing since", unknown, nil, "", false, firstAsked},
 		{"the forge is away", nil, away, "", false, 1},
 		{"the forge goes away", map[string]string{"0": "canary=failure", "2": "canary=success"}, away, "", false, 2},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			var history []sources.Revision
-			for i := range 100 {
+			for i := range 600 {
 				history = append(history, sources.Revision{Commit: fmt.Sprint(i)})
 			}
 			f := &told{standing: c.standing, fails: c.fails}
-			got, known, err := completed(t.Context(), f, history, "meshwright/canary", "meshwright/applied")
+			p, err := completed(t.Context(), f, history, "meshwright/canary", "meshwright/applied")
+			got, known := "", p.known
+			if p.completed >= 0 {
+				got = history[p.completed].Commit
+			}
 			if got != c.want || known != c.known || !errors.Is(err, c.fails) || f.asked != c.asked {
 				t.Errorf("%q, known %v, %v, %d asked; want %q, known %v, %v, %d asked", got, known, err, f.asked, c.want, c.known, c.fails, c.asked)
 			}
@@ -75,7 +81,7 @@ func TestCompleted(t *testing.T) {
 			}
 		})
 	}
-	if got, known, err := completed(t.Context(), &told{}, nil, "meshwright/canary"); got != "" || known || err != nil {
-		t.Errorf("of no history: %q, %v, %v", got, known, err)
+	if p, err := completed(t.Context(), &told{}, nil, "meshwright/canary"); p.completed >= 0 || p.known || err != nil {
+		t.Errorf("of no history: %+v, %v", p, err)
 	}
 }

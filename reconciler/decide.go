@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
@@ -60,7 +59,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	}
 	said := append(slices.Clone(seen.Said), r.asked(&s, seen, now)...)
 	r.unasked(&s, seen)
-	do.Publish, do.Next = r.rollouts(&s, seen, said, now)
+	do.Publish, do.Moved, do.Next = r.rollouts(&s, seen, said, now)
 	published := seen.Published
 	if do.Publish != nil {
 		published = commitOf(do.Publish.Label)
@@ -86,6 +85,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 func (r rules) branch(s *State, l Loaded, seen Seen, now time.Time) {
 	commit := l.Revision.Commit
 	if l.Restored {
+		s.restored(l)
 		if rec := s.find(commit); rec != nil && commit == s.Good && l.Spec == nil { // an older, more lenient version had accepted it
 			r.want(rec, report.KindCheck, r.judge(rec, l))
 			s.lost(commit)
@@ -128,43 +128,27 @@ func (r rules) branch(s *State, l Loaded, seen Seen, now time.Time) {
 		}
 		return
 	}
-	if s.Good != commit {
-		if old := s.find(s.Good); old != nil && old.Applied.Status.State == sources.Pending {
-			r.supersede(s, old, commit, seen, now)
-		}
-		s.Good = commit
-		s.leave(seen.specs(), l.Spec)
-		rec.Applied = &Applied{Status: sources.Status{State: sources.Pending}, Changed: now}
-		if r.forge && r.deployments && r.limits.Deployments {
-			rec.Deployments = map[string]Slot{r.environmentOf(l.Spec): {}}
-		}
-		rec.Watch = &Watch{Nodes: touched(seen.Spec, l.Spec), Published: now}
+	switch {
+	case s.Good == commit:
+	case s.Good == "" && l.Unproven:
+		r.doubt(s, rec, l.Spec, now)
+	default:
+		r.accept(s, rec, l.Spec, seen, now)
 	}
 }
 
-// lost has nothing be good any more: what was is refused by this version. A
-// rollout that was completed at it has no base to begin from.
-func (s *State) lost(commit string) {
-	s.Good, s.Taken = "", ""
-	for name, t := range s.Rollouts {
-		if t.Stable == commit {
-			t.Stable = ""
-			s.Rollouts[name] = t
-		}
+// accept has a good commit of the branch be the one to serve.
+func (r rules) accept(s *State, rec *Record, spec *schema.Spec, seen Seen, now time.Time) {
+	if old := s.find(s.Good); old != nil {
+		r.supersede(s, old, rec.Commit, seen, now)
 	}
-}
-
-// leave has rollouts end whose base this version refuses, when a commit comes that
-// leads elsewhere: there is nothing to begin from. Of one that leads to the same
-// nothing is known to be good, and nothing is served.
-func (s *State) leave(all specs, spec *schema.Spec) {
-	for name, t := range s.Rollouts {
-		base, known := all[t.Stable]
-		if known && base == nil && (t.Run == nil || canary.Content(spec, t.Run.Governed) != t.Run.Content) {
-			t.Stable, t.Run = "", nil
-			s.Rollouts[name] = t
-		}
+	s.Good = rec.Commit
+	s.leave(seen.specs(), spec)
+	rec.Applied = &Applied{Status: sources.Status{State: sources.Pending}, Changed: now}
+	if r.forge && r.deployments && r.limits.Deployments {
+		rec.Deployments = map[string]Slot{r.environmentOf(spec): {}}
 	}
+	rec.Watch = &Watch{Nodes: touched(seen.Spec, spec), Published: now}
 }
 
 // environmentOf names where a spec is deployed to: the environment of the
@@ -178,16 +162,22 @@ func (r rules) environmentOf(spec *schema.Spec) string {
 	return cmp.Or(r.environment, "mesh")
 }
 
-// supersede ends a commit that a newer one follows. If all proxies have it by
-// now that is its end, though nobody has been told yet.
+// supersede ends a commit that a newer one follows: with what there is to say of it
+// by now, though nobody has been told yet. That is the end of its rollouts, or that
+// all proxies have it, or that one refuses it.
 func (r rules) supersede(s *State, old *Record, by string, seen Seen, now time.Time) {
-	_, underWay := s.underWay()
-	if is := report.Applied(seen.Progress, seen.Connected); !underWay && seen.Progress.Commit == old.Commit && seen.Progress.Touched > 0 && is.State == sources.Success {
-		p := bounded(seen.Progress)
-		r.apply(old, is, &p, now)
-		return
+	p := seen.Progress
+	rollouts, rolling := s.underWay()
+	switch was := old.Applied.Status.State; {
+	case was == sources.Failure && rolling && rollouts.State == sources.Failure:
+		r.apply(old, rollouts, old.Applied.Progress, now)
+	case was != sources.Pending: // it has an end
+	case !rolling && p.Commit == old.Commit && p.Touched > 0 && (p.Done() || refuses(p, old.Commit)):
+		p = bounded(p)
+		r.apply(old, report.Applied(p, seen.Connected), &p, now)
+	default:
+		r.apply(old, report.Superseded(by), old.Applied.Progress, now)
 	}
-	r.apply(old, report.Superseded(by), old.Applied.Progress, now)
 }
 
 // emptied refuses a commit that takes the whole mesh away: moved files and
@@ -233,7 +223,8 @@ func (r rules) progress(s *State, seen Seen, now time.Time) time.Time {
 		return time.Time{}
 	}
 	is := report.Applied(seen.Progress, seen.Connected)
-	if st, ok := s.underWay(); ok {
+	st, rolling := s.underWay()
+	if rolling {
 		is = st
 	}
 	if len(s.trying()) > 0 && rec.Applied.Status.State == sources.Success {
@@ -244,6 +235,10 @@ func (r rules) progress(s *State, seen Seen, now time.Time) time.Time {
 		a.Calm = time.Time{}
 	case a.Calm.IsZero():
 		a.Calm = now
+	}
+	if rolling && rec.Applied.Status.State == sources.Failure && is.State == sources.Pending { // a person has it tried again
+		r.apply(rec, is, nil, now)
+		return time.Time{}
 	}
 	due, news := r.due(rec.Applied, is, seen.Progress, s.Started)
 	if !news || now.Before(due) {

@@ -14,33 +14,27 @@ import (
 // nobody would end.
 func (x *rolling) tell() {
 	s := x.s
-	runs := map[*Run]bool{}
-	for _, run := range x.moved {
-		runs[run] = true
-	}
-	for _, t := range s.Rollouts {
-		if t.Run != nil {
-			runs[t.Run] = true
-		}
-	}
-	for _, t := range s.Trials {
-		runs[t] = true
-	}
+	runs := s.latest(x.moved)
 	about := map[string][]canary.State{}
 	live := map[string]bool{}
-	for run := range runs {
+	for _, run := range runs {
 		about[run.Target] = append(about[run.Target], run.State)
 		live[run.Target] = live[run.Target] || run.live()
 	}
-	for _, run := range x.moved {
-		rec := s.find(run.Target)
-		if rec == nil || rec.Canary != nil && rec.Canary.State != sources.Pending && rec.Branch && rec.Commit != s.Taken {
+	for _, run := range runs {
+		if !slices.ContainsFunc(x.moved, run.same) {
+			continue
+		}
+		rec, st := s.find(run.Target), canaries(about[run.Target])
+		if rec == nil || rec.Canary != nil && rec.Canary.State != sources.Pending && rec.Canary.State != st.State && rec.Branch && rec.Commit != s.Taken {
 			continue // what is not wanted any more keeps its end
 		}
-		st := canaries(about[run.Target])
 		rec.Canary = &st
 		x.timelines(s, rec, x.now.Wall)
 		x.want(rec, report.KindCanary, st)
+		if a := rec.Applied; a != nil && rec.Commit != s.Taken && a.Status.State == sources.Failure && st.State == sources.Failure {
+			x.apply(rec, st, a.Progress, x.now.Wall) // it has gone back while another follows
+		}
 	}
 	for i := range s.Records {
 		if rec := &s.Records[i]; rec.Canary != nil && rec.Canary.State == sources.Pending && !live[rec.Commit] {
@@ -49,6 +43,16 @@ func (x *rolling) tell() {
 			x.want(rec, report.KindCanary, st)
 		}
 	}
+}
+
+// about are the rollouts that lead to a commit.
+func (s State) about(commit string) (all []canary.State) {
+	for _, run := range s.latest(nil) {
+		if run.Target == commit {
+			all = append(all, run.State)
+		}
+	}
+	return all
 }
 
 // canaries is the status of several rollouts of one commit: of those that stand
@@ -60,7 +64,7 @@ func canaries(all []canary.State) sources.Status {
 	rank := func(c canary.State) int {
 		return slices.Index([]sources.StatusState{sources.Failure, sources.Errored, sources.Pending, sources.Success}, c.Status().State)
 	}
-	slices.SortFunc(all, func(a, b canary.State) int { return cmp.Or(rank(a)-rank(b), a.Rollout.Compare(b.Rollout)) })
+	slices.SortStableFunc(all, func(a, b canary.State) int { return cmp.Or(rank(a)-rank(b), a.Rollout.Compare(b.Rollout)) })
 	st := sources.Status{State: all[0].Status().State}
 	for i, c := range all {
 		if rank(c) > rank(all[0]) {
@@ -82,7 +86,11 @@ func (s State) underWay() (sources.Status, bool) {
 		switch run := s.Rollouts[name].Run; {
 		case !run.live() && !run.wentBack():
 		case run.Target != s.Taken: // an earlier commit's, which has failed
-			return sources.Status{State: sources.Failure, Description: report.Clamp(name + ": " + canary.Line(run.State))}, true
+			state := sources.Failure
+			if run.Phase == canary.RollingBack { // what becomes of this one is still to come
+				state = sources.Pending
+			}
+			return sources.Status{State: state, Description: report.Clamp(name + ": " + canary.Line(run.State))}, true
 		default:
 			if rec := s.find(s.Taken); rec != nil && rec.Canary != nil {
 				return *rec.Canary, true

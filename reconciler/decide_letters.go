@@ -155,12 +155,17 @@ func (r rules) writes(s *State) []Write {
 // noticePrefix begins the keys of notices.
 const noticePrefix = "rollback-"
 
+// noticeKey tells the notice of a run from all others: namespaces have no dots.
+func (r rules) noticeKey(run *Run) string {
+	return path.Join(r.environment, noticePrefix+report.Short(run.Target)+"-"+run.Rollout.Namespace+"."+run.Rollout.Name)
+}
+
 // notify wants a comment that stays, of a rollout of a commit that has failed.
 func (r rules) notify(rec *Record, run *Run, now time.Time) {
 	if !r.forge || r.limits.Comment == 0 {
 		return
 	}
-	n := Notice{Key: path.Join(r.environment, noticePrefix+report.Short(run.Target)+"-"+run.Rollout.Name), Pull: run.Pull, Body: report.Notice(r.environment, inWords(run, now), r.limits.Comment)}
+	n := Notice{Key: r.noticeKey(run), Pull: run.Pull, Body: report.Notice(r.environment, inWords(run, now), r.limits.Comment)}
 	rec.notice(n)
 }
 

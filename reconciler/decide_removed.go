@@ -29,7 +29,7 @@ func (x *rolling) remove(name string) {
 	}
 	x.conclude(s.Taken, sources.Status{State: sources.Errored, Description: report.Clamp("not judged, and served at once: it removes the Rollout " + name + ", by which " + report.Short(run.Target) + " " + why)})
 	if x.forge && x.limits.Comment > 0 {
-		key := path.Join(x.environment, noticePrefix+report.Short(s.Taken)+"-removed-"+run.Rollout.Name)
+		key := path.Join(x.environment, noticePrefix+report.Short(s.Taken)+"-removed-"+run.Rollout.Namespace+"."+run.Rollout.Name)
 		rec.notice(Notice{Key: key, Body: report.Removed(x.environment, name, run.Target, why)})
 	}
 }

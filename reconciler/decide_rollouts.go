@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -26,12 +27,14 @@ type rolling struct {
 }
 
 // rollouts takes in the good commit, and each rollout a step on; it returns what
-// to publish, and when to look again. Nothing moves while a spec is missing that
-// decides what is served.
-func (r rules) rollouts(s *State, seen Seen, said []said, now time.Time) (*Publish, time.Time) {
+// to publish, what has moved, and when to look again. Nothing moves while a spec is
+// missing that decides what is served.
+func (r rules) rollouts(s *State, seen Seen, said []said, now time.Time) (*Publish, []*Run, time.Time) {
 	all := seen.specs()
+	r.promoted(s, seen, said, now)
 	if s.Good == "" || !all.has(s.needs()...) {
-		return nil, time.Time{}
+		r.stranded(s)
+		return nil, nil, time.Time{}
 	}
 	x := rolling{rules: r, s: s, seen: seen, all: all, heads: seen.heads(), said: said, now: canary.Now{Wall: now, Mono: now.Sub(s.Started)}}
 	x.has = seen.Label != "" && s.Taken != "" && seen.Label == s.label(s.layers(all[s.Taken], x.heads))
@@ -46,13 +49,13 @@ func (r rules) rollouts(s *State, seen Seen, said []said, now time.Time) (*Publi
 	layers := s.layers(all[s.Taken], x.heads)
 	label := s.label(layers)
 	if label == seen.Label {
-		return nil, x.next
+		return nil, x.moved, x.next
 	}
 	p := &Publish{Label: label, Spec: s.served(layers, all, x.heads)}
 	if rec := s.find(s.Taken); rec != nil {
 		p.When = rec.When
 	}
-	return p, x.next
+	return p, x.moved, x.next
 }
 
 // takeIn has the good commit be the one that is served, or led to. A Rollout
@@ -74,7 +77,19 @@ func (x *rolling) takeIn() {
 	for _, rollout := range spec.Rollouts {
 		name := nameOf(rollout.Ref)
 		if _, known := s.Rollouts[name]; !known {
-			s.Rollouts[name] = Track{Rollout: rollout.Ref, Stable: stableOf(old, targetsOf(spec, rollout.Ref), before)}
+			t := Track{Rollout: rollout.Ref, Stable: stableOf(old, targetsOf(spec, rollout.Ref), before)}
+			if s.Doubt != nil && before == "" {
+				t.Unfit = "promoted, and no commit before it is known to be completed"
+			}
+			s.Rollouts[name] = t
+		}
+	}
+	s.Doubt = nil
+	for key, t := range s.Trials {
+		if t.live() {
+			run := *t
+			x.aim(&run)
+			s.Trials[key] = &run
 		}
 	}
 }
@@ -97,6 +112,13 @@ func (x *rolling) follow(name string) {
 	policy := policyOf(x.all[taken], t.Rollout)
 	if t.Run.live() {
 		seen := x.observe(name, t.Run)
+		seen.Behind = x.ahead(t.Rollout)
+		if t.Run.Phase == canary.RollingBack && t.At == taken {
+			if t.Unfit = ""; x.refusedBack(t.Run, seen) {
+				t.Unfit = "proxies refuse its base " + report.Short(t.Run.Base)
+				x.s.moot(t.Run.Target)
+			}
+		}
 		switch {
 		case t.At == taken:
 		case x.content(t, policy) == t.Run.Content:
@@ -114,7 +136,7 @@ func (x *rolling) follow(name string) {
 	retried := t.Run != nil && t.Run.Phase == canary.RolledBack && slices.ContainsFunc(x.said, func(w said) bool { return w.verb == Retry && sameName(name, w.name) })
 	if (t.At != taken || retried) && !t.Run.live() {
 		content := x.content(t, policy)
-		if retried || len(t.Completed) == 0 || content != t.Completed[0] {
+		if t.At != taken && (len(t.Completed) == 0 || content != t.Completed[0]) {
 			if merged := x.arrive(t, content); merged != nil {
 				t.Run, t.At, t.Start = merged, taken, policy.Start
 				x.s.Rollouts[name] = t
@@ -123,7 +145,9 @@ func (x *rolling) follow(name string) {
 		}
 		x.turn(&t, policy, content, retried)
 		if t.Run.live() {
-			t.Run = x.step(t.Run, x.observe(name, t.Run))
+			seen := x.observe(name, t.Run)
+			seen.Behind = x.ahead(t.Rollout)
+			t.Run = x.step(t.Run, seen)
 		}
 	}
 	x.s.Rollouts[name] = t
@@ -142,31 +166,87 @@ func (x *rolling) content(t Track, policy schema.RolloutSpec) string {
 // taken in, which has this content: a run begins if it leads elsewhere.
 func (x *rolling) turn(t *Track, policy schema.RolloutSpec, content string, retried bool) {
 	spec, base, taken := x.all[x.s.Taken], x.all[t.Stable], x.s.Taken
-	t.At, t.Start = taken, policy.Start
+	was, unfit := t.Run, x.unfitBase(*t)
+	t.At, t.Start, t.Unfit = taken, policy.Start, ""
+	st := canary.State{Rollout: t.Rollout, Start: schema.StartMerge, Base: cmp.Or(t.Stable, taken), Target: taken}
 	switch {
-	case base == nil, len(canary.EndsOf(base, spec, policy).Moves) == 0:
+	case base == nil && unfit == "", base != nil && len(canary.EndsOf(base, spec, policy).Moves) == 0:
 		// The first install, or nothing that could be done in steps.
 		t.complete(taken, content)
-		if rec := x.s.find(taken); t.Run.wentBack() && (t.Run.Phase == canary.RolledBack || t.Run.Failed != "") && rec != nil {
+		if rec := x.s.find(taken); was.wentBack() && (was.Phase == canary.RolledBack || was.Failed != "") && rec != nil {
 			x.healthy(rec, report.Converged(sources.Status{Description: nameOf(t.Rollout) + " is where the branch leads again"}))
 		}
-		if t.Run != nil {
-			x.s.moot(t.Run.Target, t.Run.Failed)
+		if was != nil {
+			x.s.moot(was.Target, was.Failed)
 		}
-		if !t.Run.completed() {
+		if !was.completed() {
 			t.Run = nil
 		}
-		return
+	case unfit != "": // there is nothing to begin from
+		t.complete(taken, content)
+		if was != nil {
+			x.s.moot(was.Target, was.Failed)
+		}
+		t.Run = &Run{State: canary.Complete(st, policy, "at once, without steps: "+unfit, x.now), Content: content}
+		x.moved = append(x.moved, t.Run)
+	default:
+		t.Run = x.newTurn(*t, st, content, retried)
 	}
-	st := canary.State{Rollout: t.Rollout, Start: schema.StartMerge, Base: t.Stable, Target: taken}
-	if was := t.Run; was.wentBack() && was.Phase == canary.RolledBack && was.Content == content && !retried {
-		st.Failed = was.Target // the branch still has it
-		x.diverged(was)
-	} else if was != nil {
+}
+
+// newTurn is the run that takes a track from what was completed to the commit that
+// was taken in. What has failed is not tried again because it is merged once more.
+func (x *rolling) newTurn(t Track, st canary.State, content string, retried bool) *Run {
+	was, trial, before := t.Run, x.failedOpen(t, content), x.failedBefore(content, st)
+	switch failed := was != nil && was.Phase == canary.RolledBack && was.Content == content; {
+	case failed && !retried:
+		st.Failed = was.Target
+	case slices.Contains(t.Completed, content):
+		st.Skip = "no steps: it leads where a commit did that was completed"
+	case retried:
+	case trial != nil:
+		st.Failed, st.FailedIn = trial.Target, trial.Pull
+	case before != "":
+		st.Failed = before
+	}
+	if st.Failed != "" {
+		x.diverged(st)
+	}
+	if was != nil && was.Target != st.Failed {
 		x.s.moot(was.Target, was.Failed)
 	}
-	if slices.Contains(t.Completed, content) {
-		st.Skip = "no steps: it leads where a commit did that was completed"
+	spec := x.all[x.s.Taken]
+	return newRun(st, x.all[t.Stable], spec, policyOf(spec, t.Rollout), x.now)
+}
+
+// failedBefore is the commit that went back before the state was lost, and led
+// where the branch does now; empty: there is none.
+func (x *rolling) failedBefore(content string, st canary.State) string {
+	spec := x.all[x.s.Taken]
+	governed := canary.EndsOf(x.all[st.Base], spec, policyOf(spec, st.Rollout)).Governed
+	for _, l := range x.seen.Loaded {
+		for _, commit := range slices.Sorted(maps.Keys(l.Failed)) {
+			if l.Revision.Commit == x.s.Taken && canary.Content(l.Failed[commit], governed) == content {
+				return commit
+			}
+		}
 	}
-	t.Run = newRun(st, base, spec, policy, x.now)
+	return ""
+}
+
+// failedOpen is the run of a pull request that went back before it was merged, and
+// led where the branch does now; nil: there is none.
+func (x *rolling) failedOpen(t Track, content string) *Run {
+	failed := func(run *Run) bool {
+		return run.Rollout == t.Rollout && run.Start == schema.StartPullRequest && run.Phase == canary.RolledBack && run.Content == content
+	}
+	for _, key := range slices.Sorted(maps.Keys(x.s.Trials)) {
+		if failed(x.s.Trials[key]) {
+			return x.s.Trials[key]
+		}
+	}
+	if i := slices.IndexFunc(x.s.Past, failed); i >= 0 {
+		return x.s.Past[i]
+	}
+	return nil
 }

@@ -9,10 +9,11 @@ import (
 
 // Evidence is what was seen of one rollout's nodes.
 type Evidence struct {
-	Canary, Base xds.Traffic // since [canary.State.Evidence]
-	Reporting    int         // proxies of the callers that tell of traffic
-	Silent       []string    // and those that should and do not
-	Found                    // of its wishes
+	Canary, Base xds.Traffic        // since [canary.State.Evidence]
+	Reporting    int                // proxies of the callers that tell of traffic
+	Silent       []canary.Straggler // and those that should and do not
+	Lacking      []canary.Straggler // who has not taken what is published
+	Found                           // of its wishes
 }
 
 // observe gathers what is known of a run.
@@ -20,7 +21,7 @@ func (x *rolling) observe(key string, run *Run) canary.Observation {
 	e := x.seen.Evidence[key]
 	seen := canary.Observation{
 		Away: x.seen.Away, Acks: x.seen.acks(),
-		Reporting: e.Reporting, Silent: e.Silent, Canary: e.Canary, Base: e.Base, Gates: e.Gates, Numbers: e.Numbers,
+		Lacking: e.Lacking, Reporting: e.Reporting, Silent: e.Silent, Canary: e.Canary, Base: e.Base, Gates: e.Gates, Numbers: e.Numbers,
 	}
 	for _, by := range e.Approved {
 		seen.Said = append(seen.Said, canary.Saying{Verb: canary.Approve, By: by})
@@ -70,6 +71,7 @@ func (x *rolling) step(run *Run, seen canary.Observation) *Run {
 		switch {
 		case e.Do == canary.Publish:
 			x.s.Pushes++
+			x.aim(&next)
 		case e.Do == canary.Report:
 			x.moved = append(x.moved, &next)
 		case e.Do == canary.Notify && rec != nil:
@@ -80,7 +82,7 @@ func (x *rolling) step(run *Run, seen canary.Observation) *Run {
 		}
 	}
 	if run.Phase != next.Phase && next.Phase == canary.RolledBack && next.Start == schema.StartMerge {
-		x.diverged(&next)
+		x.diverged(next.State)
 	}
 	if d, ok := next.Next(policy, x.now); ok {
 		x.next = earlier(x.next, x.now.Wall.Add(d))
@@ -88,9 +90,24 @@ func (x *rolling) step(run *Run, seen canary.Observation) *Run {
 	return &next
 }
 
+// aim has a run watch the nodes that its shares move between, and who calls them,
+// as they are now: commits that came since it began may have changed both.
+func (x *rolling) aim(run *Run) {
+	base, target := x.all[run.Base], x.all[run.Target]
+	if run.Start == schema.StartPullRequest {
+		base, target = x.beneath(x.s.Rollouts[nameOf(run.Rollout)]), x.heads[run.Target]
+	}
+	if base == nil || target == nil {
+		return // it has ended
+	}
+	if ends := canary.EndsOf(base, target, policyOf(x.all[x.s.Taken], run.Rollout)); len(ends.Moves) > 0 {
+		run.watch(ends)
+	}
+}
+
 // diverged says of the served commit that not all of it is served, and what is.
-func (x *rolling) diverged(run *Run) {
+func (x *rolling) diverged(st canary.State) {
 	if rec := x.s.find(x.s.Taken); rec != nil {
-		x.healthy(rec, report.Diverged(nameOf(run.Rollout)+" is at "+report.Short(run.Base)))
+		x.healthy(rec, report.Diverged(nameOf(st.Rollout)+" is at "+report.Short(st.Base)))
 	}
 }

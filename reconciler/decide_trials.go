@@ -147,10 +147,7 @@ func (x *rolling) try(pull int, a Ask, spec *schema.Spec) {
 		if policy.Start != schema.StartPullRequest || a.Name != "" && !sameName(name, a.Name) {
 			continue
 		}
-		from := base
-		if t.Run.wentBack() { // what is served, and to be compared with
-			from = x.all[t.Run.Base]
-		}
+		from := x.beneath(t)
 		st := canary.State{Rollout: t.Rollout, Start: policy.Start, Base: t.Stable, Target: a.Head, Pull: pull, By: a.By}
 		run := newRun(st, from, spec, policy, x.now)
 		if len(canary.EndsOf(from, spec, policy).Moves) == 0 {
@@ -225,9 +222,29 @@ func (s State) landed(commit string) bool {
 	})
 }
 
+// beneath is the spec that trials of a track are compared with: what is served
+// without them.
+func (x *rolling) beneath(t Track) *schema.Spec {
+	if t.Run.wentBack() || t.Run.parked() {
+		return x.all[t.Run.Base]
+	}
+	return x.all[x.s.Taken]
+}
+
+// ahead is whom a run of the branch waits for before it begins: a trial that has
+// its routes.
+func (x *rolling) ahead(rollout schema.Ref) string {
+	for _, key := range slices.Sorted(maps.Keys(x.s.Trials)) {
+		if t := x.s.Trials[key]; t.Rollout == rollout && t.live() && t.Phase != canary.Waiting {
+			return fmt.Sprintf("#%d at %s %%", t.Pull, t.Weight)
+		}
+	}
+	return ""
+}
+
 // behind is whom a trial waits for: who has its routes.
 func (x *rolling) behind(key string, t *Run) string {
-	if run := x.s.Rollouts[nameOf(t.Rollout)].Run; run.live() {
+	if run := x.s.Rollouts[nameOf(t.Rollout)].Run; run.live() && !run.parked() {
 		return fmt.Sprintf("%s at %s %%", report.Short(run.Target), run.Weight)
 	}
 	for _, other := range slices.Sorted(maps.Keys(x.s.Trials)) {

@@ -17,9 +17,9 @@ func (r *Reconciler) evidence() map[string]Evidence {
 	}
 	now := r.cfg.Now()
 	proxies, found := r.cfg.Proxies.Proxies(), r.gather.take()
-	out := map[string]Evidence{}
+	out, lacking := map[string]Evidence{}, canary.Lacking(proxies, r.label, now)
 	for key, run := range runs {
-		e := Evidence{}
+		e := Evidence{Lacking: lacking}
 		if f := found[key]; f.Commit == run.Target { // else it is about another
 			e.Found = f
 		}

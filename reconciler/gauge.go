@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"slices"
 	"time"
 
 	"github.com/meshwright/meshwright/schema"
@@ -19,11 +20,12 @@ type Meter interface {
 // the run took in what an earlier one got: nothing is lost between two, and
 // nothing is there twice.
 type gauge struct {
-	meter Meter
-	began time.Duration // of the step, as its Live has it
-	read  time.Duration // up to when the run has taken in
-	taken sides         // by then
-	shown sides         // to the last look
+	meter   Meter
+	callers []xds.Identity
+	began   time.Duration // of the step, as its Live has it
+	read    time.Duration // up to when the run has taken in
+	taken   sides         // by then
+	shown   sides         // to the last look
 }
 
 // sides are the traffic of the canary's nodes, and of the base's.
@@ -34,7 +36,7 @@ type sides struct{ canary, base xds.Traffic }
 func (r *Reconciler) measure(key string, run *Run, now time.Time, ago time.Duration) (canary, base xds.Traffic) {
 	g := r.gauges[key]
 	if g == nil {
-		g = &gauge{meter: r.cfg.Meter(now.Add(-ago), run.Callers), began: run.Live.Began, read: run.Live.Read}
+		g = &gauge{meter: r.cfg.Meter(now.Add(-ago), run.Callers), callers: run.Callers, began: run.Live.Began, read: run.Live.Read}
 		r.gauges[key] = g
 	}
 	if g.read != run.Live.Read {
@@ -47,10 +49,10 @@ func (r *Reconciler) measure(key string, run *Run, now time.Time, ago time.Durat
 	return canary, base
 }
 
-// stopGauges ends those whose step is over.
+// stopGauges ends those whose step is over, or that listen to others.
 func (r *Reconciler) stopGauges(runs map[string]*Run) {
 	for key, g := range r.gauges {
-		if run := runs[key]; run == nil || run.Live.Began != g.began {
+		if run := runs[key]; run == nil || run.Live.Began != g.began || !slices.Equal(run.Callers, g.callers) {
 			g.meter.Stop()
 			delete(r.gauges, key)
 		}

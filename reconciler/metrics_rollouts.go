@@ -97,13 +97,9 @@ func newRolloutCounts(reg prometheus.Registerer) rolloutCounts {
 }
 
 // count takes in what a decision has changed.
-func (c rolloutCounts) count(was, is State) {
-	before := was.allRuns()
-	for key, run := range is.allRuns() {
-		old := before[key]
-		if old == nil || !old.Began.Equal(run.Began) {
-			old = &Run{}
-		}
+func (c rolloutCounts) count(was, is State, moved []*Run) {
+	for _, pair := range since(was, is, moved) {
+		old, run := pair[0], pair[1]
 		for v, n := range run.Verdicts {
 			c.verdicts.WithLabelValues(string(v)).Add(float64(n - min(n, old.Verdicts[v])))
 		}

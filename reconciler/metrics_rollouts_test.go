@@ -25,13 +25,13 @@ func TestRolloutCounts(t *testing.T) {
 		{Phase: canary.Watching, Step: 1}, {Phase: canary.RollingBack, Step: 1, At: at(9000)}, {Phase: canary.RolledBack, Step: 1, At: at(9120)},
 	}
 	before := state(1, map[canary.Verdict]uint64{canary.Pass: 1}, history[:3]...)
-	counts.count(State{}, before)
-	counts.count(before, before)
+	counts.count(State{}, before, nil)
+	counts.count(before, before, nil)
 	after := state(1, map[canary.Verdict]uint64{canary.Pass: 1, canary.Fail: 2}, history...)
-	counts.count(before, after)
+	counts.count(before, after, nil)
 	next := state(2, nil, history[:2]...)
-	counts.count(after, next)
-	counts.count(next, State{})
+	counts.count(after, next, nil)
+	counts.count(next, State{}, nil)
 
 	const want = `
 # HELP meshwright_rollout_ends_total Rollouts that ended, by phase: completed, rolled-back, superseded, withdrawn.

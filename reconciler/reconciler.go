@@ -118,7 +118,8 @@ func (r *Reconciler) loop(ctx context.Context) error {
 			return err
 		}
 		r.tell(r.state, next)
-		r.metrics.rollouts.count(r.state, next)
+		r.tellRollouts(r.state, next, do.Moved)
+		r.metrics.rollouts.count(r.state, next, do.Moved)
 		r.tellOrders(seen.Orders)
 		r.state = next
 		first := r.label == "" && do.Publish != nil

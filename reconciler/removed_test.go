@@ -43,7 +43,7 @@ func TestRolloutIsRemovedUnderWay(t *testing.T) {
 		w.stands(second, "applied", sources.Errored, "superseded")
 		w.stands(third, "canary", sources.Errored, "it removes the Rollout shop/api, by which "+second[:7]+" was at 10 %")
 		w.stands(third, "applied", sources.Success, "")
-		if got := w.forge.comments["9/rollback-"+third[:7]+"-removed-api"]; !strings.Contains(got, "All requests get "+second[:7]) || !strings.Contains(got, "was at 10 %") {
+		if got := w.forge.comments["9/rollback-"+third[:7]+"-removed-shop.api"]; !strings.Contains(got, "All requests get "+second[:7]) || !strings.Contains(got, "was at 10 %") {
 			t.Errorf("the notice says %q", got)
 		}
 		if n := strings.Count(strings.Join(w.forge.lines(), "\n"), second[:7]+" meshwright/canary error"); n != 1 {

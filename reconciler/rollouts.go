@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -21,6 +22,9 @@ type Track struct {
 	At string `json:"at"`
 	// Stable is the commit that the governed routes were completed at last.
 	Stable string `json:"stable"`
+	// Unfit is why nothing can begin at what was completed last, and the commit that
+	// comes next is taken as it is; empty: it can.
+	Unfit string `json:"unfit,omitempty"`
 	// Completed are the contents (see [canary.Content]) that were completed, newest
 	// first: Stable's is the first. To go back to one of them takes no steps.
 	Completed []string `json:"completed"`
@@ -57,6 +61,14 @@ func (r *Run) wentBack() bool {
 	return r != nil && (r.Phase == canary.RollingBack || r.Phase == canary.RolledBack || r.Phase == canary.Superseded)
 }
 
+// parked reports whether a run waits for a person, since the same has failed.
+func (r *Run) parked() bool { return r.live() && r.Phase == canary.Waiting && r.Failed != "" }
+
+// atBase reports whether nothing is served of what a run leads to.
+func (r *Run) atBase() bool {
+	return r.Phase == canary.Waiting || r.Mix(schema.RolloutSpec{}).Side == canary.AtBase
+}
+
 // completed reports whether a run has led to its target.
 func (r *Run) completed() bool { return r != nil && r.Phase == canary.Completed }
 
@@ -69,10 +81,47 @@ func (r *Run) governs(targets []schema.Ref) bool {
 func newRun(st canary.State, base, target *schema.Spec, policy schema.RolloutSpec, now canary.Now) *Run {
 	ends := canary.EndsOf(base, target, policy)
 	st.Governed = ends.Governed
-	return &Run{
-		State: canary.Begin(st, policy, now), Content: canary.Content(target, ends.Governed),
-		CanaryNodes: ends.Canary, BaseNodes: ends.Base, Callers: ends.Callers,
+	run := &Run{State: canary.Begin(st, policy, now), Content: canary.Content(target, ends.Governed)}
+	run.watch(ends)
+	return run
+}
+
+// watch has the evidence of a run be that between some ends.
+func (r *Run) watch(ends canary.Ends) {
+	r.CanaryNodes, r.BaseNodes, r.Callers = ends.Canary, ends.Base, ends.Callers
+}
+
+// latest are the runs of a state, and those of moved that it has no more, each as
+// it is known last; in order.
+func (s State) latest(moved []*Run) []*Run {
+	runs := slices.Collect(maps.Values(s.allRuns()))
+	for _, run := range slices.Backward(moved) {
+		if !slices.ContainsFunc(runs, run.same) {
+			runs = append(runs, run)
+		}
 	}
+	slices.SortFunc(runs, func(a, b *Run) int {
+		return cmp.Or(a.Rollout.Compare(b.Rollout), a.Began.Compare(b.Began), cmp.Compare(a.Pull, b.Pull))
+	})
+	return runs
+}
+
+// since pairs the runs that a decision has left behind with what they were before.
+func since(was, is State, moved []*Run) (pairs [][2]*Run) {
+	before := slices.Collect(maps.Values(was.allRuns()))
+	for _, run := range is.latest(moved) {
+		old := &Run{}
+		if i := slices.IndexFunc(before, run.same); i >= 0 {
+			old = before[i]
+		}
+		pairs = append(pairs, [2]*Run{old, run})
+	}
+	return pairs
+}
+
+// same reports whether two are one run, at different times.
+func (r *Run) same(o *Run) bool {
+	return r.Rollout == o.Rollout && r.Pull == o.Pull && r.Began.Equal(o.Began)
 }
 
 // complete has a commit be the one that the governed routes were completed at.

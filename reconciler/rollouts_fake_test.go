@@ -3,7 +3,9 @@ package reconciler_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -23,18 +25,22 @@ import (
 // Rollout each governs, and a caller. A commit is a line: "good api=v1 web=v2
 // x=3", where x is what no Rollout governs; a version may be a mix, v1:80,v2:20.
 // "bad" is refused, and a version v4 by the proxies. Words after that:
-// "nogov" has no Rollouts, "pr" starts them while the pull request is open.
+// "nogov" has no Rollouts, "pr" starts them while the pull request is open, "back"
+// is another caller of api.
 type rolloutWorld struct {
 	*world
-	t     *testing.T
-	steps string                        // of both Rollouts
-	query func(string) (float64, error) // of Prometheus; nil: there is none
-	plan  bool                          // pull requests get one
+	t        *testing.T
+	steps    string                        // of both Rollouts
+	query    func(string) (float64, error) // of Prometheus; nil: there is none
+	log      io.Writer                     // of the daemons; nil: none
+	hostless bool                          // there is no git host to write to
+	plan     bool                          // pull requests get one
 
 	mu     sync.Mutex      // guards:
 	rotten map[string]bool // nodes, as api-v2, that answer a third of the requests with errors
 	idle   bool            // nobody calls
 	mute   bool            // proxies do not tell
+	back   bool            // there is a proxy of back, which does not
 	texts  []string        // that were published
 }
 
@@ -68,6 +74,9 @@ func meshOf(line, steps string) (*schema.Spec, error) {
 		fmt.Fprintf(&b, "---\n{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualNode, metadata: {name: %s, namespace: shop}, spec: {listeners: [{portMapping: {port: 80, protocol: http}}], serviceDiscovery: {dns: {hostname: %s}}%s}}\n", name, host, backends)
 	}
 	node("front", "front", ", backends: [{virtualService: {virtualServiceRef: {name: api}}}, {virtualService: {virtualServiceRef: {name: web}}}]")
+	if slices.Contains(words, "back") {
+		node("back", "back", ", backends: [{virtualService: {virtualServiceRef: {name: api}}}]")
+	}
 	node("other", "x"+value["x"], "")
 	for _, service := range []string{"api", "web"} {
 		var targets []string
@@ -155,6 +164,12 @@ func (w *rolloutWorld) start() *daemon {
 			return plan.New(plan.Side{Name: served.Commit, Spec: served.Spec}, plan.Side{Name: to.Commit, Spec: to.Spec}, seen)
 		}
 	}
+	if w.hostless {
+		cfg.Forge = nil
+	}
+	if w.log != nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(w.log, nil))
+	}
 	if w.query != nil {
 		cfg.Query = func(_ context.Context, q string) (float64, error) { return w.query(q) }
 	}
@@ -221,13 +236,18 @@ type rolloutProxies struct {
 
 func (p rolloutProxies) Proxies() []xds.Proxy {
 	now, mute := time.Now(), false
-	p.w.set(func() { mute = p.w.mute })
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	mute = p.w.mute
 	all := p.fakeProxies.Proxies()
 	for i := range all {
 		all[i] = xds.Proxy{ID: fmt.Sprintf("front-%d", i+1), Identity: xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "front_shop"}, Connected: now.Add(-time.Hour), Reported: now}
 		if mute {
 			all[i].Reported = now.Add(-time.Hour)
 		}
+	}
+	if p.w.back {
+		all = append(all, xds.Proxy{ID: "back-1", Identity: xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "back_shop"}, Connected: now.Add(-40 * time.Second), Note: "untouched"})
 	}
 	return all
 }

@@ -375,6 +375,9 @@ func (h *merges) finish() {
 			if st.State == sources.Pending {
 				h.t.Errorf("%.7s: %s is pending for ever: %s", c, name, st.Description)
 			}
+			if strings.Contains(st.Description, "rolling back") {
+				h.t.Errorf("%.7s: %s has no end: %s", c, name, st.Description)
+			}
 		}
 	}
 }

@@ -99,7 +99,7 @@ func TestMergeIsRolledBack(t *testing.T) {
 		w.stands(second, "canary", sources.Failure, "rolled back from 10 %")
 		w.stands(second, "applied", sources.Failure, "rolled back from 10 %")
 		w.stands(second, "health", sources.Failure, "diverged: shop/api is at "+first[:7])
-		notice := w.forge.comments["7/rollback-"+second[:7]+"-api"]
+		notice := w.forge.comments["7/rollback-"+second[:7]+"-shop.api"]
 		if !strings.Contains(notice, "success rate") || !strings.Contains(notice, "10 %") {
 			t.Errorf("the notice says %q", notice)
 		}

@@ -1,19 +1,25 @@
 package reconciler
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 )
 
 // Retry starts a rollout anew that went back. It is the one verb that is about
 // no rollout on its way.
 const Retry canary.Verb = "retry"
+
+// Unknown is the error of a word to a rollout that there is none of, or of a verb
+// that is none.
+type Unknown struct{ What string }
+
+func (e Unknown) Error() string { return e.What }
 
 // said is what somebody says to a rollout; who says it may.
 type said struct {
@@ -25,8 +31,8 @@ type said struct {
 // Say tells a rollout something, in somebody's name: namespace/name, or the name
 // alone where one Rollout has it; of several of one name, as the canaries of
 // pull requests are, all that are on their way hear it. An error is a line for
-// people: there is no such rollout, or it is not where the verb does anything.
-// It returns at once; what becomes of it, [View] shows.
+// people: there is no such rollout or verb ([Unknown]), or it is not where the
+// verb does anything. It returns at once; what becomes of it, [View] shows.
 func (r *Reconciler) Say(rollout string, verb canary.Verb, by string) error {
 	if err := sayable(r.shown.Load().Rollouts, rollout, verb); err != nil {
 		return err
@@ -42,7 +48,7 @@ func (r *Reconciler) Say(rollout string, verb canary.Verb, by string) error {
 func sayable(views []RolloutView, name string, verb canary.Verb) error {
 	verbs := []canary.Verb{canary.Pause, canary.Resume, canary.Abort, canary.Promote, canary.Approve, Retry}
 	if !slices.Contains(verbs, verb) {
-		return fmt.Errorf("no such word to a rollout: %s", verb)
+		return Unknown{fmt.Sprintf("no such word to a rollout: %s", verb)}
 	}
 	var found []RolloutView
 	names := map[string]bool{}
@@ -54,7 +60,7 @@ func sayable(views []RolloutView, name string, verb canary.Verb) error {
 	}
 	switch {
 	case len(found) == 0:
-		return errors.New("there is no rollout " + name + Instead(views, name))
+		return Unknown{"there is no rollout " + name + Instead(views, name)}
 	case len(names) > 1:
 		all := []string{}
 		for _, v := range found {
@@ -100,15 +106,25 @@ func Instead(views []RolloutView, name string) string {
 // unmoved is why a rollout does nothing at a word; empty: it does.
 func unmoved(v RolloutView, verb canary.Verb) string {
 	switch {
+	case v.Unfit != "" && verb == canary.Promote:
+		return ""
+	case v.Unfit != "":
+		return "has nothing to begin from: promote takes its commit as it is"
 	case verb == Retry && v.Pull != 0 && v.Start == schema.StartPullRequest:
 		return "is of a pull request: comment /canary there to try it again"
 	case verb == Retry && (v.Phase == canary.RolledBack || v.Failed != ""):
+	case verb == Retry && v.Phase == canary.RollingBack:
+		return "is still going back: retry it when it has"
 	case verb == Retry:
 		return "has not gone back: there is nothing to retry"
+	case v.Phase == canary.RolledBack && v.Pull == 0:
+		return "went back already: retry begins it anew"
 	case v.Ended || v.Phase == "":
 		return "has nothing on its way"
 	case v.Phase == canary.RollingBack:
 		return "is going back already"
+	case v.Failed != "" && verb != canary.Resume:
+		return "waits at its base, for the same failed as " + report.Short(v.Failed) + ": retry it first"
 	case verb == canary.Resume && v.PausedBy == "" && v.Failed == "" && v.Phase != canary.Held:
 		return "is not paused"
 	case verb == canary.Pause && v.PausedBy != "":

@@ -64,6 +64,12 @@ type Loaded struct {
 	// Found: nothing was known of the past, and what we have written beside the
 	// branch's commits says that it was completed last.
 	Found bool
+	// Unproven: the state is lost, and no commit of the branch is known to have been
+	// completed, though we have written beside some.
+	Unproven bool
+	// Failed are specs of the newest commits that had gone back when the state was
+	// lost.
+	Failed specs
 	// Err: the files could not be read, and Result says nothing.
 	Err         error
 	Documents   int
@@ -76,6 +82,9 @@ type Loaded struct {
 type Actions struct {
 	// Publish is what the proxies shall have now; nil: what they have.
 	Publish *Publish
+	// Moved are the runs that went over into another phase, or that say something
+	// new, in order; of those that others replace it is the last that is known.
+	Moved []*Run
 	// Writes are all letters that are outstanding, in their order.
 	Writes []Write
 	// Jobs are the heads to look at.

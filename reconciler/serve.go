@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
+	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 )
 
@@ -18,6 +19,9 @@ type specs map[string]*schema.Spec
 // weights.
 func (s State) needs() []string {
 	need := map[string]bool{s.Good: true, s.Taken: true}
+	if s.Doubt != nil {
+		need[s.Doubt.Commit] = true
+	}
 	for _, t := range s.Rollouts {
 		need[t.Stable] = true
 		if t.Run.live() || t.Run.wentBack() {
@@ -116,6 +120,35 @@ func (s State) takenBack() string {
 		}
 	}
 	return base
+}
+
+// serving is the commit of which the proxies have most, when they are given the
+// one that was taken in, or a blend; and what they have for people to read.
+func (s State) serving(published string) (commit, words string) {
+	if base := s.takenBack(); base != "" && published == s.Taken {
+		return base, report.Short(base) + ", the base: " + report.Short(published) + " is rolled back"
+	}
+	var but []string
+	for name, t := range s.Rollouts {
+		switch {
+		case !t.Run.live() && !t.Run.wentBack():
+		case t.Run.atBase():
+			but = append(but, name+" at its base "+report.Short(t.Run.Base))
+		default:
+			but = append(but, fmt.Sprintf("%s %s %% from %s", name, t.Run.Weight, report.Short(t.Run.Base)))
+		}
+	}
+	for _, t := range s.Trials {
+		if t.live() && !t.atBase() {
+			but = append(but, fmt.Sprintf("%s %s %% of #%d", nameOf(t.Rollout), t.Weight, t.Pull))
+		}
+	}
+	words = report.Short(published)
+	if len(but) > 0 {
+		slices.Sort(but)
+		words += ", but " + strings.Join(but, ", ")
+	}
+	return published, words
 }
 
 // policyOf is what a spec says of a Rollout; where it has none, nothing.

@@ -48,6 +48,12 @@ type State struct {
 	// Pulls are the pull requests that have a comment of ours, or are about to,
 	// by number. Who changes one puts a changed copy in its place.
 	Pulls map[int]*Pull `json:"-"`
+	// Unfit is why commits have no spec that the state needs: this version refuses
+	// them, or the repository has them no more. Those that were not read yet are not in it.
+	Unfit map[string]string `json:"-"`
+	// Doubt is the newest good commit while Good is empty for want of a past; nil: it
+	// is not.
+	Doubt *Doubt `json:"-"`
 	// Moved is the last list of what is open that was asked for before Head became
 	// what it is.
 	Moved int `json:"-"`

@@ -42,7 +42,6 @@ func (r *Reconciler) tell(was, is State) {
 		}
 	}
 	r.tellComments(was, is)
-	r.tellRollouts(was, is)
 }
 
 // tellComments logs the comments that could not be made.
@@ -62,7 +61,11 @@ func (r *Reconciler) tellVerdict(rec *Record) {
 	case sources.Success:
 		log.Info("commit applied", "reason", a.Status.Description)
 	case sources.Failure:
-		log.Warn("commit refused by a proxy", "reason", a.Status.Description)
+		what := "commit not applied" // its rollout failed, or waits since the same has
+		if len(a.rejected()) > 0 {
+			what = "commit refused by a proxy"
+		}
+		log.Warn(what, "reason", a.Status.Description)
 		for _, x := range a.rejected() {
 			log.Warn("proxy refused", "proxy", x.Proxy, "type", x.Type, "err", x.Message)
 		}

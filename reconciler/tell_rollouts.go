@@ -9,17 +9,14 @@ import (
 
 // tellRollouts logs the transitions that a decision has brought, and the Rollouts
 // that are no more.
-func (r *Reconciler) tellRollouts(was, is State) {
-	old, runs := was.allRuns(), is.allRuns()
-	for _, key := range slices.Sorted(maps.Keys(runs)) {
-		run, known := runs[key], 0
-		if before := old[key]; before != nil && before.Began.Equal(run.Began) {
-			known = min(len(before.History), len(run.History))
-		}
-		log := r.cfg.Logger.With("resource", key, "commit", run.Target)
-		for _, e := range run.History[known:] {
+func (r *Reconciler) tellRollouts(was, is State, moved []*Run) {
+	for _, pair := range since(was, is, moved) {
+		old, run := pair[0], pair[1]
+		log := r.cfg.Logger.With("resource", run.key(), "commit", run.Target)
+		for _, e := range run.History[len(run.History)-newEvents(old.History, run.History):] {
 			tell := log.Info
-			if e.Phase == canary.RollingBack || e.Phase == canary.Held {
+			atOnce := e.Phase == canary.Completed && len(run.History) == 1 // for want of a base
+			if e.Phase == canary.RollingBack || e.Phase == canary.Held || atOnce {
 				tell = log.Warn
 			}
 			tell("rollout "+string(e.Phase), "verdict", e.Weight.String()+" %", "reason", e.Reason)

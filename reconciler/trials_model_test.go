@@ -141,6 +141,9 @@ func (h trials) finish() {
 			if st.State == sources.Pending {
 				h.t.Errorf("%.7s: %s is pending for ever: %s", commit, name, st.Description)
 			}
+			if strings.Contains(st.Description, "rolling back") {
+				h.t.Errorf("%.7s: %s has no end: %s", commit, name, st.Description)
+			}
 		}
 	}
 	for _, v := range h.d.View().Rollouts {

@@ -157,7 +157,7 @@ func TestPullRequestLeavesTheCanary(t *testing.T) {
 		w.set(func() { w.rotten["api-v2"] = true })
 		after(time.Minute)
 		w.serves("api v1=100, web v1=100, x=1")
-		if got := trial(d, 6); got != canary.RolledBack || !strings.Contains(w.forge.comments["6/rollback-"+rolloutOf(d, 6).Target[:7]+"-api"], "success rate") {
+		if got := trial(d, 6); got != canary.RolledBack || !strings.Contains(w.forge.comments["6/rollback-"+rolloutOf(d, 6).Target[:7]+"-shop.api"], "success rate") {
 			t.Errorf("it is %s, and told: %v", got, w.forge.comments)
 		}
 		w.set(func() { w.rotten["api-v2"] = false })
@@ -421,5 +421,101 @@ func TestCanaryThatWaitsIsMerged(t *testing.T) {
 		after(10 * time.Minute)
 		w.serves("api v2=100, web v1=100, x=1")
 		w.stands(head, "canary", sources.Success, "completed")
+	})
+}
+
+// What has failed while the pull request was open is not tried on users because it
+// is merged.
+func TestFailedCanaryIsMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		w.set(func() { w.rotten["api-v2"] = true })
+		head := w.opened(5, "good api=v2 web=v1 x=1 pr")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(2 * time.Minute)
+		w.stands(head, "canary", sources.Failure, "rolled back from 10 %")
+		merge := w.branch.push("good api=v2 web=v1 x=2 pr")
+		w.closed(5, merge)
+		w.forge.set(func(f *fakeForge) { f.merged[merge] = 5 })
+		d.Poke()
+		after(5 * time.Minute)
+		w.serves("api v1=100, web v1=100, x=2")
+		w.stands(merge, "canary", sources.Failure, "the same failed in #5, as "+head[:7]+": retry to try it again")
+		w.stands(merge, "applied", sources.Failure, "the same failed in #5")
+		w.stands(merge, "health", sources.Failure, "diverged: shop/api is at")
+		w.set(func() { w.rotten["api-v2"] = false })
+		w.forge.say(5, "ann", "/meshwright retry api")
+		d.Poke()
+		after(15 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=2")
+		after(5 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=2")
+		w.stands(merge, "applied", sources.Success, "")
+	})
+}
+
+// What failed after its merge does not keep the next pull request from being the
+// canary, and waits for it when it is tried again.
+func TestRetryBesideACanary(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		w.set(func() { w.rotten["api-v2"] = true })
+		w.branch.push("good api=v2 web=v1 x=2 pr")
+		d.Poke()
+		after(2 * time.Minute)
+		merge := w.branch.push("good api=v2 web=v1 x=3 pr")
+		d.Poke()
+		after(time.Minute)
+		w.stands(merge, "canary", sources.Failure, "the same failed")
+		w.set(func() { w.rotten["api-v2"] = false })
+		w.opened(5, "good api=v3 web=v1 x=3 pr")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(15 * time.Second)
+		w.serves("api v1=90 v3=10, web v1=100, x=3")
+		say(t, d, "api", reconciler.Retry)
+		after(15 * time.Second)
+		w.serves("api v1=90 v3=10, web v1=100, x=3")
+		w.stands(merge, "canary", sources.Pending, "waits for #5 at 10 %")
+		w.closed(5, "")
+		d.Poke()
+		after(40 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=3")
+		after(5 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=3")
+		w.stands(merge, "canary", sources.Success, "completed")
+	})
+}
+
+// Who begins to call while the steps run is heard, and one that does not tell
+// holds them.
+func TestCallerComesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		w.set(func() { w.back = true })
+		w.branch.push("good api=v2 web=v1 x=1")
+		d.ring()
+		after(30 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		second := w.branch.push("good api=v2 web=v1 x=1 back")
+		d.ring()
+		after(10 * time.Minute)
+		w.serves("api v1=90 v2=10, web v1=100, x=1")
+		w.stands(second, "canary", sources.Pending, "waits for back-1 (no report for 40 s)")
+		w.branch.push("good api=v2 web=v1 x=2") // and is gone again
+		d.ring()
+		after(10 * time.Minute)
+		w.serves("api v2=100, web v1=100, x=2")
 	})
 }

@@ -24,9 +24,11 @@ type View struct {
 	// Ready: a good spec is published.
 	Ready bool `json:"ready"`
 	// Serving is the commit whose spec the proxies should have; empty before
-	// the first good one. While its rollouts are on their way, or went back,
-	// Rollouts tell what they have of it.
+	// the first good one. Of one that was rolled back it is the base.
 	Serving string `json:"serving"`
+	// Serves is the same for people, short, and what of it the proxies do not have:
+	// "4be1c0d, but shop/api 25 % from 9a31f02".
+	Serves string `json:"serves"`
 	// Head is the newest commit of the branch that was judged; it differs from
 	// Serving when it was refused.
 	Head      string         `json:"head"`
@@ -122,21 +124,27 @@ func view(environment string, s State, seen Seen, resources []ResourceView, now 
 		Environment: environment, Ready: seen.Published != "", Serving: seen.Published, Head: s.Head,
 		Commits: make([]CommitView, 0, len(s.Records)), Pulls: pullViews(environment, s, seen.Open), Rollouts: rolloutViews(s, now), Resources: resources,
 	}
+	if seen.Published != "" {
+		v.Serving, v.Serves = s.serving(seen.Published)
+	}
 	for _, r := range s.Records {
 		c := CommitView{
 			Commit: r.Commit, Title: r.Title, Author: r.Author, When: r.When, Branch: r.Branch, Pulls: r.Pulls, Group: r.Group,
-			Serving: r.Commit == seen.Published, Result: cmp.Or(r.Result, Awaited), Errors: r.Errors, Warnings: r.Warnings,
+			Serving: r.Commit == v.Serving, Result: cmp.Or(r.Result, Awaited), Errors: r.Errors, Warnings: r.Warnings,
 			Documents: r.Documents, Diagnostics: r.Diagnostics, Health: r.Health,
 		}
 		if a := r.Applied; a != nil {
 			c.Applied = &AppliedView{State: a.Status.State, Description: a.Status.Description, Progress: a.Progress}
-			if c.Serving && seen.Progress.Commit == r.Commit { // what happens now; the verdict may be held back
+			if seen.Published == r.Commit && seen.Progress.Commit == r.Commit { // what happens now; the verdict may be held back
 				p := bounded(seen.Progress)
 				c.Applied.Progress = &p
 				now := max(seen.Connected, p.Touched)
-				_, stepwise := s.underWay() // of which the status says more than of a push
+				_, rolling := s.underWay() // of which there is more to say than of a push
 				switch {
-				case stepwise:
+				case rolling && s.about(r.Commit) != nil:
+					st := canaries(s.about(r.Commit))
+					c.Applied.State, c.Applied.Description = st.State, st.Description
+				case rolling:
 				case a.Status.State == sources.Pending:
 					c.Applied.Description = report.Applied(seen.Progress, seen.Connected).Description
 				case now > 0 && same(a.Status, report.Applied(xds.Progress{}, 0)): // the verdict stands, those who come get the same

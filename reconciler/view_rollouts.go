@@ -36,6 +36,9 @@ type RolloutView struct {
 	Steps  int                 `json:"steps"`
 	Weight float64             `json:"weight"` // the canary's part of the requests now; 0 after it went back
 
+	// Unfit is why what the rollout begins at has no spec, so that nothing is served;
+	// empty: it has one.
+	Unfit    string    `json:"unfit,omitempty"`
 	PausedBy string    `json:"pausedBy,omitempty"`
 	Failed   string    `json:"failed,omitempty"` // a commit that led to the same, and was rolled back
 	Began    time.Time `json:"began,omitzero"`
@@ -65,12 +68,21 @@ func rolloutViews(s State, now time.Time) []RolloutView {
 	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
 		t := s.Rollouts[name]
 		if t.Run != nil {
-			views = append(views, rolloutView(t.Run.State, now))
+			v := rolloutView(t.Run.State, now)
+			if v.Unfit = s.Unfit[t.Run.Base]; v.Unfit != "" && (t.Run.live() || t.Run.wentBack()) {
+				v.Line = unfitLine(t.Run.Base, v.Unfit)
+			}
+			views = append(views, v)
 			continue
 		}
 		views = append(views, RolloutView{
 			Name: name, Start: t.Start, Base: t.Stable, Target: t.Stable, Ended: true, Line: "nothing is on its way",
 		})
+	}
+	if d := s.Doubt; d != nil {
+		for _, ref := range d.Rollouts {
+			views = append(views, RolloutView{Name: nameOf(ref), Target: d.Commit, Phase: canary.Waiting, State: sources.Pending, Line: inDoubt, Unfit: "no commit is known to be completed"})
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Trials)) {
 		views = append(views, rolloutView(s.Trials[key].State, now))

@@ -34,6 +34,7 @@ type watcher struct {
 	ready   bell // to the loop: take
 
 	// Of run.
+	missed int            // looks in a row that reached the repository, and did not find what is in restore
 	head   string         // newest commit that was loaded
 	tree   string         // of the last load
 	result *schema.Result // of the last load
@@ -117,6 +118,20 @@ func (w *watcher) again(ctx context.Context, read func(commit string) (*sources.
 	return first
 }
 
+// lostAfter is how many looks in a row have to reach the repository, and not find
+// a commit in it, for the commit to count as lost.
+const lostAfter = 3
+
+// lose says of the commits that are not found what it says of refused ones: there
+// is no spec. They are looked for all the same.
+func (w *watcher) lose(err error) {
+	for _, commit := range w.restore {
+		w.deliver(Loaded{Revision: sources.Revision{Commit: commit}, Restored: true, Diagnostics: schema.Diagnostics{{
+			Code: schema.CodeFile, Severity: schema.Error, Pos: schema.Pos{File: report.Short(commit)}, What: "the repository has this commit no more: " + err.Error(),
+		}}})
+	}
+}
+
 // look fetches, and loads what is new.
 func (w *watcher) look(ctx context.Context) error {
 	begin := w.now()
@@ -131,8 +146,14 @@ func (w *watcher) look(ctx context.Context) error {
 	// was served last is still needed. It is asked for again with each look; what
 	// the branch does not lead to any more, the host may still have.
 	fetch := func(commit string) (*sources.Revision, error) { return w.branch.FetchCommit(ctx, commit, "") }
-	if err := w.again(ctx, fetch); err != nil && ctx.Err() == nil {
+	switch err := w.again(ctx, fetch); {
+	case err == nil:
+		w.missed = 0
+	case ctx.Err() == nil:
 		w.log.Error("last good commit lost", "commit", w.restore[0], "err", err)
+		if w.missed++; w.missed == lostAfter {
+			w.lose(err)
+		}
 	}
 	if rev.Commit == w.head {
 		return nil
@@ -142,11 +163,11 @@ func (w *watcher) look(ctx context.Context) error {
 		return err
 	}
 	if w.cold && w.forge != nil && l.Spec != nil && len(l.Spec.Rollouts) > 0 {
-		if err := w.remember(ctx, rev.Commit); err != nil {
+		if err := w.remember(ctx, &l); err != nil {
 			return fmt.Errorf("what was completed last: %w", err)
 		}
 	}
-	w.cold = w.cold && l.Spec == nil // a refused commit says nothing of the past
+	w.cold = w.cold && (l.Spec == nil || l.Unproven) // a refused commit says nothing of the past
 	w.head = rev.Commit
 	w.deliver(l)
 	return nil

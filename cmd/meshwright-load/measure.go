@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -24,7 +23,6 @@ var percents = [2]int{50, 60}
 
 // measure runs a row: the daemon first, then each peer, never two at a time.
 func measure(ctx context.Context, row Row, cmd runCmd) (Result, error) {
-	debug.SetGCPercent(400) // what the streams need, the control plane under load does not have
 	res := Result{Row: row, When: time.Now().UTC().Truncate(time.Second), Load: loadAverage(),
 		Machine: fmt.Sprintf("%d cores, %s, %s/%s", runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)}
 	dir := cmd.Keep

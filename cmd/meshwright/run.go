@@ -18,7 +18,6 @@ import (
 
 	"github.com/meshwright/meshwright/cmd/meshwright/internal/web"
 	"github.com/meshwright/meshwright/reconciler"
-	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/reconciler/store"
 	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/sources/endpoints"
@@ -256,6 +255,6 @@ func announce(ctx context.Context, r *reconciler.Reconciler, out io.Writer, xdsA
 		return nil
 	case <-r.Ready():
 	}
-	_, err := fmt.Fprintf(out, "ready: xds %s http http://%s commit %s\n", xdsAddr, httpAddr, report.Short(r.View().Serving))
+	_, err := fmt.Fprintf(out, "ready: xds %s http http://%s commit %s\n", xdsAddr, httpAddr, r.View().Serves)
 	return err
 }

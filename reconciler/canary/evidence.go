@@ -1,7 +1,10 @@
 package canary
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshwright/meshwright/xds"
@@ -11,19 +14,62 @@ import (
 // [xds.ReportInterval], and one report may be late, and one lost.
 const patience = 3 * xds.ReportInterval
 
-// Reporting counts the callers' proxies that tell of traffic, and names those
-// that ought to and do not, sorted. One that has just connected is neither yet;
-// gRPC clients without an Envoy tell nothing ever, and are not asked.
-func Reporting(proxies []xds.Proxy, callers []xds.Identity, now time.Time) (reporting int, silent []string) {
+// Straggler is a proxy that keeps a rollout.
+type Straggler struct {
+	Proxy  string        // its ID
+	Silent time.Duration // since its last report, or its coming; 0: it reports
+}
+
+// String is the straggler as people are told of it: "shop-5d9 (no report for 40 s)".
+func (s Straggler) String() string {
+	if s.Silent <= 0 {
+		return s.Proxy
+	}
+	return fmt.Sprintf("%s (no report for %s)", s.Proxy, span(s.Silent))
+}
+
+func (s Straggler) compare(o Straggler) int {
+	return cmp.Or(cmp.Compare(o.Silent, s.Silent), strings.Compare(s.Proxy, o.Proxy))
+}
+
+// Reporting counts the callers' proxies that tell of traffic, and returns those
+// that ought to and do not, the longest silent first. One that has just connected
+// is neither yet; gRPC clients without an Envoy tell nothing ever, and are not
+// asked.
+func Reporting(proxies []xds.Proxy, callers []xds.Identity, now time.Time) (reporting int, silent []Straggler) {
 	for _, p := range proxies {
 		switch {
 		case p.Proxyless || !slices.Contains(callers, p.Identity):
 		case now.Sub(p.Reported) <= patience:
 			reporting++
-		case now.Sub(p.Connected) > patience:
-			silent = append(silent, p.ID)
+		case silence(p, now) > 0:
+			silent = append(silent, Straggler{p.ID, silence(p, now)})
 		}
 	}
-	slices.Sort(silent)
+	slices.SortFunc(silent, Straggler.compare)
 	return reporting, silent
+}
+
+// Lacking returns the proxies that have not taken what is published under a label,
+// those first that are the longest silent.
+func Lacking(proxies []xds.Proxy, label string, now time.Time) (lack []Straggler) {
+	for _, p := range proxies {
+		if p.Applied != label && p.Note == "" { // what is held back is given something older
+			lack = append(lack, Straggler{p.ID, silence(p, now)})
+		}
+	}
+	slices.SortFunc(lack, Straggler.compare)
+	return lack
+}
+
+// silence is for how long a proxy has told nothing that ought to; 0: it is in time.
+func silence(p xds.Proxy, now time.Time) time.Duration {
+	last := p.Connected
+	if p.Reported.After(last) {
+		last = p.Reported
+	}
+	if d := now.Sub(last); d > patience && !p.Proxyless {
+		return d
+	}
+	return 0
 }

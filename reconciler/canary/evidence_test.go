@@ -24,7 +24,7 @@ func TestReporting(t *testing.T) {
 		{ID: "grpc", Identity: caller, Connected: hour, Proxyless: true},
 		{ID: "other", Identity: xds.Identity{Mesh: "m", Kind: schema.KindVirtualNode, Name: "api"}, Connected: hour},
 	}, []xds.Identity{caller}, aMonday)
-	if diff := cmp.Diff([]string{"ceased", "mute"}, silent); reporting != 2 || diff != "" {
+	if diff := cmp.Diff([]Straggler{{"mute", time.Hour}, {"ceased", 16 * time.Second}}, silent); reporting != 2 || diff != "" {
 		t.Errorf("%d report; silent (-want +got):\n%s", reporting, diff)
 	}
 }

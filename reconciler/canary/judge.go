@@ -140,9 +140,9 @@ func (m *machine) silence() string {
 	case m.seen.Reporting == 0:
 		return "no proxy tells of traffic"
 	case n == 1:
-		return m.seen.Silent[0] + " does not tell of traffic"
+		return "waits for " + m.seen.Silent[0].String()
 	default:
-		return fmt.Sprintf("%d of %d proxies do not tell of traffic, first %s", n, n+m.seen.Reporting, m.seen.Silent[0])
+		return fmt.Sprintf("%d of %d proxies do not tell of traffic: waits for %s", n, n+m.seen.Reporting, m.seen.Silent[0])
 	}
 }
 

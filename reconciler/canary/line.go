@@ -56,7 +56,7 @@ func Line(s State) string {
 	case Held:
 		parts = []string{"failed at " + at + ", held: " + s.Failure}
 	case RollingBack:
-		parts = []string{"rolling back from " + at + ": " + s.Failure}
+		parts = []string{"rolling back from " + at + ": " + s.Failure, s.Reason}
 	case RolledBack:
 		parts = []string{"rolled back from " + at + ": " + s.Reason}
 	case Superseded, Withdrawn:

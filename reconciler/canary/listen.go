@@ -11,7 +11,7 @@ func (m *machine) listen(said Saying) {
 	}
 	switch said.Verb {
 	case Pause:
-		if s.PausedBy != "" || s.Phase == Held {
+		if s.PausedBy != "" || s.Phase == Held || s.Failed != "" {
 			return
 		}
 		if s.PausedBy = said.By; s.Phase == Watching {
@@ -21,10 +21,10 @@ func (m *machine) listen(said Saying) {
 	case Resume:
 		m.resume(said.By)
 	case Promote:
-		if s.PromotedBy != "" || s.Phase == Passed {
+		if s.PromotedBy != "" || s.Phase == Passed || s.Failed != "" { // what failed begins anew first
 			return
 		}
-		s.PromotedBy, s.PausedBy, s.Failure, s.Failed = said.By, "", "", ""
+		s.PromotedBy, s.PausedBy, s.Failure = said.By, "", ""
 		m.heard("promoted by " + said.By)
 	case Approve:
 		if s.ApprovedBy != "" || s.Phase == Waiting || s.Step >= len(m.policy.Steps) {
@@ -45,7 +45,7 @@ func (m *machine) resume(by string) {
 		s.Failure = ""
 		m.begin(s.Step, "resumed by "+by+": the step begins anew")
 	case s.PausedBy != "" || s.Failed != "":
-		if s.PausedBy, s.Failed = "", ""; s.Phase == Paused {
+		if s.PausedBy, s.Failed, s.FailedIn = "", "", 0; s.Phase == Paused {
 			s.Phase = Watching
 		}
 		m.heard("resumed by " + by)

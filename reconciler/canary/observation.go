@@ -26,8 +26,9 @@ type Observation struct {
 	// Acks are how far all that is published has come.
 	Serving   string
 	Acks      xds.Progress
-	Reporting int      // proxies of the callers that tell of traffic
-	Silent    []string // and those that should and do not
+	Lacking   []Straggler // that have not taken it, as far as they are known by name
+	Reporting int         // proxies of the callers that tell of traffic
+	Silent    []Straggler // and those that should and do not
 
 	// Since the time that [State.Evidence] asks for: of the nodes whose share
 	// grows, and of those whose share falls.

@@ -38,7 +38,7 @@ func (m *machine) proceed(fresh bool) {
 		}
 		m.overdue()
 	case RollingBack:
-		if m.acked() == "" {
+		if s.Reason = m.acked(); s.Reason == "" {
 			m.enter(RolledBack, s.Failure)
 		}
 	}
@@ -82,7 +82,7 @@ func (m *machine) kept(begin bool) string {
 	hold := m.policy.Hold
 	switch {
 	case begin && m.s.Failed != "":
-		return "the same failed as " + short(m.s.Failed) + ": resume to try it again"
+		return m.s.same() + ": retry to try it again"
 	case begin && m.seen.Behind != "":
 		return "waits for " + m.seen.Behind
 	case m.s.PausedBy != "":
@@ -109,7 +109,11 @@ func (m *machine) acked() string {
 	}
 	s.Live.Touched, s.Live.Applied = m.seen.Acks.Touched, m.seen.Acks.Applied
 	if !m.seen.Acks.Done() {
-		return fmt.Sprintf("%d of %d proxies have it", s.Live.Applied, s.Live.Touched)
+		why := fmt.Sprintf("%d of %d proxies have it", s.Live.Applied, s.Live.Touched)
+		if len(m.seen.Lacking) > 0 {
+			why += ": waits for " + m.seen.Lacking[0].String()
+		}
+		return why
 	}
 	return ""
 }
@@ -117,7 +121,7 @@ func (m *machine) acked() string {
 // watch starts the step's clock.
 func (m *machine) watch() {
 	l := &m.s.Live
-	l.Began = m.now.Mono
+	l.Began, l.Watched = m.now.Mono, 0
 	l.Read, l.Judged = l.Began, l.Began
 	if a := m.policy.Analysis; a != nil {
 		l.Read += a.InitialDelay
@@ -136,7 +140,7 @@ func (m *machine) goOn() {
 	if !last {
 		step = m.policy.Steps[s.Step]
 	}
-	s.Live.Left = max(0, s.Live.Began+step.Hold-m.now.Mono)
+	s.Live.Left = max(0, step.Hold-s.Live.Watched)
 	var phase Phase
 	switch {
 	case s.PausedBy != "":
@@ -267,6 +271,8 @@ func (s State) Next(policy schema.RolloutSpec, now Now) (time.Duration, bool) {
 		if a := policy.Analysis; a != nil {
 			sooner(s.Live.Read + tick(a) - now.Mono)
 		}
+	}
+	if s.Phase.watches() || s.Phase.travels() {
 		sooner(s.Live.untold(now))
 	}
 	if s.Live.Counts && policy.ProgressDeadline > 0 {

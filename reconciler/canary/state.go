@@ -22,9 +22,11 @@ type State struct {
 	Pull     int                 `json:"pull,omitempty"`
 	By       string              `json:"by,omitempty"`   // who asked for it, of a pull request
 	Skip     string              `json:"skip,omitempty"` // why there is nothing to do in steps
-	// Failed is a commit of the same [Content] that was rolled back: the same is
-	// not tried again because something else was merged, but when a person says so.
-	Failed string `json:"failed,omitempty"`
+	// Failed is a commit of the same [Content] that was rolled back, and FailedIn the
+	// pull request of which it was the head, if it was one's canary: the same is not
+	// tried again because something is merged, but when a person says so.
+	Failed   string `json:"failed,omitempty"`
+	FailedIn int    `json:"failedIn,omitempty"`
 
 	Phase  Phase          `json:"phase"`
 	Reason string         `json:"reason,omitempty"` // of the phase, or what keeps it
@@ -70,6 +72,17 @@ const (
 // Ended reports whether nothing follows.
 func (p Phase) Ended() bool {
 	return p == Completed || p == RolledBack || p == Superseded || p == Withdrawn
+}
+
+// travels reports whether proxies are awaited in a phase.
+func (p Phase) travels() bool { return p == Moving || p == Promoting || p == RollingBack }
+
+// same says what the rollout leads to again; see Failed.
+func (s State) same() string {
+	if s.FailedIn != 0 {
+		return fmt.Sprintf("the same failed in #%d, as %s", s.FailedIn, short(s.Failed))
+	}
+	return "the same failed as " + short(s.Failed)
 }
 
 // Event is a transition, and why.
@@ -122,6 +135,7 @@ type Live struct {
 	Told    time.Duration // of the last Report
 	Spent   time.Duration // without a step that passed, towards the deadline
 	Counts  bool          // time goes towards the deadline
+	Watched time.Duration // of the step, unpaused: a pause stops the hold's clock
 	Left    time.Duration // of the hold
 	Verdict Verdict       // of the last interval
 	Why     string        // of it
@@ -156,6 +170,15 @@ func Begin(s State, policy schema.RolloutSpec, now Now) State {
 	if s.By != "" {
 		why += ", as " + s.By + " asked"
 	}
+	s.note(now, why, nil)
+	return s
+}
+
+// Complete returns a rollout that is complete at once, since it has nothing to
+// begin from. The caller sets what it is about, as for [Begin].
+func Complete(s State, policy schema.RolloutSpec, why string, now Now) State {
+	s.Began, s.Steps, s.Step = now.Wall, len(policy.Steps), len(policy.Steps)
+	s.Phase, s.Reason, s.Weight = Completed, why, schema.Whole
 	s.note(now, why, nil)
 	return s
 }

@@ -95,10 +95,15 @@ func (m *machine) takeUp() (fresh bool) {
 	return true
 }
 
-// spend counts time towards the deadline.
+// spend counts time towards the deadline, and towards the hold of the step.
 func (m *machine) spend() {
-	if passed := m.now.Mono - m.s.Live.Last; passed > 0 && m.s.Live.Counts {
-		m.s.Live.Spent += passed
+	l := &m.s.Live
+	passed := max(0, m.now.Mono-l.Last)
+	if l.Counts {
+		l.Spent += passed
+	}
+	if m.s.Phase == Watching {
+		l.Watched += passed
 	}
 }
 
@@ -188,7 +193,7 @@ func (m *machine) begin(step int, why string) {
 	}
 	s.Step, s.Weight, s.Phase, s.Reason = step, m.policy.WeightAt(step), Moving, published
 	s.Failing, s.Erring, s.ApprovedBy = 0, 0, ""
-	s.Live = Live{On: true, Last: m.now.Mono, Told: s.Live.Told, Counts: true}
+	s.Live = Live{On: true, Last: m.now.Mono, Told: s.Live.Told, Began: m.now.Mono, Counts: true}
 	s.note(m.now, why, evidence)
 	m.publish()
 }
@@ -217,6 +222,7 @@ func (m *machine) fail(why string) {
 // back publishes the base: one step, and nothing keeps it.
 func (m *machine) back() {
 	m.enter(RollingBack, m.s.Failure)
+	m.s.Reason = published
 	m.s.Live.Counts = false
 	m.publish()
 	m.out = append(m.out, Effect{Do: Notify, Text: m.s.Failure})
@@ -225,7 +231,7 @@ func (m *machine) back() {
 	}
 }
 
-// untold is how long the numbers of a step are not told anew, for hosts count
+// untold is how long the numbers of a step, or whom it waits for, are not told anew, for hosts count
 // every write: a minute, and longer the longer the step lasts. A week has less
 // than a hundred.
 func (l *Live) untold(now Now) time.Duration {
@@ -236,7 +242,7 @@ func (l *Live) untold(now Now) time.Duration {
 func (m *machine) tell() {
 	s := &m.s
 	news := m.news || s.Phase != m.was || s.Live.Keeps != m.before || slices.ContainsFunc(m.out, func(e Effect) bool { return e.Do == Publish })
-	if news || s.Phase.watches() && s.Live.untold(m.now) <= 0 {
+	if news || (s.Phase.watches() || s.Phase.travels()) && s.Live.untold(m.now) <= 0 {
 		s.Live.Told = m.now.Mono
 		m.out = append(m.out, Effect{Do: Report, Text: Line(*s)})
 	}

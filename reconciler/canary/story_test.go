@@ -115,14 +115,18 @@ func (w *world) do(line string) error {
 	case "nack":
 		w.nack = rest
 		w.step()
-	case "silent":
+	case "silent", "lacking":
 		n, err := strconv.Atoi(args[0])
 		if err != nil {
 			return err
 		}
-		w.seen.Silent = nil
+		var all []Straggler
 		for i := range n {
-			w.seen.Silent = append(w.seen.Silent, fmt.Sprintf("web-%d", i+1))
+			all = append(all, Straggler{fmt.Sprintf("web-%d", i+1), 40 * time.Second})
+		}
+		if w.seen.Silent = all; verb == "lacking" {
+			w.seen.Silent, w.seen.Lacking = nil, all
+			w.step()
 		}
 	case "gate":
 		w.seen.Gates[args[0]] = args[1]

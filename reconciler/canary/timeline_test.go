@@ -25,7 +25,7 @@ func TestTimeline(t *testing.T) {
 	w.say(Pause, "alice")
 	w.advance(26 * time.Hour)
 	w.say(Resume, "alice")
-	w.advance(90 * time.Second)
+	w.advance(5*time.Minute + 30*time.Second)
 	show(w)
 	w.canary = flow{20, .031, 55 * time.Millisecond}
 	w.base.errors = .0001

@@ -32,7 +32,8 @@ type world struct {
 	pulls     map[string]*pull // by number
 
 	seen    Observation
-	serving string // what is published, as the proxies see it
+	serving string        // what is published, as the proxies see it
+	watched time.Duration // of the step, while nobody had paused it
 	mix     Mix
 	ackAt   time.Duration // when all have it
 	acking  bool
@@ -230,6 +231,9 @@ func (w *world) advance(d time.Duration) {
 }
 
 func (w *world) pass(d time.Duration) {
+	if w.state.Phase == Watching {
+		w.watched += d
+	}
 	w.now.Mono += d
 	w.now.Wall = w.now.Wall.Add(d)
 }
@@ -244,6 +248,9 @@ func (w *world) step() {
 	next, effects := Step(w.state, w.policy, seen, w.now)
 	w.check(seen, next, effects)
 	w.state = next
+	if next.Phase == Moving {
+		w.watched = 0
+	}
 	w.effects = append(w.effects, effects...)
 	for _, e := range effects {
 		if e.Do != Publish {
@@ -314,6 +321,9 @@ func (w *world) check(seen Observation, next State, effects []Effect) {
 		forward++
 	}
 	begins := was.Phase == Waiting && next.Phase == Moving
+	if was.Failed != "" && next.Phase != Waiting && next.Skip == "" && !slices.Contains(verbs(seen), Resume) && next.Mix(w.policy).Side != AtBase {
+		bad("what failed is tried again, and nobody said so")
+	}
 	if begins || forward > 0 {
 		windows := w.policy.Windows
 		if forward > 0 {
@@ -335,8 +345,8 @@ func (w *world) check(seen Observation, next State, effects []Effect) {
 			bad("it goes on without the ACKs: %+v", seen.Acks)
 		}
 		step := w.policy.Steps[was.Step]
-		if since := w.now.Mono - was.Live.Began; since < step.Hold {
-			bad("it goes on after %s of %s", since, step.Hold)
+		if w.watched < step.Hold {
+			bad("it goes on after %s of %s", w.watched, step.Hold)
 		}
 		if a := w.policy.Analysis; a != nil && !a.DryRun {
 			if len(seen.Silent) > 0 {

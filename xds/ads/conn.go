@@ -83,25 +83,24 @@ func (s *Server) serve(g grpc.ServerStream, protocol string, receive func() (req
 	defer s.leave(c)
 
 	requests := make(chan request)
-	var ended error // read after requests is closed
-	go func() {     // ends with the stream's context, which ends when serve returns
-		defer close(requests)
+	ended := make(chan error, 1)
+	go func() { // ends with the stream's context, which ends when serve returns
 		for {
-			var r request
-			if r, ended = receive(); ended != nil {
+			r, err := receive()
+			if err != nil {
+				ended <- err
 				return
 			}
 			select {
 			case requests <- r:
 			case <-ctx.Done():
-				ended = ctx.Err()
 				return
 			}
 		}
 	}()
-	// What is waited for without need costs each of thousands of streams at each
-	// of its turns: an end of the server comes as a wake-up, and a timer is there
-	// only when something is due.
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	draining := s.draining
 	var deadline <-chan time.Time
 	for r := first; ; {
 		out, due, err := s.step(c, r)
@@ -117,29 +116,26 @@ func (s *Server) serve(g grpc.ServerStream, protocol string, receive func() (req
 			s.metrics.bytes.WithLabelValues(m.typ.String()).Add(float64(f.pieces.Len()))
 			c.log.Debug("response sent", "type", m.typ, "commit", m.commit, "version", m.version, "resource", len(m.resources))
 		}
-		if s.stopping() {
-			if c.idle() {
-				return errDraining
-			}
-			if deadline == nil {
-				deadline = time.After(s.config.Drain)
-			}
+		if draining == nil && c.idle() {
+			return errDraining
 		}
-		var timer <-chan time.Time
 		if !due.IsZero() {
-			timer = time.After(due.Sub(s.now()))
+			timer.Reset(due.Sub(s.now()))
 		}
 		r = nil
-		var open bool
 		select {
-		case r, open = <-requests:
-			if !open {
-				return ending(ended)
-			}
+		case r = <-requests:
 		case <-c.wake:
-		case <-timer:
+		case <-timer.C:
+		case <-draining:
+			draining = nil
+			deadline = time.After(s.config.Drain)
 		case <-deadline:
 			return errDraining
+		case err := <-ended:
+			return ending(err)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

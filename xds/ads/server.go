@@ -169,7 +169,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	checks.Shutdown()
-	s.drain()
+	close(s.draining)
 	stop := time.AfterFunc(s.config.Drain+time.Second, g.Stop) // for streams that are stuck in a send
 	g.GracefulStop()
 	stop.Stop()
@@ -177,23 +177,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serve xDS: %w", err)
 	}
 	return nil
-}
-
-// drain tells all streams that the server ends.
-func (s *Server) drain() {
-	close(s.draining)
-	for _, c := range s.connections() {
-		c.poke()
-	}
-}
-
-func (s *Server) stopping() bool {
-	select {
-	case <-s.draining:
-		return true
-	default:
-		return false
-	}
 }
 
 // Publish makes a state the desired one. Streams whose resources it changes

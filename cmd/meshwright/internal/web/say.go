@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/meshwright/meshwright/reconciler"
 	"github.com/meshwright/meshwright/reconciler/canary"
 )
 
@@ -42,7 +43,11 @@ func say(d Daemon, tokens Tokens, log *slog.Logger) http.HandlerFunc {
 			by += ": " + reason
 		}
 		if err := d.Say(rollout, verb, by); err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
+			code := http.StatusConflict
+			if _, unknown := errors.AsType[reconciler.Unknown](err); unknown {
+				code = http.StatusNotFound
+			}
+			http.Error(w, err.Error(), code)
 			return
 		}
 		log.Info("rollout told", "canary", rollout, "type", verb, "by", who, "reason", reason)

@@ -47,7 +47,8 @@ func TestSay(t *testing.T) {
 		{"appserver/abort", "Bearer ", ``, 401, "the token is none of this daemon's", ""},
 		{"appserver/abort", "Bearer " + ops, `now!`, 400, `the body is not {"reason": "…"}: invalid character 'o' in literal null (expecting 'u')`, ""},
 		{"appserver/abort", "Bearer " + ops, `{"reason": "` + strings.Repeat("é", 201) + `"}`, 400, "the reason has 201 characters; 200 at most", ""},
-		{"nobody/abort", "Bearer " + ops, ``, 409, "there is no rollout nobody", ""},
+		{"nobody/abort", "Bearer " + ops, ``, 404, "there is no rollout nobody", ""},
+		{"done/abort", "Bearer " + ops, ``, 409, "the rollout done has nothing on its way", ""},
 	} {
 		d.said = nil
 		r := httptest.NewRequest("POST", "/api/v1/rollouts/"+row.path, strings.NewReader(row.body))

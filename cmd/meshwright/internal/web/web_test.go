@@ -38,8 +38,11 @@ type fixed struct {
 func (f *fixed) View() *reconciler.View { return f.view }
 
 func (f *fixed) Say(rollout string, verb canary.Verb, by string) error {
-	if rollout == "nobody" {
-		return errors.New("there is no rollout nobody")
+	switch rollout {
+	case "nobody":
+		return reconciler.Unknown{What: "there is no rollout nobody"}
+	case "done":
+		return errors.New("the rollout done has nothing on its way")
 	}
 	f.said = append(f.said, fmt.Sprintf("%s %s by %s", verb, rollout, by))
 	return nil
