@@ -68,7 +68,7 @@ func (c *crowd) step(b *testing.B, x *conn, r request) {
 		b.Fatal(err)
 	}
 	for _, m := range out {
-		encode(m, true)
+		c.s.press.frame(m, true)
 		c.nonce[x] = m.nonce
 	}
 }
@@ -121,6 +121,7 @@ func BenchmarkStart(b *testing.B) {
 		list = append(list, eds(name, time.Second), cla(name, 1), route(name, name))
 	}
 	want := resources(list...)
+	var p press
 	b.ReportAllocs()
 	for b.Loop() {
 		s := newStream(true, 0)
@@ -135,7 +136,7 @@ func BenchmarkStart(b *testing.B) {
 					b.Fatal(err)
 				}
 				for _, m := range s.next(time.Unix(1, 0)) {
-					encode(m, true)
+					p.frame(m, true)
 					r = &discoveryv3.DeltaDiscoveryRequest{TypeUrl: t.URL(), ResponseNonce: m.nonce}
 				}
 			}
@@ -146,11 +147,20 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-// BenchmarkEncode makes the frame of one changed resource.
-func BenchmarkEncode(b *testing.B) {
+// BenchmarkFrame makes the frame of one changed resource: for many streams the
+// same, or of another resource each time.
+func BenchmarkFrame(b *testing.B) {
 	r := response{typ: xds.Cluster, nonce: "12", commit: "0123456789abcdef0123456789abcdef01234567", resources: []*xds.Resource{a1}}
-	b.ReportAllocs()
-	for b.Loop() {
-		encode(r, true)
+	other := r
+	other.resources = []*xds.Resource{a2}
+	for name, second := range map[string]response{"same": r, "other": other} {
+		b.Run(name, func(b *testing.B) {
+			var p press
+			b.ReportAllocs()
+			for b.Loop() {
+				p.frame(r, true)
+				p.frame(second, true)
+			}
+		})
 	}
 }

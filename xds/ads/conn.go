@@ -108,7 +108,7 @@ func (s *Server) serve(g grpc.ServerStream, protocol string, receive func() (req
 			return status.Error(codes.ResourceExhausted, err.Error())
 		}
 		for _, m := range out {
-			f := encode(m, protocol == delta)
+			f := s.press.frame(m, protocol == delta)
 			if err := g.SendMsg(f); err != nil {
 				return err
 			}

@@ -34,9 +34,9 @@ const (
 	controlPlaneIdentity = 1
 )
 
-// encode makes the frame of a response. Fields are in whatever order keeps
-// the body of a resource last in its message; decoders take any.
-func encode(r response, delta bool) frame {
+// encode makes the frame of a response, but for its nonce. Fields are in whatever
+// order keeps the body of a resource last in its message; decoders take any.
+func encode(r response, delta bool) mem.BufferSlice {
 	head := make([]byte, 0, 256+160*len(r.resources))
 	controlPlane := sotwControlPlane
 	if delta {
@@ -47,7 +47,6 @@ func encode(r response, delta bool) frame {
 	}
 	head = appendString(head, fieldVersion, r.version)
 	head = appendString(head, fieldTypeURL, r.typ.URL())
-	head = appendString(head, fieldNonce, r.nonce)
 	head = appendBytesHead(head, controlPlane, stringSize(controlPlaneIdentity, string(r.commit)))
 	head = appendString(head, controlPlaneIdentity, string(r.commit))
 	pieces := make(mem.BufferSlice, 0, 1+2*len(r.resources))
@@ -72,7 +71,7 @@ func encode(r response, delta bool) frame {
 	if start < len(head) {
 		pieces = append(pieces, mem.SliceBuffer(head[start:]))
 	}
-	return frame{pieces}
+	return pieces
 }
 
 func appendString(b []byte, field int, s string) []byte {

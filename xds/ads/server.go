@@ -33,6 +33,7 @@ type Server struct {
 	now     func() time.Time
 
 	news     *news
+	press    press
 	draining chan struct{} // closed when Run ends
 
 	publishing sync.Mutex // one Publish at a time

@@ -369,9 +369,10 @@ func TestStateOfTheWorld(t *testing.T) {
 
 // The frame that is put together from shared pieces is what protobuf would make.
 func TestFrame(t *testing.T) {
+	var p press
 	r := response{typ: xds.Cluster, nonce: "7", commit: "abc", version: "v", resources: []*xds.Resource{a1, eds("e", time.Second)}}
 	var got discoveryv3.DiscoveryResponse
-	if err := proto.Unmarshal(encode(r, false).pieces.Materialize(), &got); err != nil {
+	if err := proto.Unmarshal(p.frame(r, false).pieces.Materialize(), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := &discoveryv3.DiscoveryResponse{VersionInfo: "v", TypeUrl: xds.Cluster.URL(), Nonce: "7", ControlPlane: identifier("abc")}
@@ -384,7 +385,7 @@ func TestFrame(t *testing.T) {
 
 	r.version, r.removed = "", []string{"x", "y"}
 	var gotDelta discoveryv3.DeltaDiscoveryResponse
-	if err := proto.Unmarshal(encode(r, true).pieces.Materialize(), &gotDelta); err != nil {
+	if err := proto.Unmarshal(p.frame(r, true).pieces.Materialize(), &gotDelta); err != nil {
 		t.Fatal(err)
 	}
 	wantDelta := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: xds.Cluster.URL(), Nonce: "7", ControlPlane: identifier("abc"), RemovedResources: []string{"x", "y"}}
@@ -393,6 +394,39 @@ func TestFrame(t *testing.T) {
 	}
 	if d := cmp.Diff(wantDelta, &gotDelta, protocmp.Transform()); d != "" {
 		t.Errorf("delta (-want +got):\n%s", d)
+	}
+}
+
+// TestPress: what is the same but for the nonce is encoded once, and nothing else
+// is taken for it.
+func TestPress(t *testing.T) {
+	var p press
+	r := response{typ: xds.Cluster, nonce: "1", commit: "c1", resources: []*xds.Resource{a1}}
+	with := func(change func(*response)) response {
+		o := r
+		change(&o)
+		return o
+	}
+	for _, o := range []response{
+		r, with(func(r *response) { r.nonce = "2" }), with(func(r *response) { r.commit = "c2" }), with(func(r *response) { r.version = "v" }),
+		with(func(r *response) { r.resources = []*xds.Resource{a2} }), with(func(r *response) { r.removed = []string{"b"} }),
+		with(func(r *response) { r.resources = []*xds.Resource{a1, b1} }), with(func(r *response) { r.typ = xds.Endpoint }), r,
+	} {
+		before := p[1][o.typ].Load()
+		var got, want discoveryv3.DeltaDiscoveryResponse
+		var fresh press
+		if err := errors.Join(proto.Unmarshal(p.frame(o, true).pieces.Materialize(), &got), proto.Unmarshal(fresh.frame(o, true).pieces.Materialize(), &want)); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(&want, &got, protocmp.Transform()); d != "" || got.GetNonce() != o.nonce {
+			t.Errorf("nonce %s (-want +got):\n%s", got.GetNonce(), d)
+		}
+		if again := before != nil && p[1][o.typ].Load() == before; again != (o.nonce == "2") {
+			t.Errorf("%+v is encoded once: %v", o, again)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { p.frame(r, true) }); n > 3 {
+		t.Errorf("%v allocations of a frame that is there", n)
 	}
 }
 
