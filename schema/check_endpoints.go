@@ -59,27 +59,25 @@ func sharedHosts(t *linker, report func(res Resource, path, what, fix string)) {
 }
 
 // endpointPorts are for listeners of the node.
-func endpointPorts(t *linker, report func(res Resource, path, what, fix string)) {
-	for _, d := range t.docs {
-		e, ok := d.res.(*Endpoints)
-		if !ok {
-			continue
-		}
-		node := t.spec.VirtualNodes[e.Spec.VirtualNodeRef.In(e.Ref.Namespace)]
-		if node == nil {
-			continue // that is told
-		}
-		for i := range e.Spec.Endpoints {
-			taken := map[uint32]bool{}
-			for j, p := range e.Spec.Endpoints[i].Ports {
-				path := fmt.Sprintf("spec.endpoints[%d].ports[%d].listener", i, j)
-				if node.ListenerAt(p.Listener) == nil {
-					report(e, path, fmt.Sprintf("%s has no listener on port %d; there is %s", node.Ref, p.Listener, spellPorts(listenersOf(node))), "write the port of a listener, and leave ports out where the instance has the same")
-				} else if taken[p.Listener] {
-					report(e, path, fmt.Sprintf("the instance has a port for listener %d already", p.Listener), "keep one; a second instance of an address is an endpoint of its own")
-				}
-				taken[p.Listener] = true
+func endpointPorts(t *linker, res Resource, report func(path, what, fix string)) {
+	e, ok := res.(*Endpoints)
+	if !ok {
+		return
+	}
+	node := t.spec.VirtualNodes[e.Spec.VirtualNodeRef.In(e.Ref.Namespace)]
+	if node == nil {
+		return // that is told
+	}
+	for i := range e.Spec.Endpoints {
+		taken := map[uint32]bool{}
+		for j, p := range e.Spec.Endpoints[i].Ports {
+			path := fmt.Sprintf("spec.endpoints[%d].ports[%d].listener", i, j)
+			if node.ListenerAt(p.Listener) == nil {
+				report(path, fmt.Sprintf("%s has no listener on port %d; there is %s", node.Ref, p.Listener, spellPorts(listenersOf(node))), "write the port of a listener, and leave ports out where the instance has the same")
+			} else if taken[p.Listener] {
+				report(path, fmt.Sprintf("the instance has a port for listener %d already", p.Listener), "keep one; a second instance of an address is an endpoint of its own")
 			}
+			taken[p.Listener] = true
 		}
 	}
 }

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 )
 
@@ -45,13 +46,7 @@ func sharedPods(t *linker, report func(res Resource, path, what, fix string)) {
 	var owners []podOwner
 	often := map[podLabel]int{}
 	for _, d := range t.docs {
-		var s *Selector
-		switch r := d.res.(type) {
-		case *VirtualNode:
-			s = r.Spec.PodSelector
-		case *VirtualGateway:
-			s = r.Spec.PodSelector
-		}
+		s := podSelector(d.res)
 		if s == nil {
 			continue
 		}
@@ -75,6 +70,31 @@ func sharedPods(t *linker, report func(res Resource, path, what, fix string)) {
 			report(narrow.res, "spec.podSelector", "every pod that it selects is one of "+wide.meta().Ref.String()+" too", "add a label to both that tells their pods apart")
 		}
 	}
+}
+
+// podSelector is how a node or gateway says which pods it stands for, nil if it
+// does not.
+func podSelector(res Resource) *Selector {
+	switch r := res.(type) {
+	case *VirtualNode:
+		return r.Spec.PodSelector
+	case *VirtualGateway:
+		return r.Spec.PodSelector
+	}
+	return nil
+}
+
+// itsPods is the selector, spelled.
+func itsPods(res Resource) any {
+	s := podSelector(res)
+	if s == nil {
+		return nil
+	}
+	spelled, err := json.Marshal(s)
+	if err != nil {
+		panic("schema: " + err.Error()) // a plain struct: cannot happen
+	}
+	return string(spelled)
 }
 
 // within returns an owner of which every pod of another is one, nil if there is

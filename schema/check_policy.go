@@ -61,6 +61,10 @@ func sharedRules(t *linker, report func(res Resource, path, what, fix string)) {
 	}
 }
 
+func onlyPolicies(res Resource) any {
+	return cmp.Or(only[*RoutePolicy](res), only[*ListenerPolicy](res))
+}
+
 // part is what a policy targets: a resource, or a route or listener of it.
 type part struct {
 	of   Ref
@@ -106,33 +110,35 @@ func ruled(res Resource) (targets [][]part, fields []string) {
 
 // policyRoutes are routes of the router that is targeted, and say nothing of
 // what the policy says.
-func policyRoutes(t *linker, report func(res Resource, path, what, fix string)) {
-	for _, p := range t.spec.RoutePolicies {
-		for i := range p.Spec.Targets {
-			target := &p.Spec.Targets[i]
-			to := target.In(p.Ref.Namespace)
-			router := t.spec.VirtualRouters[to.Key]
-			for j, name := range target.Routes {
-				path := fmt.Sprintf("spec.targets[%d].routes[%d]", i, j)
-				if to.Kind != KindVirtualRouter {
-					report(p, path, fmt.Sprintf("a %s has no routes", to.Kind), "leave routes out, or target the VirtualRouter")
-					break
-				}
-				if router == nil {
-					break // that is told
-				}
-				at := slices.IndexFunc(router.Spec.Routes, func(r Route) bool { return r.Name == name })
-				if at < 0 {
-					report(p, path, fmt.Sprintf("%s has no route %s", to, quote(name)), routeHint(router, name))
-					continue
-				}
-				for field, said := range map[string]bool{
-					"retryPolicy": p.Spec.RetryPolicy != nil && router.Spec.Routes[at].RetryPolicy() != nil,
-					"timeout":     p.Spec.Timeout != nil && router.Spec.Routes[at].Timeout() != nil,
-				} {
-					if said {
-						report(p, "spec."+field, fmt.Sprintf("%s says it itself", part{to, "route " + name}), "change it there, or remove it there")
-					}
+func policyRoutes(t *linker, res Resource, report func(path, what, fix string)) {
+	p, ok := res.(*RoutePolicy)
+	if !ok {
+		return
+	}
+	for i := range p.Spec.Targets {
+		target := &p.Spec.Targets[i]
+		to := target.In(p.Ref.Namespace)
+		router := t.spec.VirtualRouters[to.Key]
+		for j, name := range target.Routes {
+			path := fmt.Sprintf("spec.targets[%d].routes[%d]", i, j)
+			if to.Kind != KindVirtualRouter {
+				report(path, fmt.Sprintf("a %s has no routes", to.Kind), "leave routes out, or target the VirtualRouter")
+				break
+			}
+			if router == nil {
+				break // that is told
+			}
+			at := slices.IndexFunc(router.Spec.Routes, func(r Route) bool { return r.Name == name })
+			if at < 0 {
+				report(path, fmt.Sprintf("%s has no route %s", to, quote(name)), routeHint(router, name))
+				continue
+			}
+			for field, said := range map[string]bool{
+				"retryPolicy": p.Spec.RetryPolicy != nil && router.Spec.Routes[at].RetryPolicy() != nil,
+				"timeout":     p.Spec.Timeout != nil && router.Spec.Routes[at].Timeout() != nil,
+			} {
+				if said {
+					report("spec."+field, fmt.Sprintf("%s says it itself", part{to, "route " + name}), "change it there, or remove it there")
 				}
 			}
 		}
@@ -197,75 +203,79 @@ func (s *Spec) routedNodes(target Ref, routes []string) (nodes []*VirtualNode, p
 
 // policyListeners: a policy is for listeners that are there, and what it asks
 // for on behalf of security holds at all of them.
-func policyListeners(t *linker, report func(res Resource, path, what, fix string)) {
-	for _, p := range t.spec.ListenerPolicies {
-		for i := range p.Spec.Targets {
-			target := &p.Spec.Targets[i]
-			d := t.byRef[target.In(p.Ref.Namespace)]
-			if d == nil || d.res == nil {
-				continue // that is told
-			}
-			path, there := fmt.Sprintf("spec.targets[%d]", i), listenersOf(d.res)
-			if target.Port != 0 {
-				at := slices.IndexFunc(there, func(l PortMapping) bool { return l.Port == target.Port })
-				if at < 0 {
-					report(p, path+".port", fmt.Sprintf("%s has no listener on port %d; there is %s", d.ref, target.Port, spellPorts(there)), "write the port of a listener, or leave port out for all")
-					continue
-				}
-				there = there[at : at+1]
-			}
-			for _, l := range there {
-				if l.Protocol == ProtocolTCP && (p.Spec.JWT != nil || p.Spec.ExternalAuthorization != nil) {
-					report(p, path, fmt.Sprintf("what comes to port %d of %s is TCP, of which no request can be checked", l.Port, d.ref), "target the ports of http, http2 and grpc")
-				}
-			}
+func policyListeners(t *linker, res Resource, report func(path, what, fix string)) {
+	p, ok := res.(*ListenerPolicy)
+	if !ok {
+		return
+	}
+	for i := range p.Spec.Targets {
+		target := &p.Spec.Targets[i]
+		to := t.spec.Find(target.In(p.Ref.Namespace))
+		if to == nil {
+			continue // that is told
 		}
-		for _, s := range p.Spec.asked() {
-			v := t.spec.VirtualServices[s.ref.In(p.Ref.Namespace)]
-			if v == nil {
-				continue // that is told
-			}
-			at := t.spec.answering(v)
-			if at == nil {
-				report(p, s.path+".virtualServiceRef", v.Ref.String()+" answers on no port", "give it a provider that listens")
+		path, there := fmt.Sprintf("spec.targets[%d]", i), listenersOf(to)
+		if target.Port != 0 {
+			at := slices.IndexFunc(there, func(l PortMapping) bool { return l.Port == target.Port })
+			if at < 0 {
+				report(path+".port", fmt.Sprintf("%s has no listener on port %d; there is %s", to.meta().Ref, target.Port, spellPorts(there)), "write the port of a listener, or leave port out for all")
 				continue
 			}
-			reached(at, s.port, func(what, fix string) { report(p, s.path+".port", what, fix) })
-			for _, l := range listenersOf(at) {
-				if l.Protocol == ProtocolTCP && (l.Port == s.port || s.port == 0) {
-					report(p, s.path+".port", fmt.Sprintf("port %d of %s is TCP", l.Port, at.meta().Ref), "write a port of http, http2 or grpc")
-				}
+			there = there[at : at+1]
+		}
+		for _, l := range there {
+			if l.Protocol == ProtocolTCP && (p.Spec.JWT != nil || p.Spec.ExternalAuthorization != nil) {
+				report(path, fmt.Sprintf("what comes to port %d of %s is TCP, of which no request can be checked", l.Port, to.meta().Ref), "target the ports of http, http2 and grpc")
+			}
+		}
+	}
+	for _, s := range p.Spec.asked() {
+		v := t.spec.VirtualServices[s.ref.In(p.Ref.Namespace)]
+		if v == nil {
+			continue // that is told
+		}
+		at := t.spec.answering(v)
+		if at == nil {
+			report(s.path+".virtualServiceRef", v.Ref.String()+" answers on no port", "give it a provider that listens")
+			continue
+		}
+		reached(at, s.port, func(what, fix string) { report(s.path+".port", what, fix) })
+		for _, l := range listenersOf(at) {
+			if l.Protocol == ProtocolTCP && (l.Port == s.port || s.port == 0) {
+				report(s.path+".port", fmt.Sprintf("port %d of %s is TCP", l.Port, at.meta().Ref), "write a port of http, http2 or grpc")
 			}
 		}
 	}
 }
 
 // tokenlessChecks: clients that check the health of a node have no token.
-func tokenlessChecks(t *linker, report func(res Resource, path, what, fix string)) {
-	for _, p := range t.spec.ListenerPolicies {
-		if p.Spec.JWT == nil || p.Spec.JWT.Optional {
+func tokenlessChecks(t *linker, res Resource, report func(path, what, fix string)) {
+	p, ok := res.(*ListenerPolicy)
+	if !ok {
+		return
+	}
+	if p.Spec.JWT == nil || p.Spec.JWT.Optional {
+		return
+	}
+	for i := range p.Spec.Targets {
+		n := t.spec.VirtualNodes[p.Spec.Targets[i].In(p.Ref.Namespace).Key]
+		if n == nil || p.Spec.Targets[i].Kind != KindVirtualNode {
 			continue
 		}
-		for i := range p.Spec.Targets {
-			n := t.spec.VirtualNodes[p.Spec.Targets[i].In(p.Ref.Namespace).Key]
-			if n == nil || p.Spec.Targets[i].Kind != KindVirtualNode {
+		for _, l := range n.Spec.Listeners {
+			h := l.HealthCheck
+			if h == nil || h.Protocol == ProtocolTCP || p.Spec.Targets[i].Port != 0 && p.Spec.Targets[i].Port != l.PortMapping.Port {
 				continue
 			}
-			for _, l := range n.Spec.Listeners {
-				h := l.HealthCheck
-				if h == nil || h.Protocol == ProtocolTCP || p.Spec.Targets[i].Port != 0 && p.Spec.Targets[i].Port != l.PortMapping.Port {
-					continue
-				}
-				path := cmp.Or(h.Path, "/")
-				if h.Protocol == ProtocolGRPC {
-					path = "/grpc.health.v1.Health"
-				}
-				if !slices.ContainsFunc(p.Spec.JWT.Except, func(e string) bool {
-					e = strings.TrimRight(e, "/")
-					return path == e || strings.HasPrefix(path, e+"/")
-				}) {
-					report(p, fmt.Sprintf("spec.targets[%d]", i), fmt.Sprintf("clients check the health of %s at %s, and have no token there", n.Ref, path), "add the path to jwt.except, or check by TCP")
-				}
+			path := cmp.Or(h.Path, "/")
+			if h.Protocol == ProtocolGRPC {
+				path = "/grpc.health.v1.Health"
+			}
+			if !slices.ContainsFunc(p.Spec.JWT.Except, func(e string) bool {
+				e = strings.TrimRight(e, "/")
+				return path == e || strings.HasPrefix(path, e+"/")
+			}) {
+				report(fmt.Sprintf("spec.targets[%d]", i), fmt.Sprintf("clients check the health of %s at %s, and have no token there", n.Ref, path), "add the path to jwt.except, or check by TCP")
 			}
 		}
 	}

@@ -243,19 +243,23 @@ func sharedTargets(t *linker, report func(res Resource, path, what, fix string))
 // deafTargets and deafRoutes: a connection has neither headers nor a latency of
 // its own, and no copies are made of it. Where nothing that is governed has
 // requests, that is a mistake.
-func deafTargets(t *linker, report func(res Resource, path, what, fix string)) {
-	t.deaf(report, true)
+func deafTargets(t *linker, res Resource, report func(path, what, fix string)) {
+	if r, ok := res.(*Rollout); ok {
+		t.deaf(r, true, report)
+	}
 }
 
-func deafRoutes(t *linker, report func(res Resource, path, what, fix string)) {
-	t.deaf(report, false)
-	for _, r := range t.spec.Rollouts {
-		for i := range r.Spec.Targets {
-			if to := r.Spec.Targets[i].In(r.Ref.Namespace); to.Kind == KindGatewayRoute && r.Spec.Affinity != nil {
-				report(r, "spec.affinity", "it does nothing on "+to.String()+", which sends each request to one virtual service or the other by chance",
-					"change the weights of "+t.routerBehind(to)+" in place of the route, and make that the target; or remove affinity")
-				break
-			}
+func deafRoutes(t *linker, res Resource, report func(path, what, fix string)) {
+	r, ok := res.(*Rollout)
+	if !ok {
+		return
+	}
+	t.deaf(r, false, report)
+	for i := range r.Spec.Targets {
+		if to := r.Spec.Targets[i].In(r.Ref.Namespace); to.Kind == KindGatewayRoute && r.Spec.Affinity != nil {
+			report("spec.affinity", "it does nothing on "+to.String()+", which sends each request to one virtual service or the other by chance",
+				"change the weights of "+t.routerBehind(to)+" in place of the route, and make that the target; or remove affinity")
+			break
 		}
 	}
 }
@@ -275,29 +279,27 @@ func (t *linker) routerBehind(route Ref) string {
 	return "a VirtualRouter behind it"
 }
 
-func (t *linker) deaf(report func(res Resource, path, what, fix string), all bool) {
-	for _, r := range t.spec.Rollouts {
-		tcp, requests := t.tcpRoute(r)
-		if tcp == "" || requests == all {
-			continue
+func (t *linker) deaf(r *Rollout, all bool, report func(path, what, fix string)) {
+	tcp, requests := t.tcpRoute(r)
+	if tcp == "" || requests == all {
+		return
+	}
+	deaf := func(path string) {
+		report(path, "it does nothing on TCP, as "+tcp+" is", "use weights, and judge TCP by successRate or prometheus")
+	}
+	for i := range r.Spec.Steps {
+		if r.Spec.Steps[i].Header != nil {
+			deaf(fmt.Sprintf("spec.steps[%d].header", i))
 		}
-		deaf := func(path string) {
-			report(r, path, "it does nothing on TCP, as "+tcp+" is", "use weights, and judge TCP by successRate or prometheus")
+		if r.Spec.Steps[i].Mirror != nil {
+			deaf(fmt.Sprintf("spec.steps[%d].mirror", i))
 		}
-		for i := range r.Spec.Steps {
-			if r.Spec.Steps[i].Header != nil {
-				deaf(fmt.Sprintf("spec.steps[%d].header", i))
-			}
-			if r.Spec.Steps[i].Mirror != nil {
-				deaf(fmt.Sprintf("spec.steps[%d].mirror", i))
-			}
-		}
-		if r.Spec.Affinity != nil {
-			deaf("spec.affinity")
-		}
-		if r.Spec.Analysis != nil && r.Spec.Analysis.Latency != nil {
-			deaf("spec.analysis.latency")
-		}
+	}
+	if r.Spec.Affinity != nil {
+		deaf("spec.affinity")
+	}
+	if r.Spec.Analysis != nil && r.Spec.Analysis.Latency != nil {
+		deaf("spec.analysis.latency")
 	}
 }
 

@@ -21,14 +21,13 @@ func routerListeners(res Resource, report func(path, what, fix string)) {
 }
 
 // gatewayListeners: so does a gateway's route.
-func gatewayListeners(t *linker, report func(res Resource, path, what, fix string)) {
-	for _, g := range t.spec.GatewayRoutes {
-		gateway := t.spec.VirtualGateways[g.Gateway]
-		if gateway == nil || len(gateway.Spec.Listeners) == 0 {
-			continue
-		}
-		heard(listenersOf(gateway), "spec."+g.Field(), Protocol(strings.TrimSuffix(g.Field(), "Route")), gatewayMatchOf(g).port,
-			func(path, what, fix string) { report(g, path, what, fix) })
+func gatewayListeners(t *linker, res Resource, report func(path, what, fix string)) {
+	g, ok := res.(*GatewayRoute)
+	if !ok {
+		return
+	}
+	if gateway := t.spec.VirtualGateways[g.Gateway]; gateway != nil && len(gateway.Spec.Listeners) > 0 {
+		heard(listenersOf(gateway), "spec."+g.Field(), Protocol(strings.TrimSuffix(g.Field(), "Route")), gatewayMatchOf(g).port, report)
 	}
 }
 
@@ -47,37 +46,35 @@ func heard(listeners []PortMapping, path string, protocol Protocol, port uint32,
 }
 
 // targetPorts: what requests are sent to listens there.
-func targetPorts(t *linker, report func(res Resource, path, what, fix string)) {
-	for _, r := range t.spec.VirtualRouters {
+func targetPorts(t *linker, res Resource, report func(path, what, fix string)) {
+	switch r := res.(type) {
+	case *VirtualRouter:
 		for i := range r.Spec.Routes {
 			for j, target := range r.Spec.Routes[i].Targets() {
 				if n := t.spec.TargetNode(r, target); n != nil {
-					reached(n, target.Port, func(what, fix string) { report(r, targetPath(r, i, j)+".port", what, fix) })
+					reached(n, target.Port, func(what, fix string) { report(targetPath(r, i, j)+".port", what, fix) })
 				}
 			}
 		}
-	}
-	for _, g := range t.spec.GatewayRoutes {
-		for _, target := range g.Targets() {
-			v := t.spec.TargetService(g, target)
+	case *GatewayRoute:
+		for _, target := range r.Targets() {
+			v := t.spec.TargetService(r, target)
 			if v == nil {
 				continue
 			}
 			if at := t.spec.answering(v); at != nil {
-				reached(at, target.Port, func(what, fix string) { report(g, "spec."+g.Field()+".action.target.port", what, fix) })
+				reached(at, target.Port, func(what, fix string) { report("spec."+r.Field()+".action.target.port", what, fix) })
 			}
 		}
-	}
-	for _, p := range t.spec.RoutePolicies {
-		if m := p.Spec.Mirror; m != nil {
-			if n := t.spec.VirtualNodes[m.VirtualNodeRef.In(p.Ref.Namespace)]; n != nil {
-				reached(n, m.Port, func(what, fix string) { report(p, "spec.mirror.port", what, fix) })
+	case *RoutePolicy:
+		if m := r.Spec.Mirror; m != nil {
+			if n := t.spec.VirtualNodes[m.VirtualNodeRef.In(r.Ref.Namespace)]; n != nil {
+				reached(n, m.Port, func(what, fix string) { report("spec.mirror.port", what, fix) })
 			}
 		}
-	}
-	for _, v := range t.spec.VirtualServices {
-		if n, _ := t.spec.ProviderOf(v); n != nil && len(n.Spec.Listeners) == 0 {
-			report(v, "spec.provider.virtualNode", n.Ref.String()+" has no listener, so that nobody answers", "add one there")
+	case *VirtualService:
+		if n, _ := t.spec.ProviderOf(r); n != nil && len(n.Spec.Listeners) == 0 {
+			report("spec.provider.virtualNode", n.Ref.String()+" has no listener, so that nobody answers", "add one there")
 		}
 	}
 }
@@ -109,8 +106,9 @@ func (s *Spec) answering(v *VirtualService) Resource {
 
 // longTimeouts: the target's own proxy ends what takes longer than its
 // listener's timeout (App Mesh: 15 s a request and 300 s idle by default).
-func longTimeouts(t *linker, report func(res Resource, path, what, fix string)) {
-	for _, r := range t.spec.VirtualRouters {
+func longTimeouts(t *linker, res Resource, report func(path, what, fix string)) {
+	switch r := res.(type) {
+	case *VirtualRouter:
 		for i := range r.Spec.Routes {
 			route := &r.Spec.Routes[i]
 			if route.Timeout() == nil {
@@ -118,19 +116,18 @@ func longTimeouts(t *linker, report func(res Resource, path, what, fix string)) 
 			}
 			for _, target := range route.Targets() {
 				if n := t.spec.TargetNode(r, target); n != nil {
-					outlives(n, target.Port, route.Timeout(), func(field, what, fix string) { report(r, routePath(r, i)+".timeout."+field, what, fix) })
+					outlives(n, target.Port, route.Timeout(), func(field, what, fix string) { report(routePath(r, i)+".timeout."+field, what, fix) })
 				}
 			}
 		}
-	}
-	for _, p := range t.spec.RoutePolicies {
-		if p.Spec.Timeout == nil {
-			continue
+	case *RoutePolicy:
+		if r.Spec.Timeout == nil {
+			return
 		}
-		for _, target := range p.Spec.Targets {
-			nodes, ports := t.spec.routedNodes(target.In(p.Ref.Namespace), target.Routes)
+		for _, target := range r.Spec.Targets {
+			nodes, ports := t.spec.routedNodes(target.In(r.Ref.Namespace), target.Routes)
 			for i, n := range nodes {
-				outlives(n, ports[i], p.Spec.Timeout, func(field, what, fix string) { report(p, "spec.timeout."+field, what, fix) })
+				outlives(n, ports[i], r.Spec.Timeout, func(field, what, fix string) { report("spec.timeout."+field, what, fix) })
 			}
 		}
 	}

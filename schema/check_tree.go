@@ -9,15 +9,14 @@ import (
 // sharedNames: proxies, dashboards and ARNs know resources by their App Mesh
 // names.
 func sharedNames(t *linker, report func(res Resource, path, what, fix string)) {
-	first := map[named]Ref{}
+	first := make(map[any]Ref, len(t.docs))
 	for _, d := range t.docs {
-		if d.res == nil || d.ref.Kind == KindBackendGroup || d.ref.Kind.ours() || d.res.meta().Mesh == "" {
+		if d.res == nil {
 			continue
 		}
-		m := d.res.meta()
-		id := named{d.ref.Kind, m.Mesh, m.AWSName}
-		if g, ok := d.res.(*GatewayRoute); ok { // they are known within their gateway
-			id.mesh += "/" + g.Gateway.Namespace + "/" + g.Gateway.Name
+		id := itsName(d.res)
+		if id == nil {
+			continue
 		}
 		other, taken := first[id]
 		if !taken {
@@ -28,121 +27,163 @@ func sharedNames(t *linker, report func(res Resource, path, what, fix string)) {
 		if awsName(d.res) == "" {
 			path = "metadata.name"
 		}
-		report(d.res, path, fmt.Sprintf("%s has the App Mesh name %s too", other, quote(m.AWSName)), "give one another awsName")
+		report(d.res, path, fmt.Sprintf("%s has the App Mesh name %s too", other, quote(d.res.meta().AWSName)), "give one another awsName")
 	}
+}
+
+// itsName is what a resource is known by.
+func itsName(res Resource) any {
+	if m := res.meta(); m.Ref.Kind != KindBackendGroup && !m.Ref.Kind.ours() && m.Mesh != "" {
+		id := nameOf(res)
+		if g, ok := res.(*GatewayRoute); ok { // they are known within their gateway
+			id.mesh += "/" + g.Gateway.Namespace + "/" + g.Gateway.Name
+		}
+		return id
+	}
+	return nil
 }
 
 // sharedTCPPorts: of a captured TCP connection nothing but the port tells which
 // backend is meant.
-func sharedTCPPorts(t *linker, report func(res Resource, path, what, fix string)) {
-	ports := map[*VirtualService][]uint32{}
-	inMesh := map[string][]*VirtualService{} // those of TCP, for the group *
-	for _, v := range t.spec.VirtualServices {
-		if at := t.spec.answering(v); at != nil {
-			for _, l := range listenersOf(at) {
-				if l.Protocol == ProtocolTCP {
-					ports[v] = append(ports[v], l.Port)
-				}
-			}
-		}
-		if ports[v] != nil {
-			inMesh[v.Mesh] = append(inMesh[v.Mesh], v)
-		}
-	}
-	if len(ports) == 0 {
+func sharedTCPPorts(t *linker, res Resource, report func(path, what, fix string)) {
+	n, ok := res.(*VirtualNode)
+	if !ok {
 		return
 	}
-	for _, services := range inMesh {
-		slices.SortFunc(services, func(a, b *VirtualService) int { return a.Ref.Compare(b.Ref) })
-	}
-	inGroup := map[*BackendGroup][]*VirtualService{}
-	for _, g := range t.spec.BackendGroups {
-		for _, member := range g.Spec.VirtualServices {
-			if v := t.spec.VirtualServices[member.In(g.Ref.Namespace)]; v != nil && ports[v] != nil {
-				inGroup[g] = append(inGroup[g], v)
-			}
-		}
-	}
-	for _, n := range t.spec.VirtualNodes {
-		taken := map[uint32]*VirtualService{}
-		try := func(path string, services ...*VirtualService) {
-			for _, v := range services {
-				for _, port := range ports[v] {
-					first := taken[port]
-					if first == nil {
-						taken[port] = v
-					} else if first != v {
-						report(n, path, fmt.Sprintf("%s and %s are both TCP on port %d, and captured connections are told apart by nothing else", first.Ref, v.Ref, port),
-							"give one another port, or let the proxy capture explicitly")
-						return // one for each place is enough
-					}
+	taken := map[uint32]*VirtualService{}
+	try := func(path string, services ...*VirtualService) {
+		for _, v := range services {
+			for _, port := range t.tcpPorts(v) {
+				first := taken[port]
+				if first == nil {
+					taken[port] = v
+				} else if first != v {
+					report(path, fmt.Sprintf("%s and %s are both TCP on port %d, and captured connections are told apart by nothing else", first.Ref, v.Ref, port),
+						"give one another port, or let the proxy capture explicitly")
+					return // one for each place is enough
 				}
 			}
 		}
-		for i, b := range n.Spec.Backends {
-			if v := t.spec.backend(n, b); ports[v] != nil {
-				try(fmt.Sprintf("spec.backends[%d]", i), v)
-			}
+	}
+	for i, b := range n.Spec.Backends {
+		if v := t.spec.backend(n, b); t.tcpPorts(v) != nil {
+			try(fmt.Sprintf("spec.backends[%d]", i), v)
 		}
-		for i, ref := range n.Spec.BackendGroups {
-			path := fmt.Sprintf("spec.backendGroups[%d]", i)
-			if ref.Name == "*" {
-				try(path, inMesh[n.Mesh]...)
-			} else {
-				try(path, inGroup[t.spec.BackendGroups[ref.In(n.Ref.Namespace)]]...)
-			}
+	}
+	for i, ref := range n.Spec.BackendGroups {
+		if services := t.tcpIn(n, ref); len(services) > 0 {
+			try(fmt.Sprintf("spec.backendGroups[%d]", i), services...)
 		}
 	}
 }
 
+// tcpPorts returns the TCP ports of a virtual service.
+func (t *linker) tcpPorts(v *VirtualService) []uint32 {
+	if v == nil {
+		return nil
+	}
+	ports, known := t.tcp[v]
+	if !known {
+		if at := t.spec.answering(v); at != nil {
+			for _, l := range listenersOf(at) {
+				if l.Protocol == ProtocolTCP {
+					ports = append(ports, l.Port)
+				}
+			}
+		}
+		t.tcp[v] = ports
+	}
+	return ports
+}
+
+// tcpIn returns the virtual services of TCP that one of a node's groups holds:
+// of all that is the mesh, sorted.
+func (t *linker) tcpIn(n *VirtualNode, group Reference) (services []*VirtualService) {
+	if group.Name != "*" {
+		if g := t.spec.BackendGroups[group.In(n.Ref.Namespace)]; g != nil {
+			for _, member := range g.Spec.VirtualServices {
+				if v := t.spec.VirtualServices[member.In(g.Ref.Namespace)]; t.tcpPorts(v) != nil {
+					services = append(services, v)
+				}
+			}
+		}
+		return services
+	}
+	services, known := t.tcpOf[n.Mesh]
+	if !known {
+		for _, v := range t.spec.VirtualServices {
+			if v.Mesh == n.Mesh && t.tcpPorts(v) != nil {
+				services = append(services, v)
+			}
+		}
+		slices.SortFunc(services, func(a, b *VirtualService) int { return a.Ref.Compare(b.Ref) })
+		t.tcpOf[n.Mesh] = services
+	}
+	return services
+}
+
 // policyPorts: a client policy names ports of the backends that it is for. What
 // groups hold is not looked at: too much may be in them, and come and go.
-func policyPorts(t *linker, report func(res Resource, path, what, fix string)) {
-	known := map[*VirtualService][]PortMapping{}
-	try := func(res Resource, p *ClientPolicy, path, none string, backends ...*VirtualService) {
+func policyPorts(t *linker, res Resource, report func(path, what, fix string)) {
+	try := func(p *ClientPolicy, path, none string, backends ...*VirtualService) {
 		if p == nil || p.TLS == nil || len(p.TLS.Ports) == 0 || len(backends) == 0 {
 			return
 		}
 		var ports []PortMapping
 		for _, v := range backends {
-			if _, ok := known[v]; !ok && v != nil {
-				known[v] = t.spec.portsOf(v)
-			}
-			if known[v] == nil {
+			of := t.portsOf(v)
+			if of == nil {
 				return // why not, is told elsewhere
 			}
-			ports = append(ports, known[v]...)
+			ports = append(ports, of...)
 		}
 		ports = sortedPorts(ports)
 		for i, port := range p.TLS.Ports {
 			if !slices.ContainsFunc(ports, func(l PortMapping) bool { return l.Port == port }) {
-				report(res, fmt.Sprintf("%s.clientPolicy.tls.ports[%d]", path, i), fmt.Sprintf("%s port %d; there is %s", none, port, spellPorts(ports)), "write a port of the backend, or leave ports out for all")
+				report(fmt.Sprintf("%s.clientPolicy.tls.ports[%d]", path, i), fmt.Sprintf("%s port %d; there is %s", none, port, spellPorts(ports)), "write a port of the backend, or leave ports out for all")
 			}
 		}
 	}
-	for _, n := range t.spec.VirtualNodes {
-		var backends []*VirtualService
-		for i, b := range n.Spec.Backends {
-			v := t.spec.backend(n, b)
-			if backends = append(backends, v); v != nil && b.VirtualService.ClientPolicy != nil {
-				try(n, b.VirtualService.ClientPolicy, fmt.Sprintf("spec.backends[%d].virtualService", i), v.Ref.String()+" has no", v)
-			}
-		}
-		if d := n.Spec.BackendDefaults; d != nil && len(n.Spec.BackendGroups) == 0 {
-			try(n, d.ClientPolicy, "spec.backendDefaults", "no backend has", backends...)
-		}
-	}
-	for _, g := range t.spec.VirtualGateways {
-		if d := g.Spec.BackendDefaults; d != nil {
-			var backends []*VirtualService
-			for _, r := range t.spec.GatewayRoutesOf(g) {
-				for _, target := range r.Targets() {
-					backends = append(backends, t.spec.TargetService(r, target))
+	switch r := res.(type) {
+	case *VirtualNode:
+		for i, b := range r.Spec.Backends {
+			if p := b.VirtualService.ClientPolicy; p != nil {
+				if v := t.spec.backend(r, b); v != nil {
+					try(p, fmt.Sprintf("spec.backends[%d].virtualService", i), v.Ref.String()+" has no", v)
 				}
 			}
-			try(g, d.ClientPolicy, "spec.backendDefaults", "no backend has", backends...)
+		}
+		if d := r.Spec.BackendDefaults; d != nil && len(r.Spec.BackendGroups) == 0 {
+			var backends []*VirtualService
+			for _, b := range r.Spec.Backends {
+				backends = append(backends, t.spec.backend(r, b))
+			}
+			try(d.ClientPolicy, "spec.backendDefaults", "no backend has", backends...)
+		}
+	case *VirtualGateway:
+		if d := r.Spec.BackendDefaults; d != nil {
+			var backends []*VirtualService
+			for _, route := range t.spec.GatewayRoutesOf(r) {
+				for _, target := range route.Targets() {
+					backends = append(backends, t.spec.TargetService(route, target))
+				}
+			}
+			try(d.ClientPolicy, "spec.backendDefaults", "no backend has", backends...)
 		}
 	}
+}
+
+// portsOf are the ports of a virtual service, worked out once.
+func (t *linker) portsOf(v *VirtualService) []PortMapping {
+	if v == nil {
+		return nil
+	}
+	ports, known := t.ports[v]
+	if !known {
+		ports = t.spec.portsOf(v)
+		t.ports[v] = ports
+	}
+	return ports
 }
 
 // portsOf returns the ports of a virtual service: those of its router and of

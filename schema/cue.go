@@ -138,7 +138,7 @@ func merge(packages []*cuePackage, results map[*cuePackage]*parsed) *parsed {
 		for _, d := range one.docs {
 			r := resource{p.Pkg, d.ref, d.content}
 			if p.Pkg == "" || !seen[r] {
-				all.docs = append(all.docs, d)
+				all.take(d)
 			}
 			seen[r] = true
 		}

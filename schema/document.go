@@ -29,6 +29,7 @@ type namespace struct {
 // content, so the loader remembers it.
 type parsed struct {
 	docs       []*document
+	owners     []*document // of docs: what decides on where others belong
 	namespaces []namespace
 	foreign    int
 	diags      []Diagnostic
@@ -44,6 +45,14 @@ func (p *parsed) report(code Code, pos Pos, what, fix string) {
 // warn adds a finding that refuses nothing.
 func (p *parsed) warn(pos Pos, what, fix string) {
 	p.diags = append(p.diags, Diagnostic{Code: CodeFile, Severity: Warning, Pos: pos, What: what, Fix: fix})
+}
+
+// take puts a document of ours to the others.
+func (p *parsed) take(d *document) {
+	p.docs = append(p.docs, d)
+	if d.ref.Kind == KindMesh || d.ref.Kind == KindVirtualGateway {
+		p.owners = append(p.owners, d)
+	}
 }
 
 // add takes in one document: ours are validated and decoded, lists opened,
@@ -145,7 +154,7 @@ func (p *parsed) ours(n *node, group, version string, kind Kind) {
 // resource validates and decodes one document of a known kind.
 func (p *parsed) resource(kind Kind, ref Ref, n *node) {
 	doc := &document{ref: ref, root: n}
-	p.docs = append(p.docs, doc)
+	p.take(doc)
 	good := true
 	report := func(d Diagnostic) {
 		if d.Resource == (Ref{}) {
@@ -166,7 +175,7 @@ func (p *parsed) resource(kind Kind, ref Ref, n *node) {
 		return
 	}
 	m := res.meta()
-	m.Ref, m.Pos, m.root = ref, n.pos, n
+	m.Ref, m.Pos, m.doc = ref, n.pos, doc
 	if m.AWSName = awsName(res); m.AWSName == "" {
 		m.AWSName = defaultAWSName(ref)
 	}

@@ -23,10 +23,10 @@ type FieldChange struct {
 // they stand. A resource that was made by hand has no fields.
 func Fields(from, to Resource) []FieldChange {
 	d := fieldDiff{}
-	was, is := from.meta().root, to.meta().root
-	if was == nil || is == nil {
+	if from.meta().doc == nil || to.meta().doc == nil {
 		return nil
 	}
+	was, is := from.meta().doc.root, to.meta().doc.root
 	d.values("metadata.labels", was.get("metadata").get("labels"), is.get("metadata").get("labels"))
 	d.values("spec", was.get("spec"), is.get("spec"))
 	slices.SortStableFunc(d.found, func(a, b FieldChange) int {

@@ -13,50 +13,13 @@ type named struct {
 	mesh, name string
 }
 
-// link makes the indexes that the methods below read. It is called once, when
-// all resources are in and know their mesh; the spec does not change after.
-func (s *Spec) link() {
-	s.byName = map[named]Resource{}
-	s.routes = map[Key][]*GatewayRoute{}
-	s.users = map[Ref][]Ref{}
-	s.hosts = map[Key]*Endpoints{}
-	for r := range s.resources() {
-		m := r.meta()
-		s.byName[named{m.Ref.Kind, m.Mesh, m.AWSName}] = r
-	}
-	for _, e := range s.Endpoints {
-		s.hosts[e.Spec.VirtualNodeRef.In(e.Ref.Namespace)] = e
-	}
-	s.govern()
-	s.rollouts = map[Ref]*Rollout{}
-	for _, r := range s.Rollouts {
-		for i := range r.Spec.Targets {
-			s.rollouts[r.Spec.Targets[i].In(r.Ref.Namespace)] = r
-		}
-	}
-	for r := range s.resources() {
-		s.use(r)
-		if route, ok := r.(*GatewayRoute); ok {
-			s.routes[route.Gateway] = append(s.routes[route.Gateway], route)
-			s.users[route.Ref] = append(s.users[route.Ref], Ref{KindVirtualGateway, route.Gateway})
-		}
-	}
-	for _, routes := range s.routes {
-		slices.SortFunc(routes, func(a, b *GatewayRoute) int { return a.Ref.Compare(b.Ref) })
-	}
-}
-
-// use notes a resource as a user of what it depends on.
-func (s *Spec) use(r Resource) {
-	for _, to := range s.uses(r) {
-		s.users[to] = append(s.users[to], r.meta().Ref)
-	}
-}
-
 // uses returns what a resource depends on directly. A node's groups and
 // everything that a group named * means may be absent; the routes of a gateway
 // know it, not the other way round.
 func (s *Spec) uses(r Resource) []Ref {
+	if r == nil {
+		return nil
+	}
 	n, isNode := r.(*VirtualNode)
 	if _, isGateway := r.(*VirtualGateway); !isNode && !isGateway {
 		return s.Refers(r)
@@ -93,22 +56,19 @@ func everyService(mesh string) Ref { return Ref{KindBackendGroup, Key{mesh, "*"}
 // VirtualNodeNamed returns the virtual node of a mesh with an App Mesh name,
 // nil if there is none.
 func (s *Spec) VirtualNodeNamed(mesh, awsName string) *VirtualNode {
-	n, _ := s.byName[named{KindVirtualNode, mesh, awsName}].(*VirtualNode)
-	return n
+	return byName(s, KindVirtualNode, mesh, awsName, s.VirtualNodes)
 }
 
 // VirtualGatewayNamed returns the virtual gateway of a mesh with an App Mesh
 // name, nil if there is none.
 func (s *Spec) VirtualGatewayNamed(mesh, awsName string) *VirtualGateway {
-	g, _ := s.byName[named{KindVirtualGateway, mesh, awsName}].(*VirtualGateway)
-	return g
+	return byName(s, KindVirtualGateway, mesh, awsName, s.VirtualGateways)
 }
 
 // MeshOf returns the mesh that a resource belongs to.
 func (s *Spec) MeshOf(r Resource) *Mesh {
 	name := MetaOf(r).Mesh
-	m, _ := s.byName[named{KindMesh, name, name}].(*Mesh)
-	return m
+	return byName(s, KindMesh, name, name, s.Meshes)
 }
 
 // arnName returns the last part of an App Mesh ARN
@@ -123,7 +83,15 @@ func lookup[R Resource](s *Spec, kind Kind, from *Meta, in map[Key]R, ref *Refer
 	case ref != nil:
 		return in[ref.In(from.Ref.Namespace)]
 	case arn != "":
-		r, _ = s.byName[named{kind, from.Mesh, arnName(arn)}].(R)
+		return byName(s, kind, from.Mesh, arnName(arn), in)
+	}
+	return r
+}
+
+// byName finds a resource of a mesh by its App Mesh name.
+func byName[R Resource](s *Spec, kind Kind, mesh, name string, in map[Key]R) (r R) {
+	if key, ok := s.names[named{kind, mesh, name}]; ok {
+		r = in[key]
 	}
 	return r
 }

@@ -82,11 +82,12 @@ func kindOf[T any, R interface {
 
 // rowOf returns the row of a kind, nil if there is no such kind.
 func rowOf(kind Kind) *kindRow {
-	i := slices.IndexFunc(kinds, func(k kindRow) bool { return k.kind == kind })
-	if i < 0 {
-		return nil
+	for i := range kinds {
+		if kinds[i].kind == kind {
+			return &kinds[i]
+		}
 	}
-	return &kinds[i]
+	return nil
 }
 
 // ours reports whether a kind is Meshwright's own. Such a resource has no name

@@ -41,6 +41,7 @@ type Loader struct {
 	cfg   Config
 	files map[string]*file // of the last load, by path
 	cue   evaluation       // of the last load
+	last  *linked          // of the last tree without mistakes; nil: none, or it is of no use
 }
 
 // NewLoader returns a loader that remembers nothing yet.
@@ -108,10 +109,14 @@ func (l *Loader) Load(ctx context.Context, fsys fs.FS) (*Result, error) {
 	for _, f := range found {
 		l.files[f.path] = f
 	}
-	res.Spec, res.Diagnostics = t.link()
 	res.Documents, res.Foreign = t.documents, t.foreign
-	if len(res.Diagnostics.Errors()) > 0 {
-		res.Spec = nil
+	is, diags := t.link(l.last)
+	res.Diagnostics = diags
+	switch bad := len(diags.Errors()) > 0; {
+	case !bad:
+		res.Spec, l.last = is.spec, is
+	case t.moved:
+		l.last = nil
 	}
 	return res, ctx.Err()
 }

@@ -1,24 +1,27 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
 
-// membership says which mesh each namespace belongs to.
+// membership says which mesh each namespace belongs to, and which gateways may
+// take its routes.
 type membership struct {
-	meshes []*document
-	labels map[string]map[string]string // of the namespaces with a document
-	of     map[string]*document         // namespace → its mesh; nil: none or not known
-	told   map[string]bool              // namespaces without a mesh, of which one resource was reported
-	unsure bool                         // meshes or namespaces may be missing that could not be read
+	meshes, gateways []*document
+	labels           map[string]map[string]string // of the namespaces with a document
+	of               map[string]*document         // namespace → its mesh; nil: none or not known
+	told             map[string]bool              // namespaces without a mesh, of which one resource was reported
+	unsure           bool                         // meshes or namespaces may be missing that could not be read
 }
 
-// join reads the meshes and the namespaces.
+// join reads the meshes, the gateways and the namespaces.
 func (t *linker) join() {
 	m := &t.members
-	m.labels, m.of, m.told = map[string]map[string]string{}, map[string]*document{}, map[string]bool{}
+	m.labels = map[string]map[string]string{}
 	for _, ns := range t.namespaces {
 		if m.labels[ns.name] == nil {
 			m.labels[ns.name] = map[string]string{}
@@ -28,12 +31,62 @@ func (t *linker) join() {
 		}
 	}
 	m.unsure = t.mayDefine(string(KindMesh)) || t.mayDefine("Namespace")
-	for _, d := range t.docs {
-		if d.ref.Kind == KindMesh && t.byRef[d.ref] == d {
-			m.meshes = append(m.meshes, d)
-			m.unsure = m.unsure || d.res == nil
+	for _, p := range t.parts {
+		for _, d := range p.owners {
+			if d.ref.Kind == KindMesh {
+				m.meshes = append(m.meshes, d)
+				m.unsure = m.unsure || d.res == nil
+			} else {
+				m.gateways = append(m.gateways, d)
+			}
 		}
 	}
+}
+
+// places reports whether everything that has not changed belongs where it did.
+func (m *membership) places(was *membership) bool {
+	same := func(a, b *document) bool { return a == b || a.owns() == b.owns() }
+	return slices.EqualFunc(m.meshes, was.meshes, same) && slices.EqualFunc(m.gateways, was.gateways, same) && maps.EqualFunc(m.labels, was.labels, maps.Equal)
+}
+
+// owns spells what of a mesh or gateway decides on what belongs to it.
+func (d *document) owns() string {
+	own := struct {
+		Ref                Ref
+		UID, AWSName       string
+		Namespaces, Routes *Selector
+		Mesh               *MeshReference
+	}{Ref: d.ref, UID: d.uid(), Mesh: meshRef(d.res)}
+	switch r := d.res.(type) {
+	case *Mesh:
+		own.AWSName, own.Namespaces = r.AWSName, r.Spec.NamespaceSelector
+	case *VirtualGateway:
+		own.Namespaces, own.Routes = r.Spec.NamespaceSelector, r.Spec.GatewayRouteSelector
+	}
+	spelled, err := json.Marshal(own)
+	if err != nil {
+		panic("schema: " + err.Error()) // plain structs: cannot happen
+	}
+	return string(spelled)
+}
+
+// uid is the one that the document itself has, empty if there is none.
+func (d *document) uid() string {
+	if own, _ := d.root.at("metadata.uid"); own != nil && own.kind == stringNode {
+		return own.text
+	}
+	return ""
+}
+
+// settle forgets what was found out of another attempt, and keeps the first of
+// each mesh and gateway.
+func (t *linker) settle() {
+	m := &t.members
+	m.of, m.told = map[string]*document{}, map[string]bool{}
+	first := func(all []*document) []*document {
+		return slices.DeleteFunc(slices.Clone(all), func(d *document) bool { return t.find(d.ref) != d })
+	}
+	m.meshes, m.gateways = first(m.meshes), first(m.gateways)
 }
 
 // known reports whether a namespace's labels are.
@@ -64,7 +117,7 @@ func (t *linker) meshOf(d *document) string {
 		m.of[d.ref.Namespace] = mesh
 	}
 	if ref := meshRef(d.res); ref != nil {
-		named := t.byRef[Ref{KindMesh, Key{Name: ref.Name}}]
+		named := t.find(Ref{KindMesh, Key{Name: ref.Name}})
 		switch {
 		case named == nil:
 			t.dangling(d, "spec.meshRef", Ref{KindMesh, Key{Name: ref.Name}})
@@ -133,9 +186,8 @@ func (t *linker) homeless(d *document) {
 // are written: the controller refused others, for then it was another object
 // of the same name.
 func (t *linker) sameUID(d *document, code Code, path, uid string, named *document) {
-	own, _ := named.root.at("metadata.uid")
-	if uid != "" && own != nil && own.kind == stringNode && own.text != "" && own.text != uid {
-		t.report(d, code, path+".uid", path+".uid", fmt.Sprintf("%s has the uid %s", named.ref, quote(own.text)), "leave "+strings.TrimPrefix(path, "spec.")+" out")
+	if own := named.uid(); uid != "" && own != "" && own != uid {
+		t.report(d, code, path+".uid", path+".uid", fmt.Sprintf("%s has the uid %s", named.ref, quote(own)), "leave "+strings.TrimPrefix(path, "spec.")+" out")
 	}
 }
 
@@ -176,8 +228,9 @@ func (t *linker) gatewayOf(d *document, mesh string) Key {
 	}
 	route := d.res.(*GatewayRoute)
 	var taking []*VirtualGateway
-	for _, g := range t.spec.VirtualGateways {
-		if g.Mesh == mesh && (len(t.members.labels) == 0 || g.Spec.NamespaceSelector.Picks(t.members.labelsOf(d.ref.Namespace))) &&
+	for _, owner := range t.members.gateways {
+		g, good := owner.res.(*VirtualGateway)
+		if good && g.Mesh == mesh && (len(t.members.labels) == 0 || g.Spec.NamespaceSelector.Picks(t.members.labelsOf(d.ref.Namespace))) &&
 			(g.Spec.GatewayRouteSelector == nil || g.Spec.GatewayRouteSelector.Picks(route.Labels)) {
 			taking = append(taking, g)
 		}
@@ -187,7 +240,7 @@ func (t *linker) gatewayOf(d *document, mesh string) Key {
 	if named := route.Spec.VirtualGatewayRef; named != nil {
 		to := Ref{KindVirtualGateway, Reference{named.Name, named.Namespace}.In(d.ref.Namespace)}
 		const path = "spec.virtualGatewayRef"
-		switch target := t.byRef[to]; {
+		switch target := t.find(to); {
 		case target == nil:
 			t.dangling(d, path, to)
 		case target.res != nil && !slices.Contains(taking, target.res.(*VirtualGateway)):
@@ -206,7 +259,7 @@ func (t *linker) gatewayOf(d *document, mesh string) Key {
 			fix = "add the Namespace with the labels by which they tell their routes apart, or a gatewayRouteSelector"
 		}
 		t.report(d, CodeTwoGateways, "metadata.name", "", fmt.Sprintf("%s and %s select this route", taking[0].Ref, taking[1].Ref), fix)
-	case !t.members.unsure && !t.mayDefine(string(KindVirtualGateway)) && !slices.ContainsFunc(t.docs, func(o *document) bool { return o.ref.Kind == KindVirtualGateway && o.res == nil }):
+	case !t.members.unsure && !t.mayDefine(string(KindVirtualGateway)) && !slices.ContainsFunc(t.members.gateways, func(g *document) bool { return g.res == nil }):
 		t.report(d, CodeNoGateway, "metadata.name", "", "no virtual gateway of mesh "+mesh+" selects this route",
 			"let a gateway's namespaceSelector pick the labels of the Namespace and its gatewayRouteSelector those of the route")
 	}

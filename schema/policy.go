@@ -9,30 +9,6 @@ import (
 	"strings"
 )
 
-// govern indexes the policies by what they target.
-func (s *Spec) govern() {
-	s.policies = map[Ref][]Resource{}
-	for _, p := range s.RoutePolicies {
-		for i := range p.Spec.Targets {
-			s.governedBy(p.Spec.Targets[i].In(p.Ref.Namespace), p)
-		}
-	}
-	for _, p := range s.ListenerPolicies {
-		for i := range p.Spec.Targets {
-			s.governedBy(p.Spec.Targets[i].In(p.Ref.Namespace), p)
-		}
-	}
-	for _, all := range s.policies {
-		slices.SortFunc(all, func(a, b Resource) int { return a.meta().Ref.Compare(b.meta().Ref) })
-	}
-}
-
-func (s *Spec) governedBy(target Ref, p Resource) {
-	if !slices.Contains(s.policies[target], p) { // two routes of one router
-		s.policies[target] = append(s.policies[target], p)
-	}
-}
-
 // PoliciesOf returns the policies that target a resource, sorted by ref. The
 // slice is the spec's own: do not change it.
 func (s *Spec) PoliciesOf(r Resource) []Resource { return s.policies[r.meta().Ref] }

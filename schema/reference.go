@@ -94,10 +94,15 @@ func routePath(r *VirtualRouter, route int) string {
 	return fmt.Sprintf("spec.routes[%d].%s", route, r.Spec.Routes[route].Field())
 }
 
-// resolve follows the references of every document, and reports those that
-// lead nowhere or into another mesh.
-func (t *linker) resolve() {
-	for _, d := range t.docs {
+// resolve follows the references of every document that is fresh, and reports
+// those that lead nowhere or into another mesh. Others lead where they did, as
+// long as everything that changed is still to be found.
+func (t *linker) resolve(changed []replacement) {
+	docs := t.fresh
+	if slices.ContainsFunc(changed, func(c replacement) bool { return c.was != nil && !c.stays() }) {
+		docs = t.docs
+	}
+	for _, d := range docs {
 		if d.res == nil {
 			continue
 		}
@@ -110,14 +115,14 @@ func (t *linker) resolve() {
 func (t *linker) follow(d *document, r reference) {
 	to := r.to
 	if to.Name == "" {
-		named, ok := t.spec.byName[named{to.Kind, d.res.meta().Mesh, arnName(r.arn)}]
+		key, ok := t.spec.names[named{to.Kind, d.res.meta().Mesh, arnName(r.arn)}]
 		if !ok {
 			t.danglingARN(d, r)
 			return
 		}
-		to = named.meta().Ref
+		to.Key = key
 	}
-	target := t.byRef[to]
+	target := t.find(to)
 	if target == nil {
 		t.dangling(d, r.path, to)
 		return

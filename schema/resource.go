@@ -18,16 +18,16 @@ type Meta struct {
 	// position): equal digests mean equal resources.
 	Digest string `json:"digest"`
 
-	root *node // the document, shared with the loader; nil: made by hand
+	doc *document // shared with the loader; nil: made by hand
 }
 
 // At is the place of a field, spelled as in [Diagnostic].Path; where the field
 // is absent, that of what it would stand in.
 func (m *Meta) At(path string) Pos {
-	if m.root == nil {
+	if m.doc == nil {
 		return m.Pos
 	}
-	_, pos := m.root.at(path)
+	_, pos := m.doc.root.at(path)
 	return pos
 }
 

@@ -24,8 +24,8 @@ type Spec struct {
 	// Settings of the repository, nil without a settings file.
 	Settings *Settings
 
-	// The indexes of graph.go.
-	byName   map[named]Resource
+	// The indexes that graph.go reads; derive.go makes them.
+	names    map[named]Key
 	routes   map[Key][]*GatewayRoute // by gateway
 	users    map[Ref][]Ref           // who depends on it
 	hosts    map[Key]*Endpoints      // by virtual node
