@@ -184,7 +184,15 @@ func TestRefusedObjects(t *testing.T) {
 			t.Errorf("%v; want all of them", k)
 		}
 	}
-	if n := strings.Count(text.String(), "git host refused single objects"); n != 1 {
+	// Or one whose filters are switched off one by one.
+	s.handler.Store(http.HandlerFunc(nil))
+	o.run(o.bare, "config", "uploadpackfilter.tree.allow", "false")
+	cfg := git.Config{URL: s.repoURL(), Path: "mesh", Dir: filepath.Join(t.TempDir(), "store")}
+	mustFetch(t, open(t, cfg))
+	if k := o.kinds(cfg.Dir); k["blob"] < corner.Files {
+		t.Errorf("%v; want all of them", k)
+	}
+	if n := strings.Count(text.String(), "git host did not leave anything out"); n != 1 {
 		t.Errorf("it is said %d times:\n%s", n, text)
 	}
 }

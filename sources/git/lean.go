@@ -110,20 +110,24 @@ func (c *smartConn) complete(ctx context.Context, into *store, commit, known plu
 			if err != nil {
 				return err
 			}
-			if err := c.receive(ctx, into, req, most); refused(err) {
-				return fmt.Errorf("%w: %w", errRefused, err)
-			} else if err != nil {
+			if err := refused(c.receive(ctx, into, req, most), "not our ref", "not valid"); err != nil { // git's words, and JGit's
 				return err
 			}
 		}
 	}
 }
 
-// errRefused: the remote does not give out single objects, though it has said so.
-var errRefused = errors.New("single objects are refused")
+// errRefused: the remote has said what it can leave out and give out, and does not
+// keep to that.
+var errRefused = errors.New("the host refuses what it says it can do")
 
-// refused knows git's and JGit's words for it; of go-git's error, the text is all
-// there is.
-func refused(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "not our ref") || strings.Contains(err.Error(), "not valid"))
+// refused makes an error that has one of the words errRefused: of go-git's errors,
+// the text is all there is.
+func refused(err error, words ...string) error {
+	for _, w := range words {
+		if err != nil && strings.Contains(err.Error(), w) {
+			return fmt.Errorf("%w: %w", errRefused, err)
+		}
+	}
+	return err
 }

@@ -137,7 +137,7 @@ func (c *smartConn) fetch(ctx context.Context, into *store, want plumbing.Hash, 
 		if !have.commit.IsZero() {
 			req.Haves = into.recent(have.commit, maxHaves)
 		}
-		if err := c.receive(ctx, into, req, most); err != nil {
+		if err := refused(c.receive(ctx, into, req, most), "filter '"); err != nil { // git's word for a filter that is switched off
 			return err
 		}
 	}

@@ -300,7 +300,7 @@ func (r *Repo) clone(ctx context.Context, c conn, tip plumbing.Hash) (*sources.R
 		if !errors.Is(err, errRefused) {
 			return rev, err
 		}
-		r.cfg.Logger.Warn("git host refused single objects, all is fetched", "repo", r.name, "err", err)
+		r.cfg.Logger.Warn("git host did not leave anything out, all is fetched", "repo", r.name, "err", err)
 	} else if scope != "" {
 		r.cfg.Logger.Info("git host can leave nothing out, all is fetched", "repo", r.name)
 	}
