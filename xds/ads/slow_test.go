@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,5 +172,45 @@ func TestLogsSayCommits(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "c1+") || strings.Contains(log.String(), "c2+") {
 		t.Errorf("it says which state of the commit:\n%s", log.String())
+	}
+}
+
+// busy is a state that takes its time to translate, and counts for how many at
+// once.
+type busy struct {
+	state
+	now, most atomic.Int64
+}
+
+func (b *busy) Resources(p xds.Profile) (*xds.Resources, error) {
+	n := b.now.Add(1)
+	defer b.now.Add(-1)
+	for most := b.most.Load(); n > most && !b.most.CompareAndSwap(most, n); {
+		most = b.most.Load()
+	}
+	time.Sleep(time.Millisecond)
+	return b.state.Resources(p)
+}
+
+// TestStorm: of all that come at once as many are translated for as there are
+// cores, so that the first have all they need while others still wait.
+func TestStorm(t *testing.T) {
+	s, address, _ := local(t, Config{})
+	b := &busy{state: one("c1", resources(a1))}
+	s.Publish(b)
+	var proxies []*proxy
+	for i := range 60 {
+		p := connect(t, dial(t, address), fmt.Sprint("web-", i), nil, false)
+		p.ask(xds.Cluster)
+		proxies = append(proxies, p)
+	}
+	for _, p := range proxies {
+		p.receive("+a", "")
+		p.ask(xds.Listener)
+		p.receive("", "")
+	}
+	done(t, s, "c1", len(proxies))
+	if most := b.most.Load(); most > int64(runtime.GOMAXPROCS(0)) {
+		t.Errorf("%d were translated for at once", most)
 	}
 }
