@@ -8,14 +8,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/meshwright/meshwright/cmd/internal/process"
 )
 
 const webhookSecret = "load"
@@ -26,8 +28,6 @@ type daemon struct {
 	xds, http string // HOST:PORT, URL
 	deliver   int    // webhooks so far
 }
-
-var readyLine = regexp.MustCompile(`^ready: xds (\S+) http (\S+) commit`)
 
 // startDaemon starts the daemon on a repository and waits until it serves; it
 // took so long. Its state stays in dir for the next.
@@ -43,15 +43,17 @@ func startDaemon(ctx context.Context, program, dir string, repo *repository, mor
 		return nil, 0, err
 	}
 	line, err := c.line(ctx)
-	m := readyLine.FindStringSubmatch(line)
-	if err == nil && m == nil {
-		err = fmt.Errorf("the daemon said %q", line)
+	d = &daemon{child: c}
+	if ready := false; err == nil {
+		if d.xds, d.http, ready = process.Ready(line); !ready {
+			err = fmt.Errorf("the daemon said %q", line)
+		}
 	}
 	if err != nil {
-		c.stop()
+		c.Stop()
 		return nil, 0, err
 	}
-	return &daemon{child: c, xds: m[1], http: m[2]}, time.Since(begin), nil
+	return d, time.Since(begin), nil
 }
 
 // webhook delivers a signed one. Each differs: a second of the same would count
@@ -121,22 +123,18 @@ func (d *daemon) clocks(ctx context.Context) (clocks, error) {
 
 // published is when the daemon had published for the last time, by its log.
 func (d *daemon) published() (time.Time, error) {
-	b, err := os.ReadFile(d.log)
-	if err != nil {
-		return time.Time{}, err
-	}
 	var at time.Time
-	for line := range bytes.Lines(b) {
+	for line := range strings.Lines(d.Log()) {
 		var entry struct {
 			Time time.Time
 			Msg  string
 		}
-		if bytes.Contains(line, []byte("commit published")) && json.Unmarshal(line, &entry) == nil && entry.Msg == "commit published" {
+		if strings.Contains(line, "commit published") && json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "commit published" {
 			at = entry.Time
 		}
 	}
 	if at.IsZero() {
-		return at, fmt.Errorf("%s says of no commit that it was published", d.log)
+		return at, errors.New("the daemon's log says of no commit that it was published")
 	}
 	return at, nil
 }

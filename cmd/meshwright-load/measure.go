@@ -80,25 +80,25 @@ func (res *Result) daemon(ctx context.Context, cmd runCmd, dir string, repo *rep
 		return err
 	}
 	res.Cold.Took = took
-	if res.Cold.Usage, err = d.usage(); err != nil {
-		d.stop()
+	if res.Cold.Usage, err = d.Usage(); err != nil {
+		d.Stop()
 		return err
 	}
 	if res.Streams > 0 {
 		run, err := res.changes(ctx, d, repo, proxies)
 		if err != nil {
-			d.stop()
+			d.Stop()
 			return err
 		}
 		res.Runs = append(res.Runs, run)
 	}
-	d.stop()
+	d.Stop()
 	if d, took, err = startDaemon(ctx, cmd.Meshwright, dir, repo, cmd.Serve); err != nil {
 		return err
 	}
-	defer d.stop()
+	defer d.Stop()
 	res.Warm.Took = took
-	res.Warm.Usage, err = d.usage()
+	res.Warm.Usage, err = d.Usage()
 	return err
 }
 
@@ -163,7 +163,7 @@ func (res *Result) peer(ctx context.Context, dir, kind string, w *peer.World, pr
 	if err != nil {
 		return run, err
 	}
-	defer c.stop()
+	defer c.Stop()
 	line, err := c.line(ctx)
 	if err != nil {
 		return run, err
@@ -200,7 +200,7 @@ func (run *Run) storm(ctx context.Context, c *child, config envoys.Config, liste
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	runtime.GC() // what came before is no part of it
-	before, err := c.usage()
+	before, err := c.Usage()
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (run *Run) storm(ctx context.Context, c *child, config envoys.Config, liste
 	}
 	run.Storm = newArrival(fleet.Began(), fleet.Counts(), nil)
 	time.Sleep(listen)
-	after, err := c.usage()
+	after, err := c.Usage()
 	if err != nil {
 		fleet.Close()
 		return nil, err
@@ -227,7 +227,7 @@ func (run *Run) storm(ctx context.Context, c *child, config envoys.Config, liste
 func (run *Run) change(ctx context.Context, c *child, fleet *envoys.Fleet, touched []int, listen time.Duration, make func() error) (Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	before, err := c.usage()
+	before, err := c.Usage()
 	if err != nil {
 		return Change{}, err
 	}
@@ -241,7 +241,7 @@ func (run *Run) change(ctx context.Context, c *child, fleet *envoys.Fleet, touch
 		return Change{}, err
 	}
 	time.Sleep(listen)
-	after, err := c.usage()
+	after, err := c.Usage()
 	if err != nil {
 		return Change{}, err
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/meshwright/meshwright/cmd/internal/process"
 )
 
 // Result is what a row came to. In JSON, times are nanoseconds.
@@ -23,7 +25,7 @@ type Result struct {
 // Start is how a daemon starts: until it serves a spec.
 type Start struct {
 	Took time.Duration `json:"took"`
-	Usage
+	process.Usage
 }
 
 // Run is one control plane with the row's streams.

@@ -114,14 +114,14 @@ func (s *story) tell(ctx context.Context) error {
 		}
 		s.say("")
 	}
-	memory, err := s.daemon.Memory()
+	usage, err := s.daemon.Usage()
 	if err != nil {
 		return err
 	}
 	if s.Gitea == "" {
 		s.say("There is no Gitea here, and so there were no pull requests; `make gitea` builds one.")
 	}
-	s.say("All as it should be. The daemon's memory: %d MB.", memory>>20)
+	s.say("All as it should be. The daemon's memory: %d MB.", usage.Memory>>20)
 	return nil
 }
 

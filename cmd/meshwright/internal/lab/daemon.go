@@ -9,10 +9,11 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/meshwright/meshwright/cmd/internal/process"
 )
 
 // DaemonConfig says how to start `meshwright serve`.
@@ -27,46 +28,35 @@ type DaemonConfig struct {
 
 // Daemon is a running `meshwright serve`.
 type Daemon struct {
-	*Process
+	*process.Process
 	XDS  string // IP:PORT
 	HTTP string // URL
 }
 
-var readyLine = regexp.MustCompile(`ready: xds (\S+) http (\S+) commit`)
-
 // StartDaemon starts the daemon and waits until it says that it is ready. Its
 // state stays in the lab: the next one goes on from it.
 func (l *Lab) StartDaemon(ctx context.Context, c DaemonConfig) (*Daemon, error) {
-	file := l.path("daemon.ready")
-	out, err := os.Create(file)
-	if err != nil {
-		return nil, err
-	}
-	defer out.Close()
+	said := process.NewLines()
 	cmd := exec.Command(l.Meshwright, append([]string{"serve", "--repo", c.Repo, "--state-dir", l.path("state"),
 		"--xds-address", cmp.Or(c.XDS, "127.0.0.1:0"), "--http-address", cmp.Or(c.HTTP, "127.0.0.1:0")}, c.Args...)...)
 	cmd.Env = append(os.Environ(), c.Env...)
-	cmd.Stdout = out
+	cmd.Stdout = said
 	p, err := l.start("daemon", cmd)
 	if err != nil {
 		return nil, err
 	}
 	d := &Daemon{Process: p}
-	return d, Eventually(ctx, 30*time.Second, "the daemon is ready", func() error {
-		if err := p.Exited(); err != nil {
-			return err
-		}
-		line, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		m := readyLine.FindSubmatch(line)
-		if m == nil {
-			return fmt.Errorf("it has not said so:\n%s", p.LastWords())
-		}
-		d.XDS, d.HTTP = string(m[1]), string(m[2])
-		return nil
-	})
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	line, err := said.Next(ctx, p)
+	if err != nil {
+		return nil, fmt.Errorf("the daemon is not ready: %w\n%s", err, p.LastWords())
+	}
+	var ready bool
+	if d.XDS, d.HTTP, ready = process.Ready(line); !ready {
+		return nil, fmt.Errorf("the daemon said %q", line)
+	}
+	return d, nil
 }
 
 // Commit is what the daemon's API says of a commit.

@@ -13,11 +13,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/meshwright/meshwright/cmd/internal/process"
 )
 
 // Envoy is one running proxy.
 type Envoy struct {
-	*Process
+	*process.Process
 	admin  string // URL
 	client *http.Client
 }

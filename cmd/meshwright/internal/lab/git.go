@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/meshwright/meshwright/cmd/internal/process"
 )
 
 // BareRepo makes an empty repository that can be pushed to, and returns its path.
@@ -92,7 +94,7 @@ func (l *Lab) git(ctx context.Context, dir string, args ...string) error {
 func (l *Lab) gitCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir
-	ownGroup(cmd)
+	process.Own(cmd)
 	cmd.Env = append(os.Environ(), "HOME="+l.Dir, "XDG_CONFIG_HOME="+l.Dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true")
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("GIT_%s_NAME=Ada", who), fmt.Sprintf("GIT_%s_EMAIL=ada@example.com", who))

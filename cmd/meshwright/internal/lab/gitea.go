@@ -16,11 +16,13 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/meshwright/meshwright/cmd/internal/process"
 )
 
 // Gitea is a running git host that nobody here wrote.
 type Gitea struct {
-	*Process
+	*process.Process
 	URL   string // http://127.0.0.1:PORT
 	Owner string // of the repositories; an administrator
 	Token string // the owner's
@@ -90,7 +92,7 @@ func (l *Lab) StartGitea(ctx context.Context, binary string) (*Gitea, error) {
 	gitea := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(binary, append(args, "--config", ini, "--work-path", work)...)
 		cmd.Env = append(os.Environ(), "HOME="+work, "GIT_CONFIG_NOSYSTEM=1")
-		ownGroup(cmd)
+		process.Own(cmd)
 		return cmd
 	}
 	g := &Gitea{URL: fmt.Sprintf("http://127.0.0.1:%d", port), Owner: "acme"}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/meshwright/meshwright/cmd/internal/process"
 )
 
 // Config says what a lab is made of.
@@ -71,8 +73,8 @@ func (l *Lab) OnClose(f func()) {
 func (l *Lab) path(name string) string { return filepath.Join(l.Dir, name) }
 
 // start runs a command until the lab is closed; its output goes to NAME.log.
-func (l *Lab) start(name string, cmd *exec.Cmd) (*Process, error) {
-	p, err := startProcess(name, l.path(name+".log"), cmd)
+func (l *Lab) start(name string, cmd *exec.Cmd) (*process.Process, error) {
+	p, err := process.Start(name, l.path(name+".log"), cmd)
 	if err == nil {
 		l.OnClose(p.Stop)
 	}

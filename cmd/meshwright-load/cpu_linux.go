@@ -1,16 +1,9 @@
 package main
 
 import (
-	"os/exec"
 	"syscall"
 	"time"
 )
-
-// own lets a command that is not yet started die with us even when we are
-// killed, and have a Ctrl-C from us alone.
-func own(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-}
 
 // ownCPU is what this process has used.
 func ownCPU() time.Duration {

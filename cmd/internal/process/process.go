@@ -1,18 +1,15 @@
-package lab
+package process
 
 import (
 	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// Process is a child with a process group of its own, so that a Ctrl-C in the
-// terminal is ours to act upon and its own children end with it.
+// Process is a child with a process group of its own: its children end with it.
 type Process struct {
 	Name string
 
@@ -22,7 +19,9 @@ type Process struct {
 	err  error // of the process; read after done
 }
 
-func startProcess(name, log string, cmd *exec.Cmd) (*Process, error) {
+// Start starts a command. What it prints is added to a file, but for its
+// standard output if that goes elsewhere already.
+func Start(name, log string, cmd *exec.Cmd) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -32,7 +31,7 @@ func startProcess(name, log string, cmd *exec.Cmd) (*Process, error) {
 		cmd.Stdout = out
 	}
 	cmd.Stderr = out
-	ownGroup(cmd)
+	Own(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -84,19 +83,4 @@ func (p *Process) LastWords() string {
 func (p *Process) Log() string {
 	b, _ := os.ReadFile(p.log) // a log that cannot be read is empty
 	return string(b)
-}
-
-// Memory is the process's resident memory in bytes.
-func (p *Process) Memory() (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if kb, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(kb), " kB"), 10, 64)
-			return n << 10, err
-		}
-	}
-	return 0, fmt.Errorf("memory of %s: the kernel does not say", p.Name)
 }

@@ -1,13 +1,13 @@
-package lab
+package process
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-// ownGroup gives a command that is not yet started its own process group, and
+// Own gives a command that is not yet started its own process group, and
 // lets it die with us even when we are killed.
-func ownGroup(cmd *exec.Cmd) {
+func Own(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
