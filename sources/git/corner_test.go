@@ -21,7 +21,6 @@ var corner = scale.Corner{Mesh: scale.Mesh{Services: 10, Backends: 2}, Files: 50
 func cornered(t testing.TB, c scale.Corner) *origin {
 	t.Helper()
 	o := newOrigin(t)
-	o.run(o.bare, "config", "uploadpack.allowFilter", "true")
 	o.run(o.bare, "config", "core.compression", "0")
 	o.run(o.bare, "config", "fastimport.unpackLimit", "0")
 	cmd := exec.Command("git", "fast-import", "--quiet", "--done")

@@ -47,6 +47,7 @@ func newOrigin(t testing.TB) *origin {
 	o.run(dir, "init", "--quiet", "--bare", "--initial-branch=main", o.bare)
 	o.run(o.bare, "config", "http.receivepack", "false")
 	o.run(o.bare, "config", "uploadpack.allowReachableSHA1InWant", "true")
+	o.run(o.bare, "config", "uploadpack.allowFilter", "true")
 	o.run(dir, "init", "--quiet", "--initial-branch=main", o.work)
 	o.run(o.work, "remote", "add", "origin", o.bare)
 	return o

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -39,7 +40,7 @@ func (s *store) holds(ctx context.Context, commit, known plumbing.Hash) (bool, e
 	if err != nil || !ok || !s.lean() {
 		return ok, err
 	}
-	need, err := s.lacking(ctx, commit, known)
+	need, err := s.lacking(ctx, commit, known, 1)
 	return len(need.objects) == 0, err
 }
 
@@ -51,8 +52,9 @@ type need struct {
 }
 
 // lacking finds what a commit needs and a lean store has not; what known, a tree
-// that is complete, has at the same place is not looked for.
-func (s *store) lacking(ctx context.Context, commit, known plumbing.Hash) (need, error) {
+// that is complete, has at the same place is not looked for. It ends when it has
+// found enough: the folders of a pull request can name millions of files.
+func (s *store) lacking(ctx context.Context, commit, known plumbing.Hash, enough int) (need, error) {
 	c, err := s.commit(commit)
 	if err != nil {
 		return need{}, err
@@ -65,20 +67,31 @@ func (s *store) lacking(ctx context.Context, commit, known plumbing.Hash) (need,
 		return need{}, err
 	}
 	var out need
-	seen := map[plumbing.Hash]bool{}
-	err = s.files(tree, known, func(h plumbing.Hash) error {
-		if seen[h] {
-			return ctx.Err()
+	found := map[plumbing.Hash]bool{}
+	add := func(h plumbing.Hash) error {
+		if found[h] {
+			return nil
 		}
-		seen[h] = true
-		here, err := s.has(h)
-		if err == nil && !here {
-			out.objects = append(out.objects, h)
+		found[h] = true
+		if out.objects = append(out.objects, h); len(out.objects) >= enough {
+			return errEnough
 		}
-		return cmp.Or(err, ctx.Err())
-	}, func(folder plumbing.Hash) { out.objects = append(out.objects, folder) })
+		return nil
+	}
+	err = s.files(tree, known, func(file plumbing.Hash) error {
+		if here, err := s.has(file); err != nil || here {
+			return cmp.Or(err, ctx.Err())
+		}
+		return add(file)
+	}, add)
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	return out, err
 }
+
+// errEnough ends a walk, and is no trouble.
+var errEnough = errors.New("enough")
 
 // maxWants is how many objects are asked for at once: servers take requests of so
 // many megabytes.
@@ -89,12 +102,16 @@ const maxWants = 50_000
 // new commit, only the files are missing as a rule. most is as for [conn.fetch].
 func (c *smartConn) complete(ctx context.Context, into *store, commit, known plumbing.Hash, most int64) error {
 	var last plumbing.Hash
+	enough := math.MaxInt
+	if most > 0 {
+		enough = maxChanges + 1
+	}
 	for {
-		need, err := into.lacking(ctx, commit, known)
+		need, err := into.lacking(ctx, commit, known, enough)
 		if err != nil || len(need.objects) == 0 {
 			return err
 		}
-		if most > 0 && len(need.objects) > maxChanges {
+		if len(need.objects) >= enough {
 			return &sources.Permanent{Err: fmt.Errorf("more than %d files below the spec path are new; split it", maxChanges)}
 		}
 		if need.objects[0] == last {

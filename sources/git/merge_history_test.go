@@ -93,16 +93,19 @@ func TestMergeOfCrossedHistories(t *testing.T) {
 }
 
 // Trees that would take for ever, or all of the stack, cost an error.
-func TestHostileTrees(t *testing.T) {
-	o := newOrigin(t)
+func TestHostileTrees(t *testing.T) { each(t, testHostileTrees) }
+
+func testHostileTrees(t *testing.T, o *origin, url string) {
 	base := o.commitAndPush("first", "specs/a.yaml", "a1")
-	r := open(t, git.Config{URL: o.bare, Path: "specs"})
+	r := open(t, git.Config{URL: url, Path: "specs"})
 	mustFetch(t, r)
 	leaf := o.hashObject("blob", "x")
 	head := func(entries string) string {
 		specs := o.mktree(entries)
 		root := o.mktree("040000 tree " + specs + "\tspecs")
-		return o.run(o.bare, "commit-tree", "-p", base, "-m", "hostile", root)
+		h := o.run(o.bare, "commit-tree", "-p", base, "-m", "hostile", root)
+		o.run(o.bare, "update-ref", "refs/pull/7/head", h)
+		return h
 	}
 
 	bomb := o.mktree("100644 blob " + leaf + "\tf")
@@ -134,6 +137,7 @@ func TestHostileTrees(t *testing.T) {
 	}
 
 	deep := o.imported(snapshot{map[string]string{strings.Repeat("d/", 1500) + "f": "x"}, []string{base}})[0]
+	o.run(o.bare, "update-ref", "refs/pull/7/head", deep)
 	_, err := r.FetchCommit(t.Context(), deep, "")
 	if _, ok := errors.AsType[*sources.Permanent](err); !ok || !strings.Contains(err.Error(), "more than 1000 deep") {
 		t.Errorf("folders 1500 deep: %v", err)
@@ -148,6 +152,19 @@ func TestHostileTrees(t *testing.T) {
 	_, err = r.Merge(t.Context(), base, h)
 	if _, ok := errors.AsType[*sources.Permanent](err); !ok || !strings.Contains(err.Error(), `the folder "twice" holds "b.yaml" twice`) {
 		t.Errorf("a name twice: %v", err)
+	}
+
+	if url == o.bare {
+		return // the files that the next one names are nowhere
+	}
+	var many strings.Builder
+	for i := range 50_001 {
+		fmt.Fprintf(&many, "100644 blob %040x\t%d\n", i+1, i)
+	}
+	h = head("040000 tree " + o.pipe(many.String(), "mktree", "--missing") + "\tmany")
+	_, err = r.FetchCommit(t.Context(), h, "")
+	if _, ok := errors.AsType[*sources.Permanent](err); !ok || !strings.Contains(err.Error(), "more than 50000 files") {
+		t.Errorf("too many files: %v", err)
 	}
 }
 

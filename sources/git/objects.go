@@ -185,7 +185,7 @@ func (o *objects) verify(tree, known plumbing.Hash) error {
 
 // files visits the files that tree reaches, and known does not at the same place.
 // A folder that is missing is an error, unless there is somebody to hear of it.
-func (o *objects) files(tree, known plumbing.Hash, visit func(plumbing.Hash) error, missing func(plumbing.Hash)) error {
+func (o *objects) files(tree, known plumbing.Hash, visit, missing func(plumbing.Hash) error) error {
 	w := fileWalk{o, visit, missing, map[plumbing.Hash]int{}}
 	_, err := w.tree(tree, known, 0)
 	return err
@@ -195,7 +195,7 @@ func (o *objects) files(tree, known plumbing.Hash, visit func(plumbing.Hash) err
 type fileWalk struct {
 	*objects
 	visit   func(plumbing.Hash) error
-	missing func(plumbing.Hash)
+	missing func(plumbing.Hash) error
 	heights map[plumbing.Hash]int // of trees that were walked: how many are nested in them
 }
 
@@ -213,9 +213,8 @@ func (w *fileWalk) tree(tree, known plumbing.Hash, depth int) (height int, err e
 	}
 	entries, err := w.objects.tree(tree)
 	if w.missing != nil && errors.Is(err, plumbing.ErrObjectNotFound) {
-		w.missing(tree)
 		w.heights[tree] = 0
-		return 0, nil
+		return 0, w.missing(tree)
 	}
 	if err != nil {
 		return 0, err
