@@ -1,8 +1,6 @@
 package ads
 
 import (
-	"google.golang.org/grpc/encoding"
-	_ "google.golang.org/grpc/encoding/proto" // registers the codec we extend
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -94,18 +92,6 @@ func stringSize(field int, s string) int {
 
 func bytesSize(field, n int) int {
 	return protowire.SizeTag(protowire.Number(field)) + protowire.SizeBytes(n)
-}
-
-// codec sends frames as they are; all else is protobuf as usual.
-type codec struct{ encoding.CodecV2 }
-
-func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
-
-func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	if f, ok := v.(frame); ok {
-		return f.pieces, nil
-	}
-	return c.CodecV2.Marshal(v)
 }
 
 // assignmentOf returns the name of the ClusterLoadAssignment that a cluster
