@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -55,8 +56,9 @@ func Connect(ctx context.Context, c Config) *Fleet {
 	known := newBook()
 	waiting := newWaiting(len(c.Nodes))
 	f.settled = waiting.done
+	extensions := extensions()
 	for i, node := range c.Nodes {
-		s := &stream{node: node, sotw: c.SotW, hosts: c.VirtualHosts}
+		s := &stream{node: node, sotw: c.SotW, hosts: c.VirtualHosts, extensions: extensions}
 		if c.Names != nil {
 			s.first = c.Names[i]
 		}
@@ -77,6 +79,16 @@ func Connect(ctx context.Context, c Config) *Fleet {
 		})
 	}
 	return f
+}
+
+// extensions are as many and as long as those of an Envoy 1.40: some 60 kB.
+func extensions() []*corev3.Extension {
+	list := make([]*corev3.Extension, 500)
+	for i := range list {
+		name := fmt.Sprintf("extensions.filters.http.number_%03d", i)
+		list[i] = &corev3.Extension{Name: "envoy." + name, Category: "envoy.filters.http", TypeUrls: []string{"envoy." + name + ".v3.Config"}}
+	}
+	return list
 }
 
 // Settled waits until every stream has got all that it asked for.

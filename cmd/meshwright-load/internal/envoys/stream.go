@@ -18,10 +18,11 @@ import (
 
 // stream is one proxy.
 type stream struct {
-	node  Node
-	sotw  bool
-	hosts bool                  // it says that it takes virtual hosts one by one
-	first map[xds.Type][]string // what it asks for by name at once; nil: as an Envoy does
+	node       Node
+	sotw       bool
+	hosts      bool                  // it says that it takes virtual hosts one by one
+	extensions []*corev3.Extension   // that it says it was built with; all streams'
+	first      map[xds.Type][]string // what it asks for by name at once; nil: as an Envoy does
 
 	subscriptions [xds.NumTypes]subscription // of run
 	introduced    bool                       // it has said who it is
@@ -157,7 +158,9 @@ func (s *stream) send(g grpc.ClientStream, t xds.Type, fresh []string, nonce str
 	var node *corev3.Node
 	if !s.introduced {
 		s.introduced = true
-		node = &corev3.Node{Id: s.node.ID, Cluster: s.node.Identity, Metadata: xds.Profile{VirtualHosts: s.hosts}.Metadata()}
+		node = &corev3.Node{
+			Id: s.node.ID, Cluster: s.node.Identity, Metadata: xds.Profile{VirtualHosts: s.hosts}.Metadata(), Extensions: s.extensions,
+		}
 	}
 	var m proto.Message = &discoveryv3.DeltaDiscoveryRequest{Node: node, TypeUrl: t.URL(), ResourceNamesSubscribe: fresh, ResponseNonce: nonce}
 	if s.sotw { // each request says all of it
