@@ -30,7 +30,7 @@ type serveCmd struct {
 	Environment string        `help:"Name of this environment; it goes into the contexts of statuses, so that two daemons can watch one repository."`
 	StateDir    string        `default:".meshwright" help:"Where the daemon keeps its clone and its progress."`
 	GitTimeout  time.Duration `default:"60s" help:"Limit of one fetch."`
-	GitWhole    bool          `help:"Fetch the files outside --path, too."`
+	GitWhole    bool          `help:"Fetch all of the repository, not only --path and the commits."`
 
 	GitUsername  string `help:"User of the git host, beside the token (default: x-access-token)."`
 	GitTokenFile string `type:"path" placeholder:"FILE" help:"Token for https (or $$MESHWRIGHT_GIT_TOKEN)."`
