@@ -170,6 +170,6 @@ func only[R Resource](res Resource) any {
 }
 
 func (c *check) finding(d *document, path, what, fix string) Diagnostic {
-	_, pos := d.root.at(path)
+	_, pos := d.root().at(path)
 	return Diagnostic{Code: c.Code, Severity: c.severity, Pos: pos, Resource: d.ref, Path: path, What: what, Fix: fix}
 }

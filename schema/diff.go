@@ -1,6 +1,9 @@
 package schema
 
-import "slices"
+import (
+	"reflect"
+	"slices"
+)
 
 // Op is what happened to a resource between two specs.
 type Op string
@@ -19,7 +22,9 @@ type Change struct {
 }
 
 // Diff returns what changed from one spec to another, sorted by ref. A nil
-// spec has no resources. Resources with equal digests are equal.
+// spec has no resources. Resources with equal digests are equal. Of specs of which
+// one was derived from the other, as a load derives the next, the cost follows the
+// resources of the kinds that changed.
 func Diff(from, to *Spec) []Change {
 	if from == nil {
 		from = &Spec{}
@@ -36,11 +41,14 @@ func Diff(from, to *Spec) []Change {
 }
 
 func diff[R Resource](kind Kind, from, to map[Key]R) []Change {
+	if reflect.ValueOf(from).UnsafePointer() == reflect.ValueOf(to).UnsafePointer() {
+		return nil // the specs share it
+	}
 	var changes []Change
 	for k, was := range from {
 		if is, ok := to[k]; !ok {
 			changes = append(changes, Change{Ref{kind, k}, Removed})
-		} else if was.meta().Digest != is.meta().Digest {
+		} else if any(was) != any(is) && was.meta().Digest != is.meta().Digest {
 			changes = append(changes, Change{Ref{kind, k}, Changed})
 		}
 	}

@@ -9,13 +9,17 @@ import (
 
 // document is one resource as it stands in a file, and what became of it.
 type document struct {
-	ref  Ref
-	root *node
+	ref Ref
+	uid string // its own, of what others name by it
 	// res is the resource, nil when the document has mistakes. Its mesh and
 	// gateway are those of the last load.
 	res     Resource
 	content string // hash of its labels and spec
-	refs    []reference
+
+	// What it says, with the places: see [document.root].
+	node   *node   // nil: to be read again,
+	source *source // from here,
+	place  int     // as this one of the documents
 }
 
 // namespace is a Kubernetes Namespace: a mesh selects it by its labels.
@@ -34,6 +38,7 @@ type parsed struct {
 	foreign    int
 	diags      []Diagnostic
 	settings   *Settings // of the settings file only, which holds nothing else
+	plain      bool      // only what documents say is wanted of them
 	broken     string    // text of which nobody knows what it declares, or names of what was refused
 }
 
@@ -153,8 +158,11 @@ func (p *parsed) ours(n *node, group, version string, kind Kind) {
 
 // resource validates and decodes one document of a known kind.
 func (p *parsed) resource(kind Kind, ref Ref, n *node) {
-	doc := &document{ref: ref, root: n}
+	doc := &document{ref: ref, node: n, uid: n.get("metadata").str("uid")}
 	p.take(doc)
+	if p.plain {
+		return
+	}
 	good := true
 	report := func(d Diagnostic) {
 		if d.Resource == (Ref{}) {
@@ -181,7 +189,6 @@ func (p *parsed) resource(kind Kind, ref Ref, n *node) {
 	}
 	doc.content = contentHash(res)
 	doc.res = res
-	doc.refs = references(res)
 	checkDocument(doc, report)
 	if !good {
 		doc.res = nil
@@ -192,11 +199,11 @@ func (p *parsed) resource(kind Kind, ref Ref, n *node) {
 // with it: the rules within a document, for all that can be read of it. What a
 // mistake may be the cause of, waits until it is mended.
 func (p *parsed) beside(doc *document, mistakes []Diagnostic) {
-	if doc.ref.Kind != KindRollout || doc.root.get("spec") == nil {
+	if doc.ref.Kind != KindRollout || doc.root().get("spec") == nil {
 		return
 	}
 	part := *doc
-	part.res, _ = decode(doc.ref.Kind, doc.root)
+	part.res, _ = decode(doc.ref.Kind, doc.root())
 	part.res.meta().Ref = doc.ref
 	mistakes = slices.Clone(mistakes)
 	checkDocument(&part, func(d Diagnostic) {

@@ -26,7 +26,7 @@ func Fields(from, to Resource) []FieldChange {
 	if from.meta().doc == nil || to.meta().doc == nil {
 		return nil
 	}
-	was, is := from.meta().doc.root, to.meta().doc.root
+	was, is := from.meta().doc.root(), to.meta().doc.root()
 	d.values("metadata.labels", was.get("metadata").get("labels"), is.get("metadata").get("labels"))
 	d.values("spec", was.get("spec"), is.get("spec"))
 	slices.SortStableFunc(d.found, func(a, b FieldChange) int {

@@ -170,7 +170,7 @@ func (t *linker) once() {
 	for _, d := range t.fresh {
 		if first := t.find(d.ref); first != nil && d.ref.Name != "" {
 			t.report(d, CodeDuplicate, "metadata.name", "", "it is defined already", "keep one, or rename one")
-			t.diags[len(t.diags)-1].Also = first.root.pos
+			t.diags[len(t.diags)-1].Also = first.root().pos
 			again[d] = true
 			continue
 		}
@@ -210,7 +210,7 @@ func (t *linker) placed(d *document, mesh string, gateway Key) Resource {
 // report adds an error about a document: at is the path of what to point at,
 // path the one to name.
 func (t *linker) report(d *document, code Code, at, path, what, fix string) {
-	_, pos := d.root.at(at)
+	_, pos := d.root().at(at)
 	t.diags = append(t.diags, Diagnostic{Code: code, Severity: Error, Pos: pos, Resource: d.ref, Path: path, What: what, Fix: fix})
 }
 

@@ -262,10 +262,10 @@ func (l *Loader) readFile(fsys fs.FS, f *file, total *atomic.Int64) error {
 		f.parsed.report(CodeSyntax, at, "the file is not UTF-8", "save it as UTF-8")
 	case path.Ext(f.path) == ".cue":
 		f.text, f.parsed = data, nil
-	case path.Ext(f.path) == ".json":
-		parseJSON(f.path, text, f.parsed)
 	default:
-		parseYAML(f.path, text, f.parsed)
+		if f.parsed.read(f.path, text); len(f.parsed.diags) == 0 {
+			f.parsed.letGo(f.path, text)
+		}
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (d *document) owns() string {
 		UID, AWSName       string
 		Namespaces, Routes *Selector
 		Mesh               *MeshReference
-	}{Ref: d.ref, UID: d.uid(), Mesh: meshRef(d.res)}
+	}{Ref: d.ref, UID: d.uid, Mesh: meshRef(d.res)}
 	switch r := d.res.(type) {
 	case *Mesh:
 		own.AWSName, own.Namespaces = r.AWSName, r.Spec.NamespaceSelector
@@ -68,14 +68,6 @@ func (d *document) owns() string {
 		panic("schema: " + err.Error()) // plain structs: cannot happen
 	}
 	return string(spelled)
-}
-
-// uid is the one that the document itself has, empty if there is none.
-func (d *document) uid() string {
-	if own, _ := d.root.at("metadata.uid"); own != nil && own.kind == stringNode {
-		return own.text
-	}
-	return ""
 }
 
 // settle forgets what was found out of another attempt, and keeps the first of
@@ -186,7 +178,7 @@ func (t *linker) homeless(d *document) {
 // are written: the controller refused others, for then it was another object
 // of the same name.
 func (t *linker) sameUID(d *document, code Code, path, uid string, named *document) {
-	if own := named.uid(); uid != "" && own != "" && own != uid {
+	if own := named.uid; uid != "" && own != "" && own != uid {
 		t.report(d, code, path+".uid", path+".uid", fmt.Sprintf("%s has the uid %s", named.ref, quote(own)), "leave "+strings.TrimPrefix(path, "spec.")+" out")
 	}
 }

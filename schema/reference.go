@@ -106,7 +106,7 @@ func (t *linker) resolve(changed []replacement) {
 		if d.res == nil {
 			continue
 		}
-		for _, r := range d.refs {
+		for _, r := range references(d.res) {
 			t.follow(d, r)
 		}
 	}

@@ -27,7 +27,7 @@ func (m *Meta) At(path string) Pos {
 	if m.doc == nil {
 		return m.Pos
 	}
-	_, pos := m.doc.root.at(path)
+	_, pos := m.doc.root().at(path)
 	return pos
 }
 

@@ -2,7 +2,6 @@ package schema
 
 import (
 	"iter"
-	"maps"
 	"slices"
 )
 
@@ -57,9 +56,13 @@ func (s *Spec) Find(ref Ref) Resource {
 func (s *Spec) All() iter.Seq2[Ref, Resource] {
 	return func(yield func(Ref, Resource) bool) {
 		for _, row := range sortedKinds() {
-			all := maps.Collect(row.each(s))
-			for _, k := range slices.SortedFunc(maps.Keys(all), Key.Compare) {
-				if !yield(Ref{row.kind, k}, all[k]) {
+			var all []Resource
+			for _, r := range row.each(s) {
+				all = append(all, r)
+			}
+			slices.SortFunc(all, func(a, b Resource) int { return a.meta().Ref.Key.Compare(b.meta().Ref.Key) })
+			for _, r := range all {
+				if !yield(r.meta().Ref, r) {
 					return
 				}
 			}
