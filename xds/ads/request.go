@@ -124,7 +124,7 @@ func (s *stream) subscribe(t xds.Type, r *discoveryv3.DeltaDiscoveryRequest, fir
 			w.dirty = w.dirty || w.within != nil
 		}
 	}
-	if t == xds.Route && (first || len(r.GetResourceNamesSubscribe())+len(r.GetResourceNamesUnsubscribe()) > 0) {
+	if t == xds.Route && (first || r.GetErrorDetail() != nil || len(r.GetResourceNamesSubscribe())+len(r.GetResourceNamesUnsubscribe()) > 0) {
 		s.watches[xds.VirtualHost].dirty = true // they follow what the proxy holds of these
 	}
 }

@@ -34,6 +34,7 @@ type sim struct {
 	log       []string
 
 	held    [xds.NumTypes]map[string]*xds.Resource
+	hosts   map[string]*xds.Resource      // of held virtual hosts, those that routes have taken
 	names   [xds.NumTypes]map[string]bool // subscribed by name
 	version [xds.NumTypes]string          // accepted last (state of the world)
 	nonce   [xds.NumTypes]string
@@ -64,11 +65,12 @@ type part struct {
 	clusters   []string // that a route or listener sends to
 	routes     string   // of a listener
 	assignment string   // of a cluster
+	nested     bool     // routes that take virtual hosts one by one
 	bad        bool
 }
 
 func newSim(t testing.TB, rnd *rand.Rand, delta bool, linger time.Duration) *sim {
-	s := &sim{t: t, rnd: rnd, delta: delta, parts: parts{}, now: time.Unix(1, 0), cold: map[string]bool{}, active: map[string]bool{}, stale: map[string]bool{}}
+	s := &sim{t: t, rnd: rnd, delta: delta, parts: parts{}, now: time.Unix(1, 0), cold: map[string]bool{}, active: map[string]bool{}, stale: map[string]bool{}, hosts: map[string]*xds.Resource{}}
 	s.server = newStream(delta, linger)
 	for i := range s.held {
 		s.held[i], s.names[i] = map[string]*xds.Resource{}, map[string]bool{}
@@ -101,7 +103,11 @@ func (s *sim) connect() {
 	again := s.asked
 	s.asked = [xds.NumTypes]bool{}
 	s.ask(xds.Cluster, nil, nil)
-	for _, t := range []xds.Type{xds.Endpoint, xds.Listener, xds.Route} {
+	order := []xds.Type{xds.Endpoint, xds.Listener, xds.Route, xds.VirtualHost}
+	if s.rnd.IntN(2) == 0 {
+		order[2], order[3] = order[3], order[2]
+	}
+	for _, t := range order {
 		if again[t] {
 			s.ask(t, slices.Sorted(maps.Keys(s.names[t])), nil)
 		}
@@ -139,6 +145,9 @@ func (s *sim) want(t xds.Type, names map[string]bool, renewed bool) {
 		if !names[n] {
 			remove = append(remove, n)
 			delete(s.held[t], n)
+			if t == xds.Route {
+				maps.DeleteFunc(s.hosts, func(host string, _ *xds.Resource) bool { return xds.RoutesOf(host) == n })
+			}
 		}
 	}
 	s.names[t] = names
@@ -212,13 +221,21 @@ func (s *sim) take() {
 	if len(bad) == 0 || partial {
 		for _, x := range r.resources {
 			old := s.held[t][x.Name]
-			if s.parts[x].bad || t > xds.Cluster && t != xds.Listener && !s.names[t][x.Name] {
+			if t == xds.VirtualHost {
+				old = s.hosts[x.Name]
+			} else if s.parts[x].bad || t > xds.Cluster && t != xds.Listener && !s.names[t][x.Name] {
 				continue
 			}
 			if s.delta && old != nil && s.usable(old) && !s.usable(x) {
 				s.fatalf("%s %s, in use, is changed to refer to a cluster that traffic cannot use yet", t, x.Name)
 			}
+			if s.parts[x].nested && s.held[t][x.Name] == nil && !s.asked[xds.VirtualHost] {
+				s.ask(xds.VirtualHost, nil, nil)
+			}
 			s.held[t][x.Name] = x
+			if t == xds.VirtualHost && s.held[xds.Route][xds.RoutesOf(x.Name)] != nil {
+				s.hosts[x.Name] = x
+			}
 			again := old != nil && old.Version == x.Version
 			if again && s.delta && !s.lenient && t != xds.Endpoint {
 				s.fatalf("%s %s sent again in the version the proxy has", t, x.Name)
@@ -236,6 +253,9 @@ func (s *sim) take() {
 		for name := range s.held[t] {
 			if s.delta && slices.Contains(r.removed, name) || !s.delta && partial && !got[name] && !slices.Contains(bad, name) {
 				delete(s.held[t], name)
+				if t == xds.VirtualHost {
+					delete(s.hosts, name)
+				}
 				if t == xds.Cluster {
 					delete(s.cold, name)
 					delete(s.active, name)
@@ -331,8 +351,8 @@ func (s *sim) answer(t xds.Type, nonce, version string, bad []string) {
 // state of the world, where a server cannot know what it holds beyond what is
 // wanted now, and so not send it again.
 func (s *sim) check(r response) {
-	for _, t := range []xds.Type{xds.Listener, xds.Route} {
-		for _, x := range s.held[t] {
+	for t, used := range map[xds.Type]map[string]*xds.Resource{xds.Listener: s.held[xds.Listener], xds.Route: s.held[xds.Route], xds.VirtualHost: s.hosts} {
+		for _, x := range used {
 			if !s.usable(x) && !s.lenient {
 				s.fatalf("after nonce %s: %s %s refers to a cluster of %v which the proxy cannot use yet", r.nonce, t, x.Name, s.parts[x].clusters)
 			}
@@ -380,15 +400,18 @@ func (s *sim) settle() {
 // settled fails unless the proxy has exactly what it should have.
 func (s *sim) settled() {
 	want := s.server.want
-	for _, t := range []xds.Type{xds.Cluster, xds.Endpoint, xds.Listener, xds.Route} {
-		exp := map[string]string{}
+	for _, t := range []xds.Type{xds.Cluster, xds.Endpoint, xds.Listener, xds.Route, xds.VirtualHost} {
+		exp, held := map[string]string{}, s.held[t]
+		if t == xds.VirtualHost {
+			held = s.hosts
+		}
 		for _, x := range want[t] {
-			if t == xds.Cluster || t == xds.Listener || s.names[t][x.Name] {
+			if t == xds.Cluster || t == xds.Listener || s.names[t][x.Name] || t == xds.VirtualHost && s.names[xds.Route][xds.RoutesOf(x.Name)] {
 				exp[x.Name] = x.Version
 			}
 		}
 		got := map[string]string{}
-		for name, x := range s.held[t] {
+		for name, x := range held {
 			got[name] = x.Version
 		}
 		if !maps.Equal(exp, got) {
@@ -451,6 +474,16 @@ func (s *sim) random(bad bool) *xds.Resources {
 		}
 		name, c := "r"+strconv.Itoa(i), clusters[s.rnd.IntN(len(clusters))]
 		routes = append(routes, name)
+		if i == 0 && s.delta {
+			nested := nest(name)
+			s.parts[nested] = part{nested: true}
+			list = append(list, nested)
+			for j := range 1 + s.rnd.IntN(3) {
+				c := clusters[s.rnd.IntN(len(clusters))]
+				add(part{clusters: []string{c}}, func(v int) *xds.Resource { return host(name, "h"+strconv.Itoa(j), c, "host-"+strconv.Itoa(v/4)) })
+			}
+			continue
+		}
 		add(part{clusters: []string{c}}, func(v int) *xds.Resource { return route(name, c, "host-"+strconv.Itoa(v/4)) })
 	}
 	for i := range 3 {

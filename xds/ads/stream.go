@@ -73,6 +73,9 @@ func (s *stream) target(commit label, want *xds.Resources, d *xds.Difference) {
 			w.stir(d[t]...)
 		}
 	}
+	if d != nil && len(d[xds.Route]) > 0 {
+		s.watches[xds.VirtualHost].dirty = true // they follow their routes
+	}
 	s.commit, s.want, s.planned = commit, want, false
 }
 
