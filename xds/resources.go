@@ -109,8 +109,11 @@ type Resources [NumTypes][]*Resource
 
 // Sort orders each type by name; whoever makes Resources ends with it.
 func (r *Resources) Sort() {
+	byName := func(a, b *Resource) int { return strings.Compare(a.Name, b.Name) }
 	for _, list := range r {
-		slices.SortFunc(list, func(a, b *Resource) int { return strings.Compare(a.Name, b.Name) })
+		if !slices.IsSortedFunc(list, byName) { // others may share it
+			slices.SortFunc(list, byName)
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ func (m *maker) build(profile xds.Profile, self *part) product {
 	}
 	b.res.Sort()
 	slices.Sort(b.notices)
-	return product{res: &b.res, notices: slices.Compact(b.notices), targets: b.targets, assignments: b.assignments, needs: b.needs, self: b.self}
+	return product{res: &b.res, notices: slices.Compact(b.notices), targets: b.targets, assignments: b.assignments, needs: b.needs, self: b.self, reach: b.shares}
 }
 
 // builder collects one proxy's resources. The first error ends it; none is
@@ -71,7 +71,9 @@ type builder struct {
 
 	part
 	base *part // a part that is read, not copied
-	self *part // what of a node's proxy has nothing to do with its backends; nil: not made yet
+	// shares is the reach whose part is the base.
+	shares *reach
+	self   *part // what of a node's proxy has nothing to do with its backends; nil: not made yet
 }
 
 type resourceName struct {

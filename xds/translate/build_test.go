@@ -150,7 +150,7 @@ func BenchmarkChangeSeenByAll(b *testing.B) {
 		{"translate", func(spec, _ *schema.Spec, s *translate.Snapshot) *translate.Snapshot {
 			s = translate.New(translate.Inputs{Spec: spec}, s)
 			for _, id := range ids {
-				if _, err := s.Resources(xds.Profile{Identity: id}); err != nil {
+				if _, err := s.Resources(xds.Profile{Identity: id, VirtualHosts: true}); err != nil {
 					b.Fatal(err)
 				}
 			}

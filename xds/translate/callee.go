@@ -27,6 +27,7 @@ type callees struct {
 	mu      sync.Mutex
 	of      map[calleeKey]*callee
 	reaches map[reachKey]*reach
+	steps   map[*reach]*step // from those of snapshots before
 }
 
 type calleeKey struct {
@@ -36,10 +37,10 @@ type calleeKey struct {
 }
 
 func newCallees() *callees {
-	return &callees{of: map[calleeKey]*callee{}, reaches: map[reachKey]*reach{}}
+	return &callees{of: map[calleeKey]*callee{}, reaches: map[reachKey]*reach{}, steps: map[*reach]*step{}}
 }
 
-// reach returns what is reached by a list of callees, which is worked out once.
+// reach returns the one of a list of callees, which has yet to be worked out.
 func (k *callees) reach(mesh *schema.Mesh, namespace string, byHost bool, called []*callee) *reach {
 	numbers := make([]byte, 0, 4*len(called))
 	for _, c := range called {

@@ -134,6 +134,9 @@ func TestVirtualHostsAreShared(t *testing.T) {
 		if want := (&xds.Difference{xds.VirtualHost: {api}}); !gocmp.Equal(want, d) {
 			t.Errorf("a weight changes %v of %s, want %v", d, name, want)
 		}
+		if &was[xds.Cluster][0] != &is[xds.Cluster][0] {
+			t.Errorf("the clusters of %s are the same and are listed anew", name)
+		}
 	}
 	if size := proto.Size(resourcesOf(t, after, profile("two_shop")).Get(xds.Route, "rds_egress_http_8080").Body); size > 200 {
 		t.Errorf("the routes without their virtual hosts have %d bytes", size)

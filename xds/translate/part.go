@@ -65,6 +65,15 @@ func (b *builder) join(p *part, note bool) {
 		}
 	}
 	for t, list := range p.res {
+		if len(b.res[t]) == 0 {
+			b.res[t] = slices.Clip(list) // what is appended to makes another
+			for _, r := range list {
+				if note {
+					b.have[resourceName{r.Type, r.Name}] = true
+				}
+			}
+			continue
+		}
 		b.res[t] = slices.Grow(b.res[t], len(list))
 		for _, r := range list {
 			if b.has(r.Type, r.Name) {

@@ -17,6 +17,8 @@ type reach struct {
 	ports  []port
 	routes string // empty: the mesh lets everything out there
 	part   *part
+	front  string   // all of it that listeners are made from
+	told   []string // what a person should know about its backends
 }
 
 type reachKey struct {
@@ -34,14 +36,48 @@ type port struct {
 // reached adds the routes and clusters of backends. Nodes of a namespace with
 // the same backends share all of it.
 func (b *builder) reached(called []*callee, namespace string) *reach {
-	r := b.known.reach(b.mesh, namespace, b.VirtualHosts, called)
-	r.once.Do(func() { r.part = b.apart(func(b *builder) { r.work(b, called, namespace) }) })
+	r := b.reach(called, namespace, nil)
 	if b.take(r.part) {
+		if b.base == r.part {
+			b.shares = r
+		}
 		return r
 	}
 	own := &reach{}
 	own.work(b, called, namespace)
 	return own
+}
+
+// reach works out what nodes of a namespace with these backends reach, once.
+// Lists that are the same before are those.
+func (b *builder) reach(called []*callee, namespace string, before *reach) *reach {
+	r := b.known.reach(b.mesh, namespace, b.VirtualHosts, called)
+	r.once.Do(func() {
+		r.part = b.apart(func(b *builder) { r.work(b, called, namespace) })
+		for t, list := range r.part.res {
+			if before != nil && slices.Equal(list, before.part.res[t]) {
+				r.part.res[t] = before.part.res[t]
+			}
+		}
+		r.front = r.describe()
+		for _, c := range called {
+			r.told = append(r.told, c.notices...)
+		}
+	})
+	return r
+}
+
+// describe writes down all of it that listeners are made from.
+func (r *reach) describe() string {
+	front := fmt.Sprintln(r.routes, r.part.acting)
+	for _, p := range r.ports {
+		tcp := ""
+		if p.tcp != nil {
+			tcp = p.tcp.leads.digest
+		}
+		front += fmt.Sprintln(p.number, len(p.http) > 0, tcp)
+	}
+	return front
 }
 
 func (r *reach) work(b *builder, called []*callee, namespace string) {

@@ -54,6 +54,7 @@ type product struct {
 	assignments []assignment          // what of it comes from registries
 	needs       []need                // what of it comes from the certificates
 	self        *part                 // what of it has nothing to do with backends; nil: nothing that can be told
+	reach       *reach                // what it has of others with the same backends; nil: nothing
 	err         error
 }
 
@@ -83,7 +84,7 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 		return s // it is in every proxy's listeners
 	}
 	d := compare(prev.in.Spec, in.Spec)
-	stale := d.identities()
+	stale, kept := d.identities(), d.keepsBackends()
 	moved := in.Certificates != prev.in.Certificates || !maps.Equal(in.Endpoints, prev.in.Endpoints)
 	prev.mu.Lock()
 	defer prev.mu.Unlock()
@@ -93,7 +94,7 @@ func New(in Inputs, prev *Snapshot) *Snapshot {
 		case !e.asked:
 		case stale[profile.Identity]:
 			if !moved && !d.renews(profile.Identity) {
-				s.built[profile] = &entry{proxy: s.again(profile, e.proxy)}
+				s.built[profile] = &entry{proxy: s.again(profile, e.proxy, kept)}
 			}
 		case moved:
 			s.built[profile] = &entry{proxy: s.moved(profile, e.proxy, prev.in.Inputs)}
@@ -130,10 +131,18 @@ func (s *Snapshot) moved(profile xds.Profile, old *proxy, had Inputs) *proxy {
 }
 
 // again is a proxy of the snapshot before whose backends have changed since, and
-// nothing else.
-func (s *Snapshot) again(profile xds.Profile, old *proxy) *proxy {
+// nothing else; kept: not even which there are.
+func (s *Snapshot) again(profile xds.Profile, old *proxy, kept bool) *proxy {
 	m := s.in
-	return &proxy{build: func() product { return m.build(profile, old.made().self) }}
+	return &proxy{build: func() product {
+		was := old.made()
+		if kept {
+			if p, ok := m.follow(profile, was); ok {
+				return p
+			}
+		}
+		return m.build(profile, was.self)
+	}}
 }
 
 // Commit is the commit of the inputs.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
 	"github.com/meshwright/meshwright/xds/translate"
@@ -218,6 +220,36 @@ func fingerprint(r *xds.Resources) string {
 	return b.String()
 }
 
+// everything is all that a snapshot has for any kind of proxy.
+func everything(t testing.TB, s *translate.Snapshot, spec *schema.Spec) map[xds.Profile]*xds.Resources {
+	t.Helper()
+	all := map[xds.Profile]*xds.Resources{}
+	for _, id := range identities(spec) {
+		for _, p := range []xds.Profile{{}, {VirtualHosts: true}, {Capture: xds.Capture{Explicit: true}, VirtualHosts: true}, {Capture: xds.Capture{Proxyless: true}}} {
+			p.Identity = id
+			res, err := s.Resources(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[p] = res
+		}
+	}
+	return all
+}
+
+// twins are nodes with the same backends.
+func twins(n int) *fstest.MapFile {
+	var text strings.Builder
+	for i := range 3 {
+		fmt.Fprintf(&text, "---\napiVersion: appmesh.k8s.aws/v1beta2\nkind: VirtualNode\nmetadata: {name: twin%d, namespace: shop}\nspec:\n  listeners: [{portMapping: {port: 8080, protocol: http}}]\n"+
+			"  serviceDiscovery: {dns: {hostname: twin.example.com}}\n  backends:\n", i)
+		for j := range n {
+			fmt.Fprintf(&text, "  - virtualService: {virtualServiceRef: {name: s%d}}\n", j)
+		}
+	}
+	return &fstest.MapFile{Data: []byte(text.String())}
+}
+
 // After any history of edits a snapshot holds what one made from nothing
 // would, and takes over every proxy that did not change.
 func TestHistories(t *testing.T) {
@@ -226,8 +258,9 @@ func TestHistories(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			const n = 12
 			l, files := newLoader(), ring(n)
+			files["twins.yaml"] = twins(n)
 			var prev *translate.Snapshot
-			had := map[xds.Identity]*xds.Resources{}
+			had := map[xds.Profile]*xds.Resources{}
 			edits, moved := 0, 0
 			for range 25 {
 				good := maps.Clone(files)
@@ -243,17 +276,24 @@ func TestHistories(t *testing.T) {
 				}
 				in := translate.Inputs{Spec: spec, Endpoints: found(spec, func(i int) string { return fmt.Sprintf("10.0.%d.%d", i/(moved+1), i) })}
 				next := translate.New(in, prev)
-				got := resources(t, next, spec)
-				fresh := resources(t, translate.New(in, nil), spec)
+				got := everything(t, next, spec)
+				anew := translate.New(in, nil)
+				fresh := everything(t, anew, spec)
+				if d := cmp.Diff(anew.Targets(), next.Targets()); d != "" {
+					t.Fatalf("targets (-from nothing +with a history):\n%s", d)
+				}
 				for id, res := range got {
 					if fingerprint(res) != fingerprint(fresh[id]) {
-						t.Fatalf("%s differs from a build from nothing", id)
+						t.Fatalf("%v differs from a build from nothing", id)
+					}
+					if d := cmp.Diff(anew.Notices(id), next.Notices(id)); d != "" {
+						t.Fatalf("notices of %v (-from nothing +with a history):\n%s", id, d)
 					}
 					for typ := range res {
 						for _, r := range res[typ] {
 							if old := had[id]; old != nil {
 								if was := old.Get(r.Type, r.Name); was != nil && was.Version == r.Version && was != r {
-									t.Fatalf("%s: %s %s is the same and was made anew", id, r.Type, r.Name)
+									t.Fatalf("%v: %s %s is the same and was made anew", id, r.Type, r.Name)
 								}
 							}
 						}
