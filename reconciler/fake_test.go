@@ -401,7 +401,7 @@ type fakeProxies struct {
 	changed  chan struct{}
 	envoys   int
 	slow     bool
-	held     string   // text that the Envoys have
+	held     string   // text that the Envoys have, but for one that refuses it
 	refused  string   // commit of the refusal that stands
 	served   []string // commits published, by any daemon
 	progress xds.Progress
@@ -411,7 +411,7 @@ type fakeProxies struct {
 func (p *fakeProxies) restart() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.progress, p.state = xds.Progress{}, nil
+	p.progress, p.state, p.refused = xds.Progress{}, nil, "" // who has refused is asked anew
 }
 
 func (p *fakeProxies) Publish(s xds.State) {
@@ -425,14 +425,16 @@ func (p *fakeProxies) Publish(s xds.State) {
 		return // its progress goes on
 	}
 	p.progress = xds.Progress{Commit: next.commit}
-	if next.text != p.held {
-		p.progress.Touched = p.envoys
-		p.refused = ""
-		if strings.Contains(next.text, "nack") {
-			p.refused = next.commit
-		}
+	nack := strings.Contains(next.text, "nack")
+	switch {
+	case next.text != p.held:
+		p.progress.Touched, p.refused = p.envoys, ""
+	case nack && p.refused == "":
+		p.progress.Touched = 1
 	}
-	p.held = next.text
+	if nack && p.progress.Touched > 0 {
+		p.refused = next.commit
+	}
 	if !p.slow {
 		p.answer()
 	}
@@ -441,6 +443,9 @@ func (p *fakeProxies) Publish(s xds.State) {
 
 // answer lets the Envoys answer; p.mu is held.
 func (p *fakeProxies) answer() {
+	if p.state != nil {
+		p.held = p.state.text
+	}
 	p.progress.Applied, p.progress.Took = p.progress.Touched, 140*time.Millisecond
 	if p.refused != "" {
 		p.progress.Touched = max(p.progress.Touched, 1)

@@ -21,11 +21,7 @@ import (
 // all is quiet the branch's own weights are served; a commit's canary has one
 // end, but for a person's word or a branch that was set back to it.
 func TestRolloutModel(t *testing.T) {
-	histories := 150
-	if testing.Short() {
-		histories = 25
-	}
-	for seed := range histories {
+	for seed := range histories(150, 25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := &merges{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 7)), w: newRolloutWorld(t), lines: map[string]string{}, again: map[string]bool{}}
