@@ -42,6 +42,7 @@ type rules struct {
 // decide is the core: what is known, what was seen and the time give what is
 // known next and what to do. It changes none of its arguments.
 func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
+	was := s.Head
 	s = s.clone()
 	var do Actions
 	for _, w := range seen.Written {
@@ -74,7 +75,7 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	do.Trace = r.merged(&s, seen, now)
 	s.trim(now)
 	do.Writes = r.writes(&s)
-	do.Needs, do.Heads, do.Tried = s.needs(), s.trying(), s.tried()
+	do.Needs, do.Heads, do.Tried, do.List = s.needs(), s.trying(), s.tried(), seen.Open != nil && s.Head != was
 	if taken := seen.specs()[s.Taken]; taken != nil {
 		do.Wishes = s.wishes(taken)
 	}

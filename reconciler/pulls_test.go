@@ -432,6 +432,28 @@ func TestTakenBackFromTheBranch(t *testing.T) {
 	})
 }
 
+// TestABranchThatIsSetBack: what is open is planned anew at once, not when the
+// schedule has the list asked for again.
+func TestABranchThatIsSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		base := w.branch.push("good one")
+		head := w.branch.commit("good two")
+		w.pull(sources.PullRequest{Number: 7, Head: head, Base: "main"})
+		d := w.start(t)
+		defer d.end(t)
+		after(time.Minute)
+		w.branch.push("good three")
+		d.Poke()
+		after(time.Minute)
+		w.stands(t, head, "plan", "failure: needs a rebase: mesh.txt changed on both sides")
+		w.branch.reset(base)
+		d.Poke()
+		after(10 * time.Second)
+		w.stands(t, head, "plan", "success: 1 resource, 0 proxy identities")
+	})
+}
+
 // slowLoad holds up what it is told to.
 type slowLoad struct {
 	load reconciler.Load

@@ -254,6 +254,9 @@ func (r *Reconciler) act(do Actions) {
 	if r.outbox != nil {
 		r.outbox.sync(do.Writes)
 		r.pulls.sync(do.Trace, do.Tried)
+		if do.List {
+			r.pulls.poke.ring()
+		}
 		r.planner.sync(do.Jobs, Side{Commit: commitOf(r.label), Spec: r.spec, State: r.current})
 	}
 }

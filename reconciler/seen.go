@@ -93,6 +93,8 @@ type Actions struct {
 	Heads map[string]bool
 	// Trace are the branch's commits of which the pull requests are to be found.
 	Trace []string
+	// List: what is open was asked for before the branch became what it is.
+	List bool
 	// Tried are the pull requests of which the end is to be found out.
 	Tried []int
 	// Needs are the commits of the branch whose specs are to be kept.
