@@ -209,8 +209,10 @@ func (x *rolling) open(t *Run, seen *canary.Observation) {
 	until := t.Gone.Add(parting)
 	switch here := x.s.landed(merged); {
 	case !here && x.now.Wall.Before(until):
-		x.next = earlier(x.next, until)
-	case here || x.seen.Away == "": // else it cannot be seen
+		x.next, seen.Landing = earlier(x.next, until), true
+	case !here && x.seen.Away != "": // it cannot be seen
+		seen.Landing = true
+	default:
 		seen.Closed = "the pull request was merged as " + report.Short(merged)
 	}
 }
@@ -293,11 +295,14 @@ func (x *rolling) arrive(t Track, content string) (merged *Run) {
 // end gives a pull request's head the last word about its canary once it is
 // merged.
 func (x *rolling) end(head string, merged *Run) {
-	rec := x.s.find(head)
-	if rec == nil || head == merged.Target || rec.Canary != nil && rec.Canary.State != sources.Pending {
-		return
+	rec, as := x.s.find(head), "merged as "+report.Short(merged.Target)
+	switch {
+	case rec == nil || head == merged.Target:
+	case rec.Canary == nil || rec.Canary.State == sources.Pending:
+		x.conclude(head, sources.Status{State: sources.Errored, Description: as + " before all steps had passed"})
+	case rec.Canary.State == sources.Success:
+		x.conclude(head, sources.Status{State: sources.Success, Description: "passed: " + as})
 	}
-	x.conclude(head, sources.Status{State: sources.Errored, Description: "merged as " + report.Short(merged.Target) + " before all steps had passed"})
 }
 
 // unasked forgets what was asked of heads that are none any more.

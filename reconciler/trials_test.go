@@ -109,8 +109,8 @@ func TestPullRequestIsTheCanary(t *testing.T) {
 		after(10 * time.Second)
 		w.serves("api v2=100, web v1=100, x=2")
 		w.stands(merge, "canary", sources.Success, "completed")
-		w.stands(head, "canary", sources.Success, "passed")
 		after(time.Minute)
+		w.stands(head, "canary", sources.Success, "passed: merged as "+merge[:7])
 		w.stands(merge, "applied", sources.Success, "")
 		if got := w.forge.comments["5/pull"]; !strings.Contains(got, "Canary `shop/api`: completed") || !strings.Contains(got, "    100 % ▕████████████████████▏") || !strings.Contains(got, "as ann asked") {
 			t.Errorf("the comment says %s", got)
@@ -301,6 +301,29 @@ func TestHowAPullRequestEnds(t *testing.T) {
 		w.serves("api v1=100, web v1=100, x=1")
 		if w.forge.fateful != 1 {
 			t.Errorf("asked %d times", w.forge.fateful)
+		}
+	})
+}
+
+// One that has passed and is merged asks nobody to merge it while its commit is on
+// the way here.
+func TestMergedAndAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		head := w.opened(5, "good api=v2 web=v1 x=1 pr")
+		d.Poke()
+		after(5 * time.Second)
+		w.forge.say(5, "ann", "/canary")
+		d.Poke()
+		after(10 * time.Minute)
+		w.stands(head, "canary", sources.Success, "passed: merge to complete it")
+		w.closed(5, w.branch.commit("good api=v2 web=v1 x=1 pr"))
+		d.Poke()
+		after(5 * time.Second)
+		w.stands(head, "canary", sources.Success, "passed: merged, its commit is awaited")
+		if got := rolloutOf(d, 5).Line; !strings.HasPrefix(got, "passed: merged, its commit is awaited") {
+			t.Errorf("it shows %q", got)
 		}
 	})
 }

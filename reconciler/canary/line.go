@@ -48,7 +48,11 @@ func Line(s State) string {
 		}
 		parts = append(parts, s.Reason)
 	case Passed:
-		parts = append([]string{"passed: merge to complete it"}, numbers(&s)...)
+		next := "merge to complete it"
+		if s.Live.Landing {
+			next = "merged, its commit is awaited"
+		}
+		parts = append([]string{"passed: " + next}, numbers(&s)...)
 	case Promoting:
 		parts = []string{"100 %", s.Reason}
 	case Completed:

@@ -14,6 +14,7 @@ type Observation struct {
 	Head    string            // of the pull request, as far as it is known
 	Closed  string            // how the pull request has ended, which leads nowhere: "the pull request was closed"
 	Merged  string            // the commit that the pull request has become on the branch
+	Landing bool              // it is merged, and that commit has not been seen yet
 	Newer   string            // a newer commit of the branch that changes what is governed
 	Follows string            // a newer commit of the branch that does not
 	Removed string            // a commit of the branch that has no such Rollout any more

@@ -141,6 +141,7 @@ type Live struct {
 	Why     string        // of it
 	Bad     string        // why of the last that failed
 	Keeps   string        // what keeps it that is not its own
+	Landing bool          // as the last [Observation] has it
 	Touched int           // proxies of the step
 	Applied int
 

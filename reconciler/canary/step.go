@@ -27,6 +27,8 @@ func Step(s State, policy schema.RolloutSpec, seen Observation, now Now) (State,
 	m.s.Step = max(0, min(s.Step, m.s.Steps))
 	fresh := m.takeUp()
 	m.spend()
+	m.news = m.news || m.s.Live.Landing != seen.Landing
+	m.s.Live.Landing = seen.Landing
 	switch {
 	case m.aborts():
 	case m.gone():
