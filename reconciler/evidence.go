@@ -50,24 +50,3 @@ func byCommit(p xds.Progress) xds.Progress {
 	}
 	return p
 }
-
-// proxiesByCommit are proxies as people are told of them.
-func proxiesByCommit(all []xds.Proxy) []xds.Proxy {
-	out := make([]xds.Proxy, len(all))
-	for i, p := range all {
-		p.Desired, p.Applied = commitOf(p.Desired), commitOf(p.Applied)
-		types := make(map[xds.Type]xds.TypeStatus, len(p.Types))
-		for t, status := range p.Types {
-			status.Commit = commitOf(status.Commit)
-			if status.NACK != nil {
-				no := *status.NACK
-				no.Commit = commitOf(no.Commit)
-				status.NACK = &no
-			}
-			types[t] = status
-		}
-		p.Types = types
-		out[i] = p
-	}
-	return out
-}

@@ -484,7 +484,16 @@ func (p *fakeProxies) Connected() int { return len(p.Proxies()) }
 func (p *fakeProxies) Proxies() []xds.Proxy {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return make([]xds.Proxy, p.envoys)
+	all := make([]xds.Proxy, p.envoys)
+	for i := range all {
+		if p.state == nil {
+			break
+		}
+		if all[i].Desired = p.state.commit; p.progress.Done() {
+			all[i].Applied = p.state.commit
+		}
+	}
+	return all
 }
 
 func (p *fakeProxies) Progress() xds.Progress {

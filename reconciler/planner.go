@@ -230,7 +230,7 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 // observed is what a plan is told of the living mesh.
 func (p *planner) observed(served Side, j Job) plan.Observed {
 	now := p.cfg.Now()
-	seen := plan.Observed{Proxies: proxiesByCommit(p.cfg.Proxies.Proxies()), Rollouts: j.Rollouts, Now: now}
+	seen := plan.Observed{Proxies: p.cfg.Proxies.Proxies(), Rollouts: j.Rollouts, Now: now}
 	if p.cfg.Traffic != nil && served.State != nil {
 		seen.Traffic, _, _ = p.cfg.Traffic(served.State, now.Add(-before), now)
 	}

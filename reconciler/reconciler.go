@@ -31,6 +31,7 @@ type Reconciler struct {
 	// Of the loop.
 	state     State
 	label     string            // of what is published; see [State.label]
+	labels    []given           // that were published, newest first
 	spec      *schema.Spec      // that is published
 	current   xds.State         // made from it; nil at first
 	specs     specs             // of the commits that the state needs
@@ -88,7 +89,7 @@ func New(cfg Config) (*Reconciler, error) {
 func (r *Reconciler) View() *View {
 	v := *r.shown.Load()
 	v.Source = r.watcher.condition()
-	v.Proxies = proxiesByCommit(r.cfg.Proxies.Proxies())
+	v.Proxies = proxyViews(r.cfg.Proxies.Proxies(), v.labels)
 	return &v
 }
 
@@ -126,7 +127,9 @@ func (r *Reconciler) loop(ctx context.Context) error {
 		r.keep(seen, do)
 		r.act(do)
 		seen.Label, seen.Published = r.label, commitOf(r.label)
-		r.shown.Store(view(r.cfg.Environment, next, seen, r.resources, r.cfg.Now()))
+		v := view(r.cfg.Environment, next, seen, r.resources, r.cfg.Now())
+		v.labels = r.labels
+		r.shown.Store(v)
 		if first {
 			close(r.ready)
 		}
@@ -243,6 +246,7 @@ func (r *Reconciler) act(do Actions) {
 		r.cfg.Proxies.Publish(r.current)
 		took := r.cfg.Now().Sub(begin)
 		r.label = p.Label
+		r.labels = first(keepGiven, append([]given{r.state.given(p.Label)}, r.labels...))
 		r.metrics.publish.Observe(took.Seconds())
 		r.metrics.serving.Set(float64(p.When.Unix()))
 		r.metrics.ready.Set(1)

@@ -241,7 +241,8 @@ func (p rolloutProxies) Proxies() []xds.Proxy {
 	mute = p.w.mute
 	all := p.fakeProxies.Proxies()
 	for i := range all {
-		all[i] = xds.Proxy{ID: fmt.Sprintf("front-%d", i+1), Identity: xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "front_shop"}, Connected: now.Add(-time.Hour), Reported: now}
+		all[i].ID, all[i].Identity = fmt.Sprintf("front-%d", i+1), xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "front_shop"}
+		all[i].Connected, all[i].Reported = now.Add(-time.Hour), now
 		if mute {
 			all[i].Reported = now.Add(-time.Hour)
 		}

@@ -46,8 +46,8 @@ func TestMergeIsRolledOut(t *testing.T) {
 		w.serves("api v1=90 v2=10, web v1=100, x=2")
 		w.stands(second, "canary", sources.Pending, "10 %")
 		w.stands(second, "applied", sources.Pending, "10 %")
-		if v := d.View(); v.Serving != second || v.Proxies[0].Desired != "" || rollout(d, "api").Weight != 10 || rollout(d, "api").Base != first {
-			t.Errorf("the view says %s, %+v", v.Serving, rollout(d, "api"))
+		if v := d.View(); v.Serving != second || v.Proxies[0].Desired != second || v.Proxies[0].Has != "c000001..c000002 at 10 %" || !v.Proxies[0].InStep || rollout(d, "api").Weight != 10 || rollout(d, "api").Base != first {
+			t.Errorf("the view says %s, %+v, and %+v of a proxy", v.Serving, rollout(d, "api"), v.Proxies[0])
 		} else if i := slices.IndexFunc(v.Commits, func(c reconciler.CommitView) bool { return c.Commit == second }); !strings.Contains(v.Commits[i].Applied.Description, "10 %") {
 			t.Errorf("the view says that it is applied: %+v", v.Commits[i].Applied)
 		}

@@ -106,6 +106,11 @@ func TestServingIsTold(t *testing.T) {
 			if v.Serving != serving || v.Serves != serves {
 				t.Errorf("it serves %.7s: %s; want %s", v.Serving, v.Serves, serves)
 			}
+			for _, p := range v.Proxies {
+				if p.Desired != serving || p.Applied != serving {
+					t.Errorf("a proxy has %.7s of %.7s, want %.7s", p.Applied, p.Desired, serving)
+				}
+			}
 			for _, c := range v.Commits {
 				if c.Serving != (c.Commit == serving) {
 					t.Errorf("%.7s is marked as served: %t", c.Commit, c.Serving)

@@ -33,11 +33,13 @@ type View struct {
 	// Serving when it was refused.
 	Head      string         `json:"head"`
 	Source    SourceView     `json:"source"`
-	Proxies   []xds.Proxy    `json:"proxies"`   // by identity, then id
+	Proxies   []ProxyView    `json:"proxies"`   // by identity, then id
 	Commits   []CommitView   `json:"commits"`   // newest first
 	Pulls     []PullView     `json:"pulls"`     // newest first, those that are open before others
 	Rollouts  []RolloutView  `json:"rollouts"`  // by name, those of pull requests after the branch's
 	Resources []ResourceView `json:"resources"` // of the served spec, by ref
+
+	labels []given // that proxies may have, newest first
 }
 
 // SourceView is the condition of the git repository.

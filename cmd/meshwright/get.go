@@ -151,7 +151,7 @@ func resourcesTable(w io.Writer, body []byte) error {
 }
 
 func proxiesTable(w io.Writer, body []byte) error {
-	return rows(w, body, "PROXY\tSTANDS FOR\tCAPTURE\tXDS\tDESIRED\tAPPLIED\tHEALTHY\tNOTE", func(p xds.Proxy) []any {
+	return rows(w, body, "PROXY\tSTANDS FOR\tCAPTURE\tXDS\tDESIRED\tAPPLIED\tHEALTHY\tNOTE", func(p reconciler.ProxyView) []any {
 		capture := xds.Capture{Explicit: p.Explicit, Proxyless: p.Proxyless}.Mode()
 		notes := []string{}
 		if p.Note != "" {
@@ -167,7 +167,7 @@ func proxiesTable(w io.Writer, body []byte) error {
 				notes = append(notes, lack)
 			}
 		}
-		return []any{p.ID, p.Identity, capture, p.Protocol, report.Short(p.Desired), report.Short(p.Applied), p.Healthy(), strings.Join(notes, "; ")}
+		return []any{p.ID, p.Identity, capture, p.Protocol, p.Should, p.Has, p.Healthy(), strings.Join(notes, "; ")}
 	})
 }
 

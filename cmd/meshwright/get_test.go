@@ -25,12 +25,12 @@ func TestGetTables(t *testing.T) {
 	const good, bad = "4be1c0d9b2f4dd36ed0b4f2b5d8c2f1a90e6a7c1", "9a31f02cc7d5a4b3e2f1009f8e7d6c5b4a392817"
 	ui := xds.Identity{Mesh: "yelb", Kind: schema.KindVirtualNode, Name: "ui"}
 	answers := map[string]any{
-		"proxies": []xds.Proxy{
-			{ID: "ui-1", Identity: ui, Protocol: "delta", Desired: good, Applied: good, Endpoints: []xds.Endpoints{
-				{Cluster: "cds_egress_yelb_db_http_80", Healthy: 3, Total: 3}, {Cluster: "cds_egress_yelb_v1_http_80", Healthy: 2, Total: 3}}},
-			{ID: "ui-2", Identity: ui, Protocol: "sotw", Explicit: true, Desired: good, Applied: bad, Types: map[xds.Type]xds.TypeStatus{
-				xds.Listener: {NACK: &xds.NACK{Commit: good, Message: "no such\nfilter"}}}},
-			{ID: "ui-3", Identity: ui, Protocol: "delta", Note: "no VirtualNode for it"},
+		"proxies": []reconciler.ProxyView{
+			{Should: "4be1c0d", Has: "4be1c0d", Proxy: xds.Proxy{ID: "ui-1", Identity: ui, Protocol: "delta", Desired: good, Applied: good, Endpoints: []xds.Endpoints{
+				{Cluster: "cds_egress_yelb_db_http_80", Healthy: 3, Total: 3}, {Cluster: "cds_egress_yelb_v1_http_80", Healthy: 2, Total: 3}}}},
+			{Should: "4be1c0d", Has: "4be1c0d..9a31f02 at 5 %", Proxy: xds.Proxy{ID: "ui-2", Identity: ui, Protocol: "sotw", Explicit: true, Desired: good, Applied: bad, Types: map[xds.Type]xds.TypeStatus{
+				xds.Listener: {NACK: &xds.NACK{Commit: good, Message: "no such\nfilter"}}}}},
+			{Proxy: xds.Proxy{ID: "ui-3", Identity: ui, Protocol: "delta", Note: "no VirtualNode for it"}},
 		},
 		"commits": []reconciler.CommitView{
 			{Commit: bad, Branch: true, Title: "101 %\x1b[31m\tto v2", Result: reconciler.Bad, Applied: &reconciler.AppliedView{State: sources.Failure, Description: "refused"}, Health: &sources.Status{State: sources.Failure, Description: "diverged: serving 4be1c0d"},
@@ -48,6 +48,7 @@ func TestGetTables(t *testing.T) {
 			{Name: "yelb/appserver", Target: bad, Phase: canary.Watching, Step: 2, Steps: 3, Weight: 12.5, Line: "12.5 % · 99.97 % of 480 requests\x1b"},
 			{Name: "yelb/db", Target: good, Line: "nothing is on its way"},
 			{Name: "yelb/ui", Target: bad, Pull: 8, Phase: canary.Waiting, Steps: 2, Line: "waits for #7 at 25 %"},
+			{Name: "yelb/old", Target: bad, Pull: 6, Past: true, Phase: canary.Withdrawn, Ended: true, Step: 1, Steps: 2, Line: "withdrawn at 5 %: the pull request was closed"},
 			{Name: "yelb/web", Target: good, Phase: canary.Completed, Ended: true, Step: 3, Steps: 3, Weight: 100, Line: "completed · after 17 m 4 s"},
 		},
 		"resources": []reconciler.ResourceView{{
@@ -56,10 +57,10 @@ func TestGetTables(t *testing.T) {
 	}
 	want := map[string]string{
 		"proxies": `
-PROXY   STANDS FOR                 CAPTURE       XDS     DESIRED   APPLIED   HEALTHY   NOTE
-ui-1    mesh/yelb/virtualNode/ui   transparent   delta   4be1c0d   4be1c0d   5/6       2 of 3 endpoints of cds_egress_yelb_v1_http_80 healthy
-ui-2    mesh/yelb/virtualNode/ui   explicit      sotw    4be1c0d   9a31f02             refuses listeners of 4be1c0d: no such filter
-ui-3    mesh/yelb/virtualNode/ui   transparent   delta                                 no VirtualNode for it
+PROXY   STANDS FOR                 CAPTURE       XDS     DESIRED   APPLIED                   HEALTHY   NOTE
+ui-1    mesh/yelb/virtualNode/ui   transparent   delta   4be1c0d   4be1c0d                   5/6       2 of 3 endpoints of cds_egress_yelb_v1_http_80 healthy
+ui-2    mesh/yelb/virtualNode/ui   explicit      sotw    4be1c0d   4be1c0d..9a31f02 at 5 %             refuses listeners of 4be1c0d: no such filter
+ui-3    mesh/yelb/virtualNode/ui   transparent   delta                                                 no VirtualNode for it
 `,
 		"commits": `
 COMMIT                   TITLE              CHECK   APPLIED                HEALTH                      FIRST MISTAKE
@@ -75,11 +76,12 @@ PULL REQUEST   HEAD      TITLE        VERDICT                                 RI
 6 (closed)     4be1c0d   none         no mesh changes
 `,
 		"rollouts": `
-NAME             COMMIT         PHASE       STEP   WEIGHT   LINE
-yelb/appserver   9a31f02        watching    2/3    12.5 %   12.5 % · 99.97 % of 480 requests
-yelb/db          4be1c0d                                    nothing is on its way
-yelb/ui          9a31f02 (#8)   waiting     0/2    0 %      waits for #7 at 25 %
-yelb/web         4be1c0d        completed   3/3    100 %    completed · after 17 m 4 s
+NAME             COMMIT         PHASE              STEP   WEIGHT   LINE
+yelb/appserver   9a31f02        watching           2/3    12.5 %   12.5 % · 99.97 % of 480 requests
+yelb/db          4be1c0d                                           nothing is on its way
+yelb/ui          9a31f02 (#8)   waiting            0/2    0 %      waits for #7 at 25 %
+yelb/old         9a31f02 (#6)   withdrawn (past)   1/2    0 %      withdrawn at 5 %: the pull request was closed
+yelb/web         4be1c0d        completed          3/3    100 %    completed · after 17 m 4 s
 `,
 		"resources": `
 RESOURCE              MESH   APP MESH NAME   DEFINED AT

@@ -178,7 +178,7 @@ func (cmd rolloutCmd) named(body []byte) (out []reconciler.RolloutView, err erro
 
 func rolloutsTable(w io.Writer, body []byte) error {
 	return rows(w, body, "NAME\tCOMMIT\tPHASE\tSTEP\tWEIGHT\tLINE", func(r reconciler.RolloutView) []any {
-		commit, step, weight := report.Short(r.Target), "", ""
+		commit, phase, step, weight := report.Short(r.Target), string(r.Phase), "", ""
 		if r.Pull != 0 {
 			commit += fmt.Sprintf(" (#%d)", r.Pull)
 		}
@@ -186,6 +186,9 @@ func rolloutsTable(w io.Writer, body []byte) error {
 			step = fmt.Sprintf("%d/%d", r.Step, r.Steps)
 			weight = fmt.Sprintf("%g %%", r.Weight)
 		}
-		return []any{r.Name, commit, r.Phase, step, weight, r.Line}
+		if r.Past {
+			phase += " (past)"
+		}
+		return []any{r.Name, commit, phase, step, weight, r.Line}
 	})
 }

@@ -159,7 +159,7 @@ func ago(now, t time.Time) string {
 }
 
 // refusals are the NACKs that stand for a proxy, as text.
-func refusals(p xds.Proxy) []string {
+func refusals(p reconciler.ProxyView) []string {
 	var out []string
 	for t := range xds.Type(xds.NumTypes) {
 		if n := p.Types[t].NACK; n != nil {

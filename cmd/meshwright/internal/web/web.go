@@ -14,7 +14,6 @@ import (
 
 	"github.com/meshwright/meshwright/reconciler"
 	"github.com/meshwright/meshwright/reconciler/canary"
-	"github.com/meshwright/meshwright/xds"
 )
 
 // Daemon is what is shown, and spoken to.
@@ -41,7 +40,7 @@ func Handler(viewer Daemon, c Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { writePage(w, viewer.View(), time.Now()) })
 	mux.HandleFunc("GET /api/v1/proxies", list(func(name string) any {
-		return named(viewer.View().Proxies, name, func(p xds.Proxy) string { return p.ID + " " + p.Identity.String() })
+		return named(viewer.View().Proxies, name, func(p reconciler.ProxyView) string { return p.ID + " " + p.Identity.String() })
 	}))
 	mux.HandleFunc("GET /api/v1/commits", list(func(name string) any {
 		return named(viewer.View().Commits, name, func(c reconciler.CommitView) string { return c.Commit + " " + c.Title })

@@ -84,13 +84,13 @@ func busy() *reconciler.View {
 	v := &reconciler.View{
 		Ready: true, Serving: serving, Head: refused,
 		Source: reconciler.SourceView{OK: true, Since: now.Add(-26 * time.Hour), Fetched: now.Add(-4 * time.Second)},
-		Proxies: []xds.Proxy{
-			{ID: "ui-7d9f", Identity: node("yelb-ui"), Protocol: "delta", Address: "10.0.1.7:51322", Connected: now.Add(-26 * time.Hour), Desired: serving, Applied: serving, Types: types(nil),
-				Endpoints: []xds.Endpoints{{Cluster: "cds_egress_yelb_yelb-appserver_yelb_http_4567", Healthy: 2, Total: 3}}},
-			{ID: "appserver-v1-5c44", Identity: node("yelb-appserver"), Protocol: "delta", Connected: now.Add(-3 * time.Hour), Desired: serving, Applied: pulled, Types: types(&xds.NACK{
-				Commit: serving, Resources: []string{"inbound:4567"}, At: now, Message: "Error adding/updating listener(s) inbound:4567: Didn't find a registered implementation for 'envoy.filters.http.lua' with type URL: 'envoy.extensions.filters.http.lua.v3.Lua'"})},
-			{ID: "redis-0", Identity: node("redis-server"), Protocol: "sotw", Explicit: true, Connected: now.Add(-40 * time.Second), Desired: serving},
-			{ID: "old-host", Identity: node("gone"), Protocol: "sotw", Connected: now.Add(-2 * time.Hour), Note: "no VirtualNode for mesh/yelb/virtualNode/gone_yelb in the spec"},
+		Proxies: []reconciler.ProxyView{
+			{Should: "4be1c0d", Has: "4be1c0d", InStep: true, Proxy: xds.Proxy{ID: "ui-7d9f", Identity: node("yelb-ui"), Protocol: "delta", Address: "10.0.1.7:51322", Connected: now.Add(-26 * time.Hour), Desired: serving, Applied: serving, Types: types(nil),
+				Endpoints: []xds.Endpoints{{Cluster: "cds_egress_yelb_yelb-appserver_yelb_http_4567", Healthy: 2, Total: 3}}}},
+			{Should: "4be1c0d", Has: pulled[:7], Proxy: xds.Proxy{ID: "appserver-v1-5c44", Identity: node("yelb-appserver"), Protocol: "delta", Connected: now.Add(-3 * time.Hour), Desired: serving, Applied: pulled, Types: types(&xds.NACK{
+				Commit: serving, Resources: []string{"inbound:4567"}, At: now, Message: "Error adding/updating listener(s) inbound:4567: Didn't find a registered implementation for 'envoy.filters.http.lua' with type URL: 'envoy.extensions.filters.http.lua.v3.Lua'"})}},
+			{Should: "4be1c0d", Proxy: xds.Proxy{ID: "redis-0", Identity: node("redis-server"), Protocol: "sotw", Explicit: true, Connected: now.Add(-40 * time.Second), Desired: serving}},
+			{Proxy: xds.Proxy{ID: "old-host", Identity: node("gone"), Protocol: "sotw", Connected: now.Add(-2 * time.Hour), Note: "no VirtualNode for mesh/yelb/virtualNode/gone_yelb in the spec"}},
 		},
 		Commits: []reconciler.CommitView{
 			{Commit: refused, Title: "appserver: send 101 % to v2", Author: "Bea", When: now.Add(-2 * time.Minute), Branch: true, Result: reconciler.Bad, Errors: 7, Warnings: 1, Documents: 14,
