@@ -73,7 +73,7 @@ func (r rules) ask(s *State, o Order, pr *sources.PullRequest) string {
 		return why
 	}
 	for _, t := range s.Trials {
-		if t.Target == pr.Head && t.Pull == pr.Number && (t.live() || o.ID == 0) { // a label stays where it is
+		if t.Target == pr.Head && t.Pull == pr.Number && o.ID == 0 { // a label stays where it is
 			return ""
 		}
 	}
@@ -129,6 +129,18 @@ func (x *rolling) trials() {
 	}
 }
 
+// follows has another head take the place of a trial, which ends if it has not.
+func (x *rolling) follows(key, head string) {
+	if t := x.s.Trials[key]; t.live() {
+		seen := x.observe(key, t)
+		if seen.Head = head; t.Phase == canary.RollingBack {
+			seen.Newer = head
+		}
+		x.s.Trials[key] = x.step(t, seen)
+	}
+	x.s.retire(key)
+}
+
 // retire has a trial be one of the past.
 func (s *State) retire(key string) {
 	if t := s.Trials[key]; t != nil {
@@ -147,6 +159,11 @@ func (x *rolling) try(pull int, a Ask, spec *schema.Spec) {
 		if policy.Start != schema.StartPullRequest || a.Name != "" && !sameName(name, a.Name) {
 			continue
 		}
+		key := trialKey(name, pull)
+		if old := s.Trials[key]; old.live() && old.Target == a.Head {
+			begun = true // it goes on
+			continue
+		}
 		from := x.beneath(t)
 		st := canary.State{Rollout: t.Rollout, Start: policy.Start, Base: t.Stable, Target: a.Head, Pull: pull, By: a.By}
 		run := newRun(st, from, spec, policy, x.now)
@@ -159,8 +176,8 @@ func (x *rolling) try(pull int, a Ask, spec *schema.Spec) {
 		if s.Trials == nil {
 			s.Trials = map[string]*Run{}
 		}
-		s.retire(trialKey(name, pull))
-		s.Trials[trialKey(name, pull)] = run
+		x.follows(key, a.Head)
+		s.Trials[key] = run
 		begun = true
 	}
 	if !begun {

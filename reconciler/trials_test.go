@@ -328,6 +328,35 @@ func TestMergedAndAwaited(t *testing.T) {
 	})
 }
 
+// A push while the head before it is going back: that one has its end, and what is
+// asked for begins.
+func TestPushDuringARollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, d := beginTrials(t)
+		defer d.end(t)
+		ask := func(line string) string {
+			head := w.opened(5, line)
+			d.Poke()
+			after(5 * time.Second)
+			w.forge.say(5, "ann", "/canary")
+			d.Poke()
+			after(15 * time.Second)
+			return head
+		}
+		first := ask("good api=v2 web=v1 x=1 pr")
+		w.proxies.set(func(p *fakeProxies) { p.slow = true })
+		w.forge.say(5, "ann", "/meshwright abort api")
+		d.Poke()
+		after(15 * time.Second)
+		w.stands(first, "canary", sources.Failure, "rolling back from 10 %: aborted by ann")
+		second := ask("good api=v3 web=v1 x=1 pr")
+		w.proxies.set(func(p *fakeProxies) { p.slow = false; p.answer() })
+		after(15 * time.Second)
+		w.stands(first, "canary", sources.Failure, "rolled back from 10 %: aborted by ann; "+second[:7]+" follows")
+		w.stands(second, "canary", sources.Pending, "10 %")
+	})
+}
+
 func TestEndedCanaryIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := beginTrials(t)

@@ -29,7 +29,7 @@ func (m *machine) proceed(fresh bool) {
 		}
 	case Held:
 		if s.PromotedBy != "" && m.kept(false) == "" {
-			m.promote("promoted by " + s.PromotedBy)
+			m.finish("promoted by " + s.PromotedBy)
 		}
 	case Promoting:
 		if s.Reason = m.acked(); s.Reason == "" {
@@ -48,19 +48,13 @@ func (m *machine) proceed(fresh bool) {
 func (m *machine) wait(fresh bool) {
 	s := &m.s
 	if s.Skip != "" {
-		if s.Start == schema.StartPullRequest {
-			s.Step = len(m.policy.Steps)
-			m.enter(Passed, s.Skip)
-			m.publish()
-			return
-		}
-		m.promote(s.Skip)
+		m.finish(s.Skip)
 		return
 	}
 	why := m.kept(true)
 	switch {
 	case why == "" && (s.PromotedBy != "" || len(m.policy.Steps) == 0):
-		m.promote("promoted by " + s.PromotedBy)
+		m.finish("promoted by " + s.PromotedBy)
 	case why == "":
 		m.begin(0, "the first step")
 	case fresh && s.Start == schema.StartMerge:
@@ -188,15 +182,21 @@ func (m *machine) goOn() {
 	m.finish(why)
 }
 
-// finish follows the last step.
+// finish follows the last step, or takes its place. A pull request gets no more
+// than its steps gave it before it is merged.
 func (m *machine) finish(why string) {
-	if m.s.Start == schema.StartPullRequest {
-		m.s.Step = len(m.policy.Steps)
-		m.enter(Passed, why)
-		m.s.Reason, m.s.PromotedBy = "", ""
+	s := &m.s
+	if s.Start != schema.StartPullRequest {
+		m.promote(why)
 		return
 	}
-	m.promote(why)
+	jumps := s.Phase == Waiting || s.Step < len(m.policy.Steps)-1
+	s.Step = len(m.policy.Steps)
+	m.enter(Passed, why)
+	s.Reason, s.PromotedBy = "", ""
+	if jumps { // the last step may have another mirror, or header
+		m.publish()
+	}
 }
 
 // unproven says what the step itself still lacks; empty: nothing.
