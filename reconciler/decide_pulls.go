@@ -219,7 +219,7 @@ func (r rules) planned(s *State, p Planned, now time.Time) {
 		}
 		planned = report.Plan(p.Plan)
 	}
-	if p.Err == nil || permanent(p.Err) {
+	if rec.Basis = nil; p.Err == nil || permanent(p.Err) { // else what stood before is taken back
 		rec.Basis, rec.Since = &p.Basis, time.Time{}
 	}
 	r.want(rec, report.KindCheck, check)

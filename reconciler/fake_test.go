@@ -428,11 +428,14 @@ func (p *fakeProxies) Publish(s xds.State) {
 	nack := strings.Contains(next.text, "nack")
 	switch {
 	case next.text != p.held:
-		p.progress.Touched, p.refused = p.envoys, ""
+		p.progress.Touched = p.envoys
 	case nack && p.refused == "":
 		p.progress.Touched = 1
 	}
-	if nack && p.progress.Touched > 0 {
+	switch {
+	case !nack:
+		p.refused = ""
+	case p.progress.Touched > 0:
 		p.refused = next.commit
 	}
 	if !p.slow {

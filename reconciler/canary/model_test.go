@@ -31,7 +31,7 @@ var policies = []string{
 func TestRandomWalks(t *testing.T) {
 	walks := 400
 	if testing.Short() {
-		walks = 100
+		walks = 200
 	}
 	ends := map[Phase]int{}
 	for seed := range walks {
