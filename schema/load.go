@@ -42,6 +42,9 @@ type Loader struct {
 	files map[string]*file // of the last load, by path
 	cue   evaluation       // of the last load
 	last  *linked          // of the last tree without mistakes; nil: none, or it is of no use
+
+	kept   map[string]*keptFile // of another process, by path, until the first load is done
+	unkept atomic.Bool          // something was validated since
 }
 
 // NewLoader returns a loader that remembers nothing yet.
@@ -109,6 +112,7 @@ func (l *Loader) Load(ctx context.Context, fsys fs.FS) (*Result, error) {
 	for _, f := range found {
 		l.files[f.path] = f
 	}
+	l.kept = nil
 	res.Documents, res.Foreign = t.documents, t.foreign
 	is, diags := t.link(l.last)
 	res.Diagnostics = diags
@@ -263,8 +267,12 @@ func (l *Loader) readFile(fsys fs.FS, f *file, total *atomic.Int64) error {
 	case path.Ext(f.path) == ".cue":
 		f.text, f.parsed = data, nil
 	default:
-		if f.parsed.read(f.path, text); len(f.parsed.diags) == 0 {
+		if k := l.kept[f.path]; k != nil && k.ID == f.id && f.parsed.settings == nil && f.parsed.restore(k, f.path, text) {
+			break
+		}
+		if f.parsed.read(f.path, text); len(f.parsed.diags) == 0 && f.parsed.settings == nil {
 			f.parsed.letGo(f.path, text)
+			l.unkept.Store(true)
 		}
 	}
 	return nil

@@ -100,10 +100,11 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 		return fmt.Errorf("--certificates: %w", err)
 	}
 	facts, mapping := facts{instances, keeper, tracing}, cmd.Certificates.Mapping()
+	kept := newValidated(cmd.stateFile("validated"), log)
 
 	// What decides: the reconciler's loop.
 	r, err := reconciler.New(reconciler.Config{
-		Branch: repo, Load: facts.awaited(newLoad(mapping)), LoadPull: newLoad(mapping), Translate: facts.desired, Moved: moved,
+		Branch: repo, Load: facts.awaited(newKeptLoad(mapping, kept)), LoadPull: newLoad(mapping), Translate: facts.desired, Moved: moved,
 		Proxies: proxies, Traffic: reported(proxies), Meter: metered(proxies), Query: prometheusQuery(cmd.Prometheus), Plan: planned, Explain: explained, Forge: forge, Store: state, Wake: wake.C(),
 		Path: cmd.folder(), BaseBranch: cmd.Branch, Environment: cmd.Environment, Deployments: cmd.GithubDeployments, HealthWindow: cmd.HealthWindow,
 		PullSpacing: min(max(wake.Interval(), time.Second), 10*time.Second),
@@ -148,6 +149,7 @@ func serve(ctx context.Context, cmd serveCmd, out io.Writer, log *slog.Logger) e
 	group.Go(func() error { return wake.Run(ctx) })
 	group.Go(func() error { return instances.Run(ctx) })
 	group.Go(func() error { return keeper.Run(ctx) })
+	group.Go(func() error { return kept.Run(ctx) })
 	group.Go(func() error { return r.Run(ctx) })
 	group.Go(func() error { return serveHTTP(ctx, pages, httpListener) })
 	group.Go(func() error { return announce(ctx, r, out, xdsListener.Addr(), httpListener.Addr()) })

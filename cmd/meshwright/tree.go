@@ -109,8 +109,14 @@ func (t tree) spec(ctx context.Context, c console) (*schema.Spec, error) {
 // newLoad returns what every command and the daemon load specs with: the rules
 // of the schema, and those of what the translator cannot do: what it accepts can
 // be given to every proxy. The mapping says which certificates have a source.
-func newLoad(mapping *xds.Mapping) reconciler.Load {
+func newLoad(mapping *xds.Mapping) reconciler.Load { return newKeptLoad(mapping, nil) }
+
+// newKeptLoad is newLoad with what was validated before; nil: nothing.
+func newKeptLoad(mapping *xds.Mapping, kept *validated) reconciler.Load {
 	loader := newLoader()
+	if kept != nil {
+		kept.restore(loader)
+	}
 	var verified *schema.Spec
 	return func(ctx context.Context, files fs.FS) (*schema.Result, error) {
 		r, err := loader.Load(ctx, files)
@@ -126,6 +132,9 @@ func newLoad(mapping *xds.Mapping) reconciler.Load {
 			return r, nil
 		}
 		verified = r.Spec
+		if kept != nil {
+			kept.offer(loader)
+		}
 		return r, nil
 	}
 }
