@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/xds"
@@ -18,7 +19,7 @@ func wanted(spec *schema.Spec, m *xds.Mapping) map[xds.Holder][]string {
 	if m == nil {
 		return want
 	}
-	services := servicesOf(spec)
+	services := sync.OnceValue(func() map[*schema.VirtualNode][]string { return servicesOf(spec) }) // most specs ask for nothing
 	add := func(id xds.Identity, used []xds.SecretName, names func() []string) {
 		for _, name := range used {
 			rule := m.Certificate(name)
@@ -42,7 +43,7 @@ func wanted(spec *schema.Spec, m *xds.Mapping) map[xds.Holder][]string {
 			used = append(used, ofPolicy(d.ClientPolicy)...)
 		}
 		id := xds.Identity{Mesh: n.Mesh, Kind: schema.KindVirtualNode, Name: n.AWSName}
-		add(id, used, func() []string { return append(slices.Clone(services[n]), n.DiscoveryName()) })
+		add(id, used, func() []string { return append(slices.Clone(services()[n]), n.DiscoveryName()) })
 	}
 	for _, g := range spec.VirtualGateways {
 		var used []xds.SecretName
