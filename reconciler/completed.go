@@ -60,6 +60,25 @@ func completed(ctx context.Context, forge Forge, history []sources.Revision, con
 	return p, nil
 }
 
+// answered is a forge that says once how a commit ended: where it limits how often
+// it is asked, a search goes on where it was.
+type answered struct {
+	Forge
+	known map[string]map[string]sources.Status // by commit
+}
+
+// Statuses implements [Forge].
+func (f answered) Statuses(ctx context.Context, commit string) (map[string]sources.Status, error) {
+	if standing, ok := f.known[commit]; ok {
+		return standing, nil
+	}
+	standing, err := f.Forge.Statuses(ctx, commit)
+	if err == nil {
+		f.known[commit] = standing
+	}
+	return standing, err
+}
+
 // remember finds the commit that rollouts begin at when the state is lost, and
 // those that had gone back: the newest is never taken to be complete, nor what
 // failed to be new. It says so of the newest, which is loaded.
@@ -70,7 +89,7 @@ func (w *watcher) remember(ctx context.Context, newest *Loaded) error {
 	}
 	known := false
 	for {
-		p, err := completed(ctx, w.forge, history, w.kinds...)
+		p, err := completed(ctx, w.ended, history, w.kinds...)
 		if err != nil {
 			return err
 		}

@@ -85,3 +85,23 @@ func TestCompleted(t *testing.T) {
 		t.Errorf("of no history: %+v, %v", p, err)
 	}
 }
+
+// A forge that stops answering is not asked again of what it has answered.
+func TestCompletedGoesOn(t *testing.T) {
+	var history []sources.Revision
+	for i := range 100 {
+		history = append(history, sources.Revision{Commit: fmt.Sprint(i)})
+	}
+	f := &told{standing: map[string]string{}, fails: errors.New("502")}
+	forge := answered{f, map[string]map[string]sources.Status{}}
+	for i := range 30 {
+		if _, err := completed(t.Context(), forge, history, "meshwright/canary"); !errors.Is(err, f.fails) {
+			t.Fatal(err)
+		}
+		f.standing[fmt.Sprint(i)] = "canary=failure"
+	}
+	f.standing["30"] = "canary=success"
+	if p, err := completed(t.Context(), forge, history, "meshwright/canary"); p.completed != 30 || err != nil || f.asked != 61 {
+		t.Errorf("it finds %d, %v, %d asked", p.completed, err, f.asked)
+	}
+}

@@ -24,6 +24,7 @@ type watcher struct {
 	load    Load
 	path    string
 	forge   Forge    // nil: nobody to ask
+	ended   answered // the same, asked how commits ended
 	cold    bool     // no good commit is known, of the past or since
 	kinds   []string // contexts of statuses that say how a commit ended
 	restore []string // commits to load before the newest; those that are not yet
@@ -46,7 +47,7 @@ type watcher struct {
 
 func newWatcher(cfg Config, m *metrics, ready bell) *watcher {
 	return &watcher{
-		branch: cfg.Branch, forge: cfg.Forge, load: cfg.Load, path: cfg.Path, now: cfg.Now, log: cfg.Logger, metrics: m,
+		branch: cfg.Branch, forge: cfg.Forge, ended: answered{cfg.Forge, map[string]map[string]sources.Status{}}, load: cfg.Load, path: cfg.Path, now: cfg.Now, log: cfg.Logger, metrics: m,
 		wake: newBell(), ready: ready,
 		kinds: []string{report.Context(cfg.Environment, report.KindCanary), report.Context(cfg.Environment, report.KindApplied)},
 	}
@@ -166,6 +167,7 @@ func (w *watcher) look(ctx context.Context) error {
 		if err := w.remember(ctx, &l); err != nil {
 			return fmt.Errorf("what was completed last: %w", err)
 		}
+		clear(w.ended.known) // what comes next may end otherwise
 	}
 	w.cold = w.cold && (l.Spec == nil || l.Unproven) // a refused commit says nothing of the past
 	w.head = rev.Commit
