@@ -1,10 +1,13 @@
 package reconciler
 
 import (
+	"fmt"
 	"path"
+	"slices"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
+	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
 )
 
@@ -28,9 +31,38 @@ func (x *rolling) remove(name string) {
 		return
 	}
 	x.conclude(s.Taken, sources.Status{State: sources.Errored, Description: report.Clamp("not judged, and served at once: it removes the Rollout " + name + ", by which " + report.Short(run.Target) + " " + why)})
+	x.atOnce(rec, run, report.Removed(x.environment, name, run.Target, "is removed", "it "+why))
+}
+
+// drop tells people where a Rollout that stays governs less than before, and what it
+// governs no more comes to all requests though nobody has judged it.
+func (x *rolling) drop(name string, run *Run) {
+	if !run.live() && !run.wentBack() {
+		return
+	}
+	spec, base := x.all[x.s.Taken], x.all[run.Base]
+	var governed []schema.Ref
+	for _, rollout := range spec.Rollouts {
+		governed = append(governed, targetsOf(spec, rollout.Ref)...)
+	}
+	lost := slices.DeleteFunc(slices.Clone(run.Governed), func(ref schema.Ref) bool { return slices.Contains(governed, ref) || spec.Find(ref) == nil })
+	rec, why := x.s.find(x.s.Taken), unproven(run)
+	if len(lost) == 0 || rec == nil || why == "" || base == nil || canary.Content(spec, lost) == canary.Content(base, lost) {
+		return
+	}
+	how := "does not govern " + lost[0].String() + " any more"
+	if more := len(lost) - 1; more > 0 {
+		how += fmt.Sprintf(", and %d more", more)
+	}
+	x.atOnce(rec, run, report.Removed(x.environment, name, x.s.Taken, how, report.Short(run.Target)+" "+why))
+}
+
+// atOnce writes down a comment on what the commit that was taken in brings to all
+// requests at once, of what a run was to bring in steps.
+func (x *rolling) atOnce(rec *Record, run *Run, body string) {
 	if x.forge && x.limits.Comment > 0 {
-		key := path.Join(x.environment, noticePrefix+report.Short(s.Taken)+"-removed-"+run.Rollout.Namespace+"."+run.Rollout.Name)
-		rec.notice(Notice{Key: key, Body: report.Removed(x.environment, name, run.Target, why)})
+		key := path.Join(x.environment, noticePrefix+report.Short(rec.Commit)+"-removed-"+run.Rollout.Namespace+"."+run.Rollout.Name)
+		rec.notice(Notice{Key: key, Body: body})
 	}
 }
 

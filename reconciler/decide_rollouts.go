@@ -72,7 +72,9 @@ func (x *rolling) takeIn() {
 	for name, t := range old {
 		if spec.Rollouts[t.Rollout.Key] == nil { // what it governed changes at once from now on
 			x.remove(name)
+			continue
 		}
+		x.drop(name, t.Run)
 	}
 	for _, rollout := range spec.Rollouts {
 		name := nameOf(rollout.Ref)

@@ -146,3 +146,28 @@ func TestPlanOfARemovedRollout(t *testing.T) {
 		says("whose target " + second[:7] + " failed: 100")
 	})
 }
+
+// So does one by which its Rollout governs less.
+func TestRolloutGovernsLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.branch.push("good api=v1 web=v1 x=1 both")
+		d := w.start()
+		defer func() { d.end(t) }()
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v2 x=1 both")
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v1=90 v2=10, web v1=90 v2=10, x=1")
+		third := w.branch.push("good api=v2 web=v2 x=1 one")
+		w.forge.set(func(f *fakeForge) { f.merged[third] = 9 })
+		d.ring()
+		after(20 * time.Second)
+		w.serves("api v1=90 v2=10, web v2=100, x=1")
+		w.stands(second, "canary", sources.Errored, "superseded by "+third[:7]+" at 10 %")
+		want := "All requests get " + third[:7] + " at once**: the Rollout `shop/api` does not govern `VirtualRouter/shop/web` any more, by which " + second[:7] + " was at 10 %."
+		if got := w.forge.comments["9/rollback-"+third[:7]+"-removed-shop.api"]; !strings.Contains(got, want) {
+			t.Errorf("the notice says %q, want %q", got, want)
+		}
+	})
+}

@@ -25,7 +25,8 @@ import (
 // Rollout each governs, and a caller. A commit is a line: "good api=v1 web=v2
 // x=3", where x is what no Rollout governs; a version may be a mix, v1:80,v2:20.
 // "bad" is refused, and a version v4 by the proxies. Words after that:
-// "nogov" has no Rollouts, "pr" starts them while the pull request is open, "back"
+// "nogov" has no Rollouts, "both" has that of api govern web too, "one" has only that of
+// api; "pr" starts them while the pull request is open, "back"
 // is another caller of api.
 type rolloutWorld struct {
 	*world
@@ -90,12 +91,17 @@ func meshOf(line, steps string) (*schema.Spec, error) {
 		}
 		fmt.Fprintf(&b, "---\n{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualRouter, metadata: {name: %s, namespace: shop}, spec: {listeners: [{portMapping: {port: 80, protocol: http}}], routes: [{name: all, httpRoute: {match: {prefix: /}, action: {weightedTargets: [%s]}}}]}}\n", service, strings.Join(targets, ", "))
 		fmt.Fprintf(&b, "---\n{apiVersion: appmesh.k8s.aws/v1beta2, kind: VirtualService, metadata: {name: %s, namespace: shop}, spec: {provider: {virtualRouter: {virtualRouterRef: {name: %s}}}}}\n", service, service)
-		if !slices.Contains(words, "nogov") {
+		governed := fmt.Sprintf("{kind: VirtualRouter, name: %s}", service)
+		one, both := slices.Contains(words, "one"), slices.Contains(words, "both")
+		if both {
+			governed = "{kind: VirtualRouter, name: api}, {kind: VirtualRouter, name: web}"
+		}
+		if !slices.Contains(words, "nogov") && !(service == "web" && (one || both)) {
 			start := "merge"
 			if slices.Contains(words, "pr") {
 				start = "pull-request"
 			}
-			fmt.Fprintf(&b, "---\n{apiVersion: meshwright.dev/v1alpha1, kind: Rollout, metadata: {name: %s, namespace: shop}, spec: {targets: [{kind: VirtualRouter, name: %s}], start: %s, %s}}\n", service, service, start, steps)
+			fmt.Fprintf(&b, "---\n{apiVersion: meshwright.dev/v1alpha1, kind: Rollout, metadata: {name: %s, namespace: shop}, spec: {targets: [%s], start: %s, %s}}\n", service, governed, start, steps)
 		}
 	}
 	r, err := schema.NewLoader(schema.Config{}).Load(context.Background(), fstest.MapFS{"a.yaml": {Data: []byte(b.String())}})

@@ -36,14 +36,15 @@ func Notice(environment string, r Rollout, limit int) string {
 	return compose(b.String(), []section{timeline(r)}, "", limit)
 }
 
-// Removed is the comment on a pull request that has removed a Rollout by which a
-// commit had not come to all requests: it tells why, and that this has happened now.
-func Removed(environment, rollout, target, why string) string {
+// Removed is the comment on a pull request by which a Rollout "is removed", or has
+// lost a target (how), while what it governs had not come to all requests (why): it
+// tells that this has happened now.
+func Removed(environment, rollout, target, how, why string) string {
 	var b strings.Builder
 	if environment != "" {
 		fmt.Fprintf(&b, "%s: ", code(environment))
 	}
-	fmt.Fprintf(&b, "**All requests get %s at once**: the Rollout %s is removed, by which it %s.\n", commit(target), code(rollout), prose(why))
+	fmt.Fprintf(&b, "**All requests get %s at once**: the Rollout %s %s, by which %s.\n", commit(target), code(rollout), prose(how), prose(why))
 	return b.String()
 }
 
