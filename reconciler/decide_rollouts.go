@@ -218,7 +218,7 @@ func (x *rolling) newTurn(t Track, st canary.State, content string, retried bool
 		x.s.moot(was.Target, was.Failed)
 	}
 	spec := x.all[x.s.Taken]
-	return newRun(st, x.all[t.Stable], spec, policyOf(spec, t.Rollout), x.now)
+	return newRun(was, st, x.all[t.Stable], spec, policyOf(spec, t.Rollout), x.now)
 }
 
 // failedBefore is the commit that went back before the state was lost, and led

@@ -166,7 +166,7 @@ func (x *rolling) try(pull int, a Ask, spec *schema.Spec) {
 		}
 		from := x.beneath(t)
 		st := canary.State{Rollout: t.Rollout, Start: policy.Start, Base: t.Stable, Target: a.Head, Pull: pull, By: a.By}
-		run := newRun(st, from, spec, policy, x.now)
+		run := newRun(s.Trials[key], st, from, spec, policy, x.now)
 		if len(canary.EndsOf(from, spec, policy).Moves) == 0 {
 			continue
 		}
@@ -298,10 +298,14 @@ func (x *rolling) arrive(t Track, content string) (merged *Run) {
 			head := trial.Target
 			seen.Merged = x.s.Taken
 			trial.Base = t.Stable
-			merged = x.step(&trial, seen)
-			delete(x.s.Trials, key)
-			x.end(head, merged)
-			continue
+			next := x.step(&trial, seen)
+			if next.Start == schema.StartMerge {
+				merged = next
+				delete(x.s.Trials, key)
+				x.end(head, merged)
+				continue
+			}
+			trial, seen.Merged = *next, "" // it has failed in this very moment
 		}
 		seen.Newer = x.s.Taken
 		x.s.Trials[key] = x.step(&trial, seen)

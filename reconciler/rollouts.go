@@ -77,10 +77,14 @@ func (r *Run) governs(targets []schema.Ref) bool {
 	return slices.ContainsFunc(targets, func(ref schema.Ref) bool { return slices.Contains(r.Governed, ref) })
 }
 
-// newRun is a run from one spec to another that waits for its first step.
-func newRun(st canary.State, base, target *schema.Spec, policy schema.RolloutSpec, now canary.Now) *Run {
+// newRun is a run from one spec to another that waits for its first step, and takes
+// the place of the one that was there before, if there was one.
+func newRun(was *Run, st canary.State, base, target *schema.Spec, policy schema.RolloutSpec, now canary.Now) *Run {
 	ends := canary.EndsOf(base, target, policy)
 	st.Governed = ends.Governed
+	if was != nil && was.Began.Equal(now.Wall) { // by that they are told apart
+		now.Wall = now.Wall.Add(1)
+	}
 	run := &Run{State: canary.Begin(st, policy, now), Content: canary.Content(target, ends.Governed)}
 	run.watch(ends)
 	return run

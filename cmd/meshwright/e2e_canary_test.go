@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,6 +130,26 @@ func TestE2ECanary(t *testing.T) {
 		must(t, err)
 		t.Log(c.Applied.Description)
 		w.split(map[string]float64{"v2": 1})
+		w.flowed(0)
+	})
+	t.Run("a_proxy_that_stands_still_holds_the_step", func(t *testing.T) {
+		w.enter(t)
+		ui := w.yelb.Envoys[0]
+		ui.Signal(syscall.SIGSTOP)
+		defer ui.Signal(syscall.SIGCONT) // also where it fails
+		w.write(w.router(demo.Plain(demo.Half)))
+		w.serving = w.push("half back to v1")
+		held := func(r lab.Rollout) bool {
+			return r.Phase == "moving" && r.Weight == 5 && strings.Contains(r.Line, "proxies have it: waits for yelb-ui")
+		}
+		t.Log(w.awaitRollout("held", held).Line)
+		time.Sleep(2 * time.Second)
+		if r := w.awaitRollout("still there", func(lab.Rollout) bool { return true }); !held(r) {
+			t.Errorf("nobody has it, and it is %s: %s", r.Phase, r.Line)
+		}
+		ui.Signal(syscall.SIGCONT)
+		w.awaitRollout("going on", func(r lab.Rollout) bool { return r.Phase == "watching" })
+		w.awaitRollout("completed", func(r lab.Rollout) bool { return r.Phase == "completed" })
 		w.flowed(0)
 	})
 	t.Run("a_pull_request_is_the_canary_while_it_is_open", func(t *testing.T) {

@@ -63,6 +63,9 @@ func (p *Process) Stop() {
 	p.Kill()
 }
 
+// Signal tells the process and its children something: to stand still, or to go on.
+func (p *Process) Signal(sig syscall.Signal) { signalGroup(p.cmd, sig) }
+
 // Kill ends the process and its children at once (kill -9).
 func (p *Process) Kill() {
 	signalGroup(p.cmd, syscall.SIGKILL)
