@@ -74,7 +74,12 @@ func (r rules) decide(s State, seen Seen, now time.Time) (State, Actions) {
 	r.refused(&s, seen)
 	do.Trace = r.merged(&s, seen, now)
 	s.trim(now)
-	do.Writes = r.writes(&s)
+	do.Writes = r.writes(&s, now)
+	for _, rec := range s.Records {
+		if rec.Revert != nil && rec.Revert.Slot.open() {
+			do.Next = earlier(do.Next, s.answering(rec.Commit, now))
+		}
+	}
 	do.Needs, do.Heads, do.Tried, do.List = s.needs(), s.trying(), s.tried(), seen.Open != nil && s.Head != was
 	if taken := seen.specs()[s.Taken]; taken != nil {
 		do.Wishes = s.wishes(taken)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
 	"github.com/meshwright/meshwright/sources"
@@ -93,7 +94,7 @@ func (s *State) change(number int, do func(*Pull)) {
 // writes returns all outstanding letters, and marks them as tried: reactions,
 // for whom somebody waits, then the statuses and deployments of the oldest
 // commit first, then comments.
-func (r rules) writes(s *State) []Write {
+func (r rules) writes(s *State, now time.Time) []Write {
 	if !r.forge {
 		return nil
 	}
@@ -124,7 +125,7 @@ func (r rules) writes(s *State) []Write {
 	}
 	for i := range slices.Backward(s.Records) {
 		rec := &s.Records[i]
-		if u := rec.Revert; u != nil && u.Slot.open() {
+		if u := rec.Revert; u != nil && u.Slot.open() && s.answering(rec.Commit, now).IsZero() {
 			w := u.Slot.letter(Address{Kind: RevertLetter, Commit: rec.Commit, Name: u.Rollout})
 			w.Undo = r.undo(s, rec)
 			out = append(out, w)
@@ -184,6 +185,21 @@ func (r rules) undo(s *State, rec *Record) *Undo {
 	return &Undo{To: rec.Revert.To, Tip: s.Head, Failed: report.Failed{
 		Rollouts: []string{rec.Revert.Rollout}, Title: rec.Title, Pull: max(0, rec.Brought), Reason: rec.Revert.Reason, Path: r.path,
 	}}
+}
+
+// answers is how long proxies may take to say whether they refuse a way back.
+const answers = 5 * time.Second
+
+// answering is until when it may still turn out that proxies refuse what the
+// rollouts of a commit go back to, so that nobody is to be asked to revert to it;
+// zero: it has.
+func (s State) answering(commit string, now time.Time) (until time.Time) {
+	for _, run := range s.runs() {
+		if at := run.over().Add(answers); run.Target == commit && run.Phase == canary.RollingBack && now.Before(at) {
+			until = earlier(until, at)
+		}
+	}
+	return until
 }
 
 // moot forgets to ask for reverts of commits that the branch leads away from.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/sources"
@@ -31,7 +32,7 @@ func TestACommentThatPanics(t *testing.T) {
 		})
 		r.tell(s, next)
 		s = next
-		if got := r.rules.writes(&s); len(got) != 1 || got[0].Body != want {
+		if got := r.rules.writes(&s, time.Now()); len(got) != 1 || got[0].Body != want {
 			t.Errorf("it writes %+v, want %q", got, want)
 		}
 	}
