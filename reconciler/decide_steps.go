@@ -1,6 +1,8 @@
 package reconciler
 
 import (
+	"time"
+
 	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
@@ -12,6 +14,7 @@ type Evidence struct {
 	Canary, Base xds.Traffic        // since [canary.State.Evidence]
 	Reporting    int                // proxies of the callers that tell of traffic
 	Silent       []canary.Straggler // and those that should and do not
+	Heard        time.Duration      // up to when all have told; see [canary.Observation]
 	Lacking      []canary.Straggler // who has not taken what is published
 	Found                           // of its wishes
 }
@@ -21,7 +24,7 @@ func (x *rolling) observe(key string, run *Run) canary.Observation {
 	e := x.seen.Evidence[key]
 	seen := canary.Observation{
 		Away: x.seen.Away, Acks: x.seen.acks(),
-		Lacking: e.Lacking, Reporting: e.Reporting, Silent: e.Silent, Canary: e.Canary, Base: e.Base, Gates: e.Gates, Numbers: e.Numbers,
+		Lacking: e.Lacking, Reporting: e.Reporting, Silent: e.Silent, Heard: e.Heard, Canary: e.Canary, Base: e.Base, Gates: e.Gates, Numbers: e.Numbers,
 	}
 	for _, by := range e.Approved {
 		seen.Said = append(seen.Said, canary.Saying{Verb: canary.Approve, By: by})

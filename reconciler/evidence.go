@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"slices"
+	"time"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/schema"
@@ -23,8 +24,10 @@ func (r *Reconciler) evidence() map[string]Evidence {
 		if f := found[key]; f.Commit == run.Target { // else it is about another
 			e.Found = f
 		}
-		e.Reporting, e.Silent = canary.Reporting(proxies, run.Callers, now)
 		at := canary.Now{Wall: now, Mono: now.Sub(r.state.Started)}
+		var ago time.Duration
+		e.Reporting, e.Silent, ago = canary.Reporting(proxies, run.Callers, now)
+		e.Heard = at.Mono - ago
 		if ago, ok := run.Evidence(at); ok && r.cfg.Meter != nil {
 			e.Canary, e.Base = r.measure(key, run, now, ago)
 		}

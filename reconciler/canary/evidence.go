@@ -35,11 +35,14 @@ func (s Straggler) compare(o Straggler) int {
 // Reporting counts the callers' proxies that tell of traffic, and returns those
 // that ought to and do not, the longest silent first. One that has just connected
 // is neither yet; gRPC clients without an Envoy tell nothing ever, and are not
-// asked.
-func Reporting(proxies []xds.Proxy, callers []xds.Identity, now time.Time) (reporting int, silent []Straggler) {
+// asked. All of them have told of traffic up to a while ago, or were not there.
+func Reporting(proxies []xds.Proxy, callers []xds.Identity, now time.Time) (reporting int, silent []Straggler, ago time.Duration) {
 	for _, p := range proxies {
+		if p.Proxyless || !slices.Contains(callers, p.Identity) {
+			continue
+		}
+		ago = max(ago, now.Sub(latest(p)))
 		switch {
-		case p.Proxyless || !slices.Contains(callers, p.Identity):
 		case now.Sub(p.Reported) <= patience:
 			reporting++
 		case silence(p, now) > 0:
@@ -47,7 +50,7 @@ func Reporting(proxies []xds.Proxy, callers []xds.Identity, now time.Time) (repo
 		}
 	}
 	slices.SortFunc(silent, Straggler.compare)
-	return reporting, silent
+	return reporting, silent, ago
 }
 
 // Lacking returns the proxies that have not taken what is published under a label,
@@ -64,12 +67,16 @@ func Lacking(proxies []xds.Proxy, label string, now time.Time) (lack []Straggler
 
 // silence is for how long a proxy has told nothing that ought to; 0: it is in time.
 func silence(p xds.Proxy, now time.Time) time.Duration {
-	last := p.Connected
-	if p.Reported.After(last) {
-		last = p.Reported
-	}
-	if d := now.Sub(last); d > patience && !p.Proxyless {
+	if d := now.Sub(latest(p)); d > patience && !p.Proxyless {
 		return d
 	}
 	return 0
+}
+
+// latest is when a proxy told last, or came.
+func latest(p xds.Proxy) time.Time {
+	if p.Reported.After(p.Connected) {
+		return p.Reported
+	}
+	return p.Connected
 }

@@ -39,6 +39,18 @@ func (m *machine) judge() {
 	if a == nil || m.now.Mono < l.Read+tick(a) {
 		return
 	}
+	m.takeIn(a)
+	if m.now.Mono >= l.Judged+a.Interval {
+		m.rule(m.verdict(a, l.Canary, l.Base))
+	}
+}
+
+// takeIn counts what was seen since the last time.
+func (m *machine) takeIn(a *schema.Analysis) {
+	l := &m.s.Live
+	if m.now.Mono <= l.Read {
+		return
+	}
 	l.Read = m.now.Mono
 	l.Canary, l.Base = plus(l.Canary, m.seen.Canary), plus(l.Base, m.seen.Base)
 	l.Sum, l.SumBase = plus(l.Sum, m.seen.Canary), plus(l.SumBase, m.seen.Base)
@@ -49,11 +61,12 @@ func (m *machine) judge() {
 			l.Numbers = append(l.Numbers, n)
 		}
 	}
-	if m.now.Mono < l.Judged+a.Interval {
-		return
-	}
-	v, why := m.verdict(a)
-	l.Verdict, l.Why = v, why
+}
+
+// rule has a verdict on the interval up to now take effect.
+func (m *machine) rule(v Verdict, why string) {
+	a, l := m.policy.Analysis, &m.s.Live
+	l.Verdict, l.Why, l.Covered = v, why, m.seen.Heard
 	m.s.Verdicts = maps.Clone(m.s.Verdicts)
 	if m.s.Verdicts == nil {
 		m.s.Verdicts = map[Verdict]uint64{}
@@ -62,6 +75,7 @@ func (m *machine) judge() {
 	if v == Insufficient {
 		return // the interval goes on
 	}
+	l.Before, l.BeforeBase = l.Canary, l.Base
 	l.Judged, l.Canary, l.Base = m.now.Mono, xds.Traffic{}, xds.Traffic{}
 	if v != Unmeasured {
 		m.s.Erring = 0
@@ -70,21 +84,22 @@ func (m *machine) judge() {
 	case v == Fail:
 		l.Bad = why
 		if m.s.Failing++; m.s.Failing >= a.FailureLimit && !a.DryRun {
-			m.fail(why + times(m.s.Failing, "interval"))
+			m.fail(why + lastOf(m.s.Failing, "interval"))
 		}
 	case a.DryRun:
 	case v == Unmeasured:
 		if m.s.Erring++; m.s.Erring >= a.ErrorLimit {
-			m.fail(why + times(m.s.Erring, "measurement"))
+			m.fail(why + lastOf(m.s.Erring, "measurement"))
 		}
 	}
 }
 
-func times(n uint32, what string) string {
+// lastOf says of what failed several times that its numbers are the last one's.
+func lastOf(n uint32, what string) string {
 	if n < 2 {
 		return ""
 	}
-	return ", in " + schema.Count(int(n), what)
+	return ", in the last of " + schema.Count(int(n), "failed "+what)
 }
 
 // plus adds traffic; neither is changed.
@@ -102,16 +117,15 @@ func plus(a, b xds.Traffic) xds.Traffic {
 
 // verdict judges an interval. What is bad is bad, whoever is silent; what is
 // good has to be complete.
-func (m *machine) verdict(a *schema.Analysis) (Verdict, string) {
-	l := &m.s.Live
+func (m *machine) verdict(a *schema.Analysis, canary, base xds.Traffic) (Verdict, string) {
 	numbers, why := m.numbers(a)
 	if numbers == Fail {
 		return Fail, why
 	}
-	enough := l.Canary.Requests >= uint64(max(a.MinRequests, 1))
+	enough := canary.Requests >= least(a)
 	traffic, because := Pass, ""
 	if enough {
-		traffic, because = compare(a, l.Canary, l.Base, m.s.Weight >= schema.Whole)
+		traffic, because = compare(a, canary, base, m.s.Weight >= schema.Whole)
 	}
 	switch {
 	case traffic == Fail:
@@ -125,7 +139,7 @@ func (m *machine) verdict(a *schema.Analysis) (Verdict, string) {
 	case enough:
 		return Pass, ""
 	}
-	few := fmt.Sprintf("%s of %s", count(l.Canary.Requests), requests(uint64(max(a.MinRequests, 1))))
+	few := few(a, canary)
 	switch a.OnInsufficient {
 	case schema.InsufficientPass:
 		return Pass, ""
@@ -133,6 +147,13 @@ func (m *machine) verdict(a *schema.Analysis) (Verdict, string) {
 		return Fail, "only " + few
 	}
 	return Insufficient, few
+}
+
+// least is how many requests it takes to judge.
+func least(a *schema.Analysis) uint64 { return uint64(max(a.MinRequests, 1)) }
+
+func few(a *schema.Analysis, t xds.Traffic) string {
+	return fmt.Sprintf("%s of %s", count(t.Requests), requests(least(a)))
 }
 
 func (m *machine) silence() string {
@@ -173,7 +194,7 @@ func (m *machine) numbers(a *schema.Analysis) (Verdict, string) {
 // count.
 func compare(a *schema.Analysis, canary, base xds.Traffic, alone bool) (Verdict, string) {
 	var bad, missing []string
-	comparable := base.Requests >= uint64(max(a.MinRequests, 1))
+	comparable := base.Requests >= least(a)
 	needsBase := a.SuccessRate != nil && a.SuccessRate.NotWorseThanBase != nil || a.Latency != nil && a.Latency.NotWorseThanBase != nil
 	if r := a.SuccessRate; r != nil {
 		is := success(canary)
@@ -210,7 +231,7 @@ func compare(a *schema.Analysis, canary, base xds.Traffic, alone bool) (Verdict,
 	case len(missing) > 0:
 		return Unmeasured, "there is no " + strings.Join(missing, ", no ")
 	case needsBase && !comparable && !alone:
-		return Insufficient, fmt.Sprintf("%s of %s to the base, to compare with", count(base.Requests), requests(uint64(max(a.MinRequests, 1))))
+		return Insufficient, fmt.Sprintf("%s of %s to the base, to compare with", count(base.Requests), requests(least(a)))
 	}
 	return Pass, ""
 }

@@ -59,6 +59,9 @@ func Line(s State) string {
 		parts = []string{"completed", s.Reason}
 	case Held:
 		parts = []string{"failed at " + at + ", held: " + s.Failure}
+		if s.PromotedBy != "" { // which takes the failure back
+			parts = []string{at, s.Reason}
+		}
 	case RollingBack:
 		parts = []string{"rolling back from " + at + ": " + s.Failure, s.Reason}
 	case RolledBack:

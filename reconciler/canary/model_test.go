@@ -172,7 +172,7 @@ func FuzzStep(f *testing.F) {
 		s.Step, s.Weight = step, schema.Percent(weight)
 		policy := read[int(bits>>4)%len(read)]
 		bit := func(i int) bool { return bits>>i&1 == 1 }
-		seen := Observation{Serving: serving, Newer: newer, Reporting: int(bits) % 3, Canary: xds.Traffic{Requests: requests, Errors: errors}, Acks: xds.Progress{Touched: 1}}
+		seen := Observation{Serving: serving, Heard: time.Second, Newer: newer, Reporting: int(bits) % 3, Canary: xds.Traffic{Requests: requests, Errors: errors}, Acks: xds.Progress{Touched: 1}}
 		if bit(0) {
 			seen.Serving = s.ID()
 		}
@@ -202,6 +202,7 @@ func FuzzStep(f *testing.F) {
 			}
 			seen.Said = nil
 			s = next
+			seen.Heard = now.Mono
 			now.Mono += time.Duration(seconds%100000) * time.Second
 			now.Wall = now.Wall.Add(time.Duration(seconds%100000) * time.Second)
 		}
@@ -219,7 +220,7 @@ func BenchmarkMonth(b *testing.B) {
 		s, now := begun, w.now
 		seen := Observation{Reporting: 5, Acks: xds.Progress{Touched: 5, Applied: 5}, Canary: traffic, Base: traffic}
 		for !s.Phase.Ended() {
-			seen.Serving = s.ID()
+			seen.Serving, seen.Heard = s.ID(), now.Mono
 			s, _ = Step(s, w.policy, seen, now)
 			d := time.Hour
 			now.Mono += d

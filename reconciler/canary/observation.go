@@ -30,6 +30,9 @@ type Observation struct {
 	Lacking   []Straggler // that have not taken it, as far as they are known by name
 	Reporting int         // proxies of the callers that tell of traffic
 	Silent    []Straggler // and those that should and do not
+	// Heard is up to when all of them have told, as [Now] has it; the moment of the
+	// look where there is none.
+	Heard time.Duration
 
 	// Since the time that [State.Evidence] asks for: of the nodes whose share
 	// grows, and of those whose share falls.

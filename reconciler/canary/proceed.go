@@ -28,7 +28,10 @@ func (m *machine) proceed(fresh bool) {
 			m.goOn()
 		}
 	case Held:
-		if s.PromotedBy != "" && m.kept(false) == "" {
+		if s.PromotedBy == "" {
+			return
+		}
+		if s.Reason = m.noted(m.kept(false)); s.Reason == "" {
 			m.finish("promoted by " + s.PromotedBy)
 		}
 	case Promoting:
@@ -61,8 +64,16 @@ func (m *machine) wait(fresh bool) {
 		m.publish() // what no rollout governs does not wait
 	}
 	if s.Phase == Waiting {
-		s.Reason, s.Live.Keeps = why, why
+		s.Reason, s.Live.Keeps = m.noted(why), why
 	}
+}
+
+// noted is what keeps a rollout, and that it is promoted after.
+func (m *machine) noted(keeps string) string {
+	if by := m.s.PromotedBy; by != "" && keeps != "" {
+		return "promotion noted by " + by + ", for when this ends: " + keeps
+	}
+	return keeps
 }
 
 // kept says what of git, of time and of people keeps a rollout from beginning,
@@ -85,7 +96,11 @@ func (m *machine) kept(begin bool) string {
 		if hold.End().IsZero() {
 			return "hold: " + hold.Reason
 		}
-		return fmt.Sprintf("hold until %s: %s", hold.End().UTC().Format("Mon 2 Jan 15:04 MST"), hold.Reason)
+		layout := "Mon 2 Jan 15:04 MST"
+		if hold.End().Second() > 0 {
+			layout = "Mon 2 Jan 15:04:05 MST"
+		}
+		return fmt.Sprintf("hold until %s: %s", hold.End().UTC().Format(layout), hold.Reason)
 	case m.seen.Away != "":
 		return "git cannot be asked: " + m.seen.Away
 	}
@@ -150,7 +165,7 @@ func (m *machine) goOn() {
 	s.Live.Keeps = keeps
 	switch {
 	case s.PromotedBy != "":
-		s.Reason = keeps
+		s.Reason = m.noted(keeps)
 		if keeps == "" {
 			m.finish("promoted by " + s.PromotedBy)
 		}
@@ -159,18 +174,31 @@ func (m *machine) goOn() {
 		s.Reason = ""
 		return
 	}
-	own := m.unproven(step)
+	own, gate := m.unproven(step), m.shut(step.Gate)
+	if keeps != "" || gate != "" || s.Live.Left > 0 || m.acked() != "" {
+		s.Live.Due = 0
+	} else if s.Live.Due == 0 {
+		s.Live.Due = m.now.Mono
+	}
 	s.Live.Counts = own != "" && keeps == ""
 	if s.Reason = cmp.Or(keeps, own); s.Reason != "" {
 		return
 	}
-	if s.Reason = m.shut(step.Gate); s.Reason != "" {
-		s.Live.Keeps = s.Reason
+	if s.Reason = gate; gate != "" {
+		s.Live.Keeps = gate
 		return
 	}
-	why := fmt.Sprintf("%s passed in %s", percent(s.Weight), span(m.now.Mono-s.Live.Began))
+	why := m.lastLook(step)
+	if !s.Phase.watches() {
+		return // it failed
+	}
+	if s.Reason = why; why != "" {
+		s.Live.Counts = true
+		return
+	}
+	why = fmt.Sprintf("%s passed in %s", percent(s.Weight), span(m.now.Mono-s.Live.Began))
 	if a := m.policy.Analysis; a != nil && a.DryRun && s.Failing > 0 {
-		why += fmt.Sprintf(", by a dry run: %s%s", s.Live.Bad, times(s.Failing, "interval"))
+		why += fmt.Sprintf(", by a dry run: %s%s", s.Live.Bad, lastOf(s.Failing, "interval"))
 	}
 	if s.ApprovedBy != "" {
 		why += ", approved by " + s.ApprovedBy
@@ -206,11 +234,13 @@ func (m *machine) unproven(step schema.RolloutStep) string {
 	switch why := m.acked(); {
 	case why != "":
 		return why
+	case l.Left > 0 && l.Mute:
+		return m.silence() + " · " + span(l.Left) + " left"
 	case l.Left > 0:
 		return span(l.Left) + " left"
 	case a == nil || a.DryRun:
 		return ""
-	case len(m.seen.Silent) > 0:
+	case l.Mute:
 		return m.silence()
 	case l.Verdict == Pass:
 		return ""
@@ -248,6 +278,13 @@ func (m *machine) shut(g *schema.Gate) string {
 	return ""
 }
 
+// heed is how often it is looked whether proxies are silent at the least, and peek
+// whether those that report have told of a step's end.
+const (
+	heed = 30 * time.Second
+	peek = time.Second / 2
+)
+
 // Next says in how long [Step] is to be called at the latest though nothing
 // happens; false: not at all.
 func (s State) Next(policy schema.RolloutSpec, now Now) (time.Duration, bool) {
@@ -270,6 +307,10 @@ func (s State) Next(policy schema.RolloutSpec, now Now) (time.Duration, bool) {
 		}
 		if a := policy.Analysis; a != nil {
 			sooner(s.Live.Read + tick(a) - now.Mono)
+			sooner(heed)
+		}
+		if s.Live.Due > 0 && s.Live.Verdict == Pass && s.Live.Heard < s.Live.Due {
+			sooner(peek)
 		}
 	}
 	if s.Phase.watches() || s.Phase.travels() {

@@ -101,7 +101,7 @@ const keepEvents = 100
 // Evidence is what was seen during a step, as the proxies that called told it.
 type Evidence struct {
 	Proxies int           `json:"proxies"` // that reported
-	Window  time.Duration `json:"window"`
+	Window  time.Duration `json:"window"`  // that the numbers cover
 	Canary  Reading       `json:"canary"`
 	Base    Reading       `json:"base"`
 	Numbers []Number      `json:"numbers,omitempty"` // Prometheus's, of the last interval
@@ -145,8 +145,15 @@ type Live struct {
 	Touched int           // proxies of the step
 	Applied int
 
+	Mute    bool          // proxies do not tell, though it takes their evidence
+	Heard   time.Duration // as the last [Observation] has it
+	Covered time.Duration // the same, at the last judgement
+	Due     time.Duration // since when the step lacks only evidence; 0: it lacks more
+
 	Proxies      int         // that reported
 	Canary, Base xds.Traffic // of the interval that is judged next
+	Before       xds.Traffic // of the one before,
+	BeforeBase   xds.Traffic // which was judged last
 	Sum, SumBase xds.Traffic // of the step
 	Numbers      []Number
 }
@@ -217,12 +224,12 @@ func (s *State) note(now Now, why string, e *Evidence) {
 }
 
 // evidence is what the step's was.
-func (s *State) evidence(now Now) *Evidence {
+func (s *State) evidence() *Evidence {
 	l := &s.Live
 	if l.Sum.Requests == 0 && l.SumBase.Requests == 0 && len(l.Numbers) == 0 {
 		return nil
 	}
-	return &Evidence{Proxies: l.Proxies, Window: max(0, now.Mono-l.Began), Canary: readingOf(l.Sum), Base: readingOf(l.SumBase), Numbers: l.Numbers}
+	return &Evidence{Proxies: l.Proxies, Window: max(l.Sum.Window, l.SumBase.Window), Canary: readingOf(l.Sum), Base: readingOf(l.SumBase), Numbers: l.Numbers}
 }
 
 func readingOf(t xds.Traffic) Reading {

@@ -29,6 +29,7 @@ func Step(s State, policy schema.RolloutSpec, seen Observation, now Now) (State,
 	m.spend()
 	m.news = m.news || m.s.Live.Landing != seen.Landing
 	m.s.Live.Landing = seen.Landing
+	m.hear()
 	switch {
 	case m.aborts():
 	case m.gone():
@@ -62,7 +63,7 @@ type machine struct {
 func (m *machine) enter(p Phase, why string) {
 	var e *Evidence
 	if m.s.Phase.watches() {
-		e = m.s.evidence(m.now)
+		e = m.s.evidence()
 	}
 	m.s.Phase, m.s.Reason = p, why
 	m.s.note(m.now, why, e)
@@ -107,6 +108,15 @@ func (m *machine) spend() {
 	if m.s.Phase == Watching {
 		l.Watched += passed
 	}
+}
+
+// hear takes in whether proxies tell, which people are to know when they cease.
+func (m *machine) hear() {
+	a, l := m.policy.Analysis, &m.s.Live
+	was := l.Mute
+	l.Heard = m.seen.Heard
+	l.Mute = a != nil && !a.DryRun && m.s.Phase.watches() && (len(m.seen.Silent) > 0 || m.seen.Reporting == 0)
+	m.news = m.news || l.Mute && !was
 }
 
 // overdue fails a rollout that gets nowhere.
@@ -191,7 +201,7 @@ func (m *machine) begin(step int, why string) {
 	s := &m.s
 	var evidence *Evidence
 	if s.Phase.watches() {
-		evidence = s.evidence(m.now)
+		evidence = s.evidence()
 	}
 	s.Step, s.Weight, s.Phase, s.Reason = step, m.policy.WeightAt(step), Moving, published
 	s.Failing, s.Erring, s.ApprovedBy = 0, 0, ""

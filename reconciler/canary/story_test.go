@@ -128,6 +128,16 @@ func (w *world) do(line string) error {
 			w.seen.Silent, w.seen.Lacking = nil, all
 			w.step()
 		}
+	case "reports": // come so often
+		d, err := time.ParseDuration(args[0])
+		if err != nil {
+			return err
+		}
+		w.reports = d
+	case "freeze": // one proxy
+		w.frozen = w.heard(w.now.Mono)
+	case "thaw":
+		w.frozen = 0
 	case "gate":
 		w.seen.Gates[args[0]] = args[1]
 		w.step()

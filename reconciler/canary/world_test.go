@@ -39,6 +39,8 @@ type world struct {
 	acking  bool
 	nack    string // what proxies say to the next step
 	proxies int
+	reports time.Duration // how far apart they are; 0: each look sees all
+	frozen  time.Duration // when one proxy told last, which does not any more; 0: all tell
 	canary  flow
 	base    flow
 	effects []Effect // since the last look
@@ -270,6 +272,13 @@ func (w *world) look() Observation {
 	seen := w.seen
 	seen.Serving = w.serving
 	seen.Reporting = w.proxies - len(seen.Silent)
+	seen.Heard = w.heard(w.now.Mono)
+	if w.frozen > 0 {
+		seen.Heard = w.frozen
+	}
+	for _, s := range seen.Silent {
+		seen.Heard = min(seen.Heard, w.now.Mono-s.Silent)
+	}
 	seen.Acks = xds.Progress{Touched: w.proxies}
 	switch {
 	case w.nack != "" && w.now.Mono >= w.ackAt:
@@ -279,9 +288,18 @@ func (w *world) look() Observation {
 		seen.Acks.Applied = w.proxies
 	}
 	if d, ok := w.state.Evidence(w.now); ok {
+		d = w.heard(w.now.Mono) - w.heard(w.now.Mono-d)
 		seen.Canary, seen.Base = w.canary.during(d), w.base.during(d)
 	}
 	return seen
+}
+
+// heard is up to when proxies have told at a time.
+func (w *world) heard(at time.Duration) time.Duration {
+	if w.reports == 0 {
+		return at
+	}
+	return at.Truncate(w.reports)
 }
 
 // check holds one step to the rules that hold for all.

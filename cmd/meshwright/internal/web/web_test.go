@@ -120,7 +120,7 @@ func busy() *reconciler.View {
 			Timeline: []string{"Wed 25 Nov", "12:00:00      0 %  waiting       from 4be1c0d to 9a31f02", "12:00:01      5 %  moving        the first step",
 				"12:02:03     25 %  moving        5 % passed in 2 m 2 s", "          99.98 % of 2,480 requests · p99 40 ms (base 38 ms) · base 99.98 % of 47,120 · 5 proxies, 2 m 2 s", "12:02:04     25 %  watching      all proxies have it"}},
 		{Name: "yelb/ui", Start: schema.StartPullRequest, Base: serving, Target: pulled, Pull: 41, By: "chidi", Phase: canary.RolledBack, Ended: true, State: sources.Failure, Step: 1, Steps: 2,
-			Line:    "rolled back from 10 %: success rate 96.9 % of 1,204 requests, below 99.5 %, in 2 intervals",
+			Line:    "rolled back from 10 %: success rate 96.9 % of 1,204 requests, below 99.5 %, in the last of 2 failed intervals",
 			History: make([]reconciler.RolloutEvent, 1), Chart: []string{"    0 % ▕░░░░░░░░░░░░░░░░░░░░▏ rolled-back"}, Timeline: []string{"Wed 25 Nov", "12:00:00      0 %  rolled-back   success rate 96.9 %"}},
 		{Name: "yelb/db", Start: schema.StartMerge, Base: serving, Target: serving, Ended: true, Line: "nothing is on its way"},
 		{Name: "yelb/cache", Start: schema.StartMerge, Base: pulled, Target: serving, Phase: canary.RolledBack, Ended: true, State: sources.Failure, Step: 1, Steps: 2, Line: "rolled back from 10 %: aborted by ops"},
