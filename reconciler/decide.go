@@ -172,6 +172,9 @@ func (r rules) environmentOf(spec *schema.Spec) string {
 // by now, though nobody has been told yet. That is the end of its rollouts, or that
 // all proxies have it, or that one refuses it.
 func (r rules) supersede(s *State, old *Record, by string, seen Seen, now time.Time) {
+	if h := old.Health; h != nil && h.State == sources.Pending {
+		r.healthy(old, report.Superseded(by))
+	}
 	p := seen.Progress
 	rollouts, rolling := s.underWay()
 	switch was := old.Applied.Status.State; {

@@ -35,7 +35,7 @@ func (r rules) report(s *State, rec *Record, p Planned, now time.Time) {
 		s.change(n, func(pull *Pull) {
 			was := pull.Report
 			is := report.Pull{
-				Environment: r.environment, Number: n, Head: rec.Commit, Base: p.Basis.Base, Serving: p.Basis.Serving, Version: r.version,
+				Environment: r.environment, Number: n, Head: rec.Commit, Base: p.Basis.Base, Serving: p.Basis.Serving, Serves: p.Basis.Serves, Version: r.version,
 				Check: r.wanted(rec, report.KindCheck), PlanStatus: r.wanted(rec, report.KindPlan),
 				Diagnostics: rec.Diagnostics, Errors: rec.Errors, Warnings: rec.Warnings,
 				Conflicts: p.Conflicts, Protected: p.Protected, Plan: p.Plan, Past: was.Past, Answers: was.Answers, Refused: was.Refused, Rollouts: was.Rollouts,

@@ -43,7 +43,7 @@ func (r rules) watch(s *State, seen Seen, now time.Time) time.Time {
 func (r rules) converge(rec *Record, was sources.StatusState, now time.Time) {
 	is := rec.Applied.Status
 	switch {
-	case is.State == sources.Success && was != sources.Success && rec.Health != nil && rec.Health.State == sources.Failure:
+	case is.State == sources.Success && was != sources.Success && rec.Health != nil && rec.Health.State != sources.Success:
 		r.healthy(rec, report.Converged(is))
 	case is.State == sources.Failure && was == sources.Success:
 		r.healthy(rec, report.Diverged(is.Description))

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
@@ -66,7 +67,7 @@ func (s *State) written(w Written) {
 	case w.Kind == DeploymentLetter && rec != nil:
 		in(rec.Deployments)
 	case w.Kind == RevertLetter && rec != nil && rec.Revert != nil:
-		rec.Revert.Slot = rec.Revert.Slot.answered(w)
+		rec.Revert.Slot, rec.Revert.Pull = rec.Revert.Slot.answered(w), cmp.Or(w.Opened, rec.Revert.Pull)
 	case w.Kind == CommentLetter && strings.HasPrefix(path.Base(w.Name), noticePrefix):
 		for i := range s.Records {
 			for j, n := range s.Records[i].Notices {
@@ -178,6 +179,21 @@ func (r *Record) notice(n Notice) {
 	}
 	n.Slot = n.Slot.wanting(Content{Digest: digest(n.Body)})
 	r.Notices = append(r.Notices, n)
+}
+
+// outlived tells the pull requests that take back what has failed that it has been
+// completed since.
+func (r rules) outlived(s *State, run *Run) {
+	for i := range s.Records {
+		rec := &s.Records[i]
+		u := rec.Revert
+		failed := rec.Commit == run.Target || slices.Contains(run.Retries, rec.Commit)
+		if !failed || u == nil || u.Pull == 0 || u.Rollout != nameOf(run.Rollout) || !r.forge || r.limits.Comment == 0 {
+			continue
+		}
+		key := path.Join(r.environment, noticePrefix+report.Short(rec.Commit)+"-outlived")
+		rec.notice(Notice{Key: key, Pull: u.Pull, Body: report.Outlived(r.environment, u.Rollout, run.Target)})
+	}
 }
 
 // undo is what a revert of a commit takes back.

@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,6 +39,8 @@ type Job struct {
 	Labels []string // of the pull request
 	// Rollouts are those by which something is on its way, or has failed.
 	Rollouts []plan.Standing
+	// Completed are the contents by Rollout to which a change takes no steps.
+	Completed map[string][]string
 	// Keep: its spec is wanted, for it is a canary, or is to be one.
 	Keep bool
 	// Questions to answer with the head as it would be after the merge.
@@ -52,8 +55,11 @@ func (j Job) same(other Job) bool {
 
 // equal leaves the files out: they follow from the rest.
 func (b Basis) equal(other Basis) bool {
-	return b.Base == other.Base && b.Serving == other.Serving && b.Labels == other.Labels && b.Rollouts == other.Rollouts
+	return b.Base == other.Base && b.label() == other.label() && b.Labels == other.Labels && b.Rollouts == other.Rollouts
 }
+
+// label is that of the spec which a plan begins at.
+func (b Basis) label() string { return cmp.Or(b.Label, b.Serving) }
 
 // Planned is what became of a [Job].
 type Planned struct {
@@ -80,7 +86,14 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 		return nil, time.Time{}
 	}
 	heads, trying, loaded := seen.Open.heads(), s.trying(), seen.heads()
-	rollouts := s.standings()
+	rollouts, completed := s.standings(), s.completed()
+	beneath, serves := "", ""
+	if taken := seen.specs()[s.Taken]; taken != nil {
+		beneath = s.label(s.layers(taken, nil))
+	}
+	if _, words := (State{Taken: s.Taken, Rollouts: s.Rollouts}).serving(published); words != report.Short(published) {
+		serves = words
+	}
 	stand := "" // all of it, in short
 	if len(rollouts) > 0 {
 		stand = digest(fmt.Sprint(rollouts))
@@ -110,8 +123,8 @@ func (r rules) pulls(s *State, seen Seen, published string, now time.Time) (jobs
 			next = earlier(next, settled)
 			continue // who has not come back yet would be in no plan
 		}
-		j := Job{Head: h.commit, Broken: rec.Errors > 0, Labels: h.labels, Rollouts: rollouts, Basis: Basis{
-			Base: s.Head, Serving: published, Labels: strings.Join(h.labels, ","), Rollouts: stand, Counted: seen.Counted,
+		j := Job{Head: h.commit, Broken: rec.Errors > 0, Labels: h.labels, Rollouts: rollouts, Completed: completed, Basis: Basis{
+			Base: s.Head, Serving: published, Label: beneath, Serves: serves, Labels: strings.Join(h.labels, ","), Rollouts: stand, Counted: seen.Counted,
 		}}
 		for _, n := range h.pulls {
 			j.Pull = n

@@ -27,6 +27,9 @@ func (x *rolling) remove(name string) {
 	s.moot(run.Target, run.Failed)
 	s.bygone(run)
 	rec, spec := s.find(s.Taken), x.all[s.Taken]
+	if why != "" && !x.regoverned(run) {
+		x.agreed(name)
+	}
 	if rec == nil || why == "" || canary.Content(spec, run.Governed) != run.Content || x.regoverned(run) {
 		return
 	}
@@ -63,6 +66,18 @@ func (x *rolling) atOnce(rec *Record, run *Run, body string) {
 	if x.forge && x.limits.Comment > 0 {
 		key := path.Join(x.environment, noticePrefix+report.Short(rec.Commit)+"-removed-"+run.Rollout.Namespace+"."+run.Rollout.Name)
 		rec.notice(Notice{Key: key, Body: body})
+	}
+}
+
+// agreed says that git and the proxies are one again, since a Rollout is no more
+// whose base was served in the place of what the branch had.
+func (x *rolling) agreed(name string) {
+	st := report.Converged(sources.Status{Description: "the Rollout " + name + " is removed, and proxies have what the branch has"})
+	for i := range x.s.Records {
+		rec := &x.s.Records[i]
+		if h := rec.Health; h != nil && report.IsDiverged(*h, name) {
+			x.healthy(rec, st)
+		}
 	}
 }
 

@@ -52,6 +52,11 @@ func (r rules) rollouts(s *State, seen Seen, said []said, now time.Time) (*Publi
 		return nil, x.moved, x.next
 	}
 	p := &Publish{Label: label, Spec: s.served(layers, all, x.heads)}
+	p.Beneath.Commit, _ = s.serving(s.Taken)
+	p.Beneath.Label, p.Beneath.Spec = label, p.Spec
+	if under := s.layers(all[s.Taken], nil); len(under) < len(layers) {
+		p.Beneath.Label, p.Beneath.Spec = s.label(under), s.served(under, all, nil)
+	}
 	if rec := s.find(s.Taken); rec != nil {
 		p.When = rec.When
 	}
@@ -128,11 +133,16 @@ func (x *rolling) follow(name string) {
 		default:
 			seen.Newer = taken
 		}
-		if t.Run = x.step(t.Run, seen); t.Run.Target == taken {
+		parked := t.Run.parked()
+		if t.Run = x.step(t.Run, seen); parked && t.Run.live() && !t.Run.parked() {
+			x.converging(t.Rollout)
+		}
+		if t.Run.Target == taken {
 			t.At = taken
 		}
 		if t.Run.Phase == canary.Completed {
 			t.complete(t.Run.Target, t.Run.Content)
+			x.outlived(x.s, t.Run)
 		}
 	}
 	retried := t.Run != nil && t.Run.Phase == canary.RolledBack && slices.ContainsFunc(x.said, func(w said) bool { return w.verb == Retry && sameName(name, w.name) })
@@ -218,7 +228,14 @@ func (x *rolling) newTurn(t Track, st canary.State, content string, retried bool
 		x.s.moot(was.Target, was.Failed)
 	}
 	spec := x.all[x.s.Taken]
-	return newRun(was, st, x.all[t.Stable], spec, policyOf(spec, t.Rollout), x.now)
+	run := newRun(was, st, x.all[t.Stable], spec, policyOf(spec, t.Rollout), x.now)
+	if was != nil && was.Content == content {
+		run.Retries = append(slices.Clone(was.Retries), was.Target)
+	}
+	if retried {
+		x.converging(t.Rollout)
+	}
+	return run
 }
 
 // failedBefore is the commit that went back before the state was lost, and led

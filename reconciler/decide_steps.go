@@ -6,6 +6,7 @@ import (
 	"github.com/meshwright/meshwright/reconciler/canary"
 	"github.com/meshwright/meshwright/reconciler/report"
 	"github.com/meshwright/meshwright/schema"
+	"github.com/meshwright/meshwright/sources"
 	"github.com/meshwright/meshwright/xds"
 )
 
@@ -105,6 +106,19 @@ func (x *rolling) aim(run *Run) {
 	}
 	if ends := canary.EndsOf(base, target, policyOf(x.all[x.s.Taken], run.Rollout)); len(ends.Moves) > 0 {
 		run.watch(ends)
+	}
+}
+
+// converging says of the served commit that what failed of it is tried again, if
+// nothing else of it has failed.
+func (x *rolling) converging(rollout schema.Ref) {
+	for _, t := range x.s.Rollouts {
+		if t.Rollout != rollout && (t.Run.wentBack() || t.Run.parked()) {
+			return
+		}
+	}
+	if rec := x.s.find(x.s.Taken); rec != nil && rec.Health != nil && rec.Health.State == sources.Failure {
+		x.healthy(rec, report.Converging(nameOf(rollout)))
 	}
 }
 

@@ -63,6 +63,7 @@ type Written struct {
 	Write
 	Stood   bool  // it stood there already
 	Refused error // the forge will never take it
+	Opened  int   // of a revert: its pull request
 }
 
 // Slot is one letter. Want is what should stand; it is outstanding until the

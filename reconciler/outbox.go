@@ -40,6 +40,7 @@ type entry struct {
 	order    uint64
 	attempts int
 	due      time.Time
+	opened   int // see [Written]
 }
 
 func newOutbox(cfg Config, m *metrics, ready bell) *outbox {
@@ -160,7 +161,8 @@ func (o *outbox) deliver(ctx context.Context, e *entry) (stood bool, err error) 
 	case ReactionLetter:
 		return false, o.forge.React(ctx, w.Number, w.Name)
 	case RevertLetter:
-		return false, o.revert(ctx, w)
+		e.opened, err = o.revert(ctx, w)
+		return false, err
 	case DeploymentLetter:
 		return false, o.forge.SetDeployment(ctx, w.Commit, w.Name, w.Status)
 	default:
@@ -178,17 +180,17 @@ func (o *outbox) deliver(ctx context.Context, e *entry) (stood bool, err error) 
 }
 
 // revert opens the pull request that takes a commit back.
-func (o *outbox) revert(ctx context.Context, w Write) error {
+func (o *outbox) revert(ctx context.Context, w Write) (number int, err error) {
 	undo, err := o.branch.Revert(ctx, w.Commit, w.Undo.To, w.Undo.Tip)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	undo.Key, undo.Branch = report.Short(w.Commit), o.base
-	number, err := o.forge.OpenRevert(ctx, report.Revert(*undo, w.Undo.Failed))
+	number, err = o.forge.OpenRevert(ctx, report.Revert(*undo, w.Undo.Failed))
 	if err == nil {
 		o.log.Info("pull request opened that reverts a commit", "pr", number, "commit", w.Commit)
 	}
-	return err
+	return number, err
 }
 
 // settle puts the answer to a write where the loop finds it, or the write back
@@ -229,7 +231,7 @@ func (o *outbox) settle(e *entry, stood bool, err error, now time.Time) {
 	}
 	o.metrics.writes.WithLabelValues(result).Inc()
 	w.Annotations, w.Body = nil, ""
-	o.done = append(o.done, Written{Write: w, Stood: stood, Refused: err})
+	o.done = append(o.done, Written{Write: w, Stood: stood, Refused: err, Opened: e.opened})
 	if o.queue[w.Address] == e {
 		delete(o.queue, w.Address)
 	}

@@ -17,12 +17,17 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
-// Side is one side of a plan: what is served, or what would be. State is nil
-// for the latter: who compares makes it.
+// Side is one side of a plan: what is served, or what would be.
 type Side struct {
 	Commit string
-	Spec   *schema.Spec
-	State  xds.State
+	// Label tells the specs apart that are served of one commit: see [State.label].
+	Label string
+	// Spec is what is served but for the canaries of pull requests, which stay above
+	// whatever is merged.
+	Spec *schema.Spec
+	// State is what proxies are given, of Spec or with such canaries; nil for what
+	// would be: who compares makes it.
+	State xds.State
 }
 
 // planner merges, loads and plans heads, one after the other. The loop gives it
@@ -59,8 +64,8 @@ func (p *planner) sync(jobs []Job, served Side) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.served = served
-	if !slices.ContainsFunc(p.specs, func(old Side) bool { return old.Commit == served.Commit }) {
-		p.specs = append(p.specs, Side{Commit: served.Commit, Spec: served.Spec})
+	if !slices.ContainsFunc(p.specs, func(old Side) bool { return old.Label == served.Label }) {
+		p.specs = append(p.specs, Side{Commit: served.Commit, Label: served.Label, Spec: served.Spec})
 		p.specs = slices.Clone(p.specs[max(0, len(p.specs)-keepSpecs):])
 	}
 	p.queue = slices.DeleteFunc(jobs, func(j Job) bool { // done, and the loop has not heard of it yet
@@ -230,7 +235,7 @@ func (p *planner) do(ctx context.Context, j Job, served Side) (result Planned, e
 // observed is what a plan is told of the living mesh.
 func (p *planner) observed(served Side, j Job) plan.Observed {
 	now := p.cfg.Now()
-	seen := plan.Observed{Proxies: p.cfg.Proxies.Proxies(), Rollouts: j.Rollouts, Now: now}
+	seen := plan.Observed{Proxies: p.cfg.Proxies.Proxies(), Rollouts: j.Rollouts, Completed: j.Completed, Now: now}
 	if p.cfg.Traffic != nil && served.State != nil {
 		seen.Traffic, _, _ = p.cfg.Traffic(served.State, now.Add(-before), now)
 	}

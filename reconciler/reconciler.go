@@ -34,6 +34,7 @@ type Reconciler struct {
 	labels    []given           // that were published, newest first
 	spec      *schema.Spec      // that is published
 	current   xds.State         // made from it; nil at first
+	beneath   Side              // what plans begin at
 	specs     specs             // of the commits that the state needs
 	heads     specs             // and of the heads of pull requests
 	gauges    map[string]*gauge // of the runs whose steps are watched
@@ -241,7 +242,7 @@ func (r *Reconciler) refresh() {
 func (r *Reconciler) act(do Actions) {
 	if p := do.Publish; p != nil {
 		begin := r.cfg.Now()
-		r.spec = p.Spec
+		r.spec, r.beneath = p.Spec, p.Beneath
 		r.current = r.cfg.Translate(p.Label, p.Spec, r.current)
 		r.cfg.Proxies.Publish(r.current)
 		took := r.cfg.Now().Sub(begin)
@@ -261,6 +262,8 @@ func (r *Reconciler) act(do Actions) {
 		if do.List {
 			r.pulls.poke.ring()
 		}
-		r.planner.sync(do.Jobs, Side{Commit: commitOf(r.label), Spec: r.spec, State: r.current})
+		served := r.beneath
+		served.State = r.current
+		r.planner.sync(do.Jobs, served)
 	}
 }

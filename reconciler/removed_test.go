@@ -83,6 +83,7 @@ func TestRolloutIsRemovedAfterAFailure(t *testing.T) {
 		w.serves("api v2=100, web v1=100, x=1")
 		w.stands(second, "canary", sources.Failure, "rolled back from 10 %")
 		w.stands(third, "canary", sources.Errored, "by which "+second[:7]+" failed: success rate")
+		w.stands(second, "health", sources.Success, "converged: the Rollout shop/api is removed")
 		if v := past(d, "api"); v.Phase != canary.RolledBack {
 			t.Errorf("%+v", v)
 		}

@@ -43,6 +43,8 @@ type Run struct {
 	CanaryNodes []schema.Ref   `json:"canaryNodes"`
 	BaseNodes   []schema.Ref   `json:"baseNodes"`
 	Callers     []xds.Identity `json:"callers"`
+	// Retries are the commits with this content that had failed before.
+	Retries []string `json:"retries,omitempty"`
 	// Gone is since when a pull request is known to be merged; zero: it is not.
 	Gone time.Time `json:"gone,omitzero"`
 }
@@ -186,6 +188,15 @@ func (s State) standings() (all []plan.Standing) {
 				Phase: run.Phase, Step: run.Step, Weight: weightOf(run.State), Past: slices.Contains(s.Past, run),
 			})
 		}
+	}
+	return all
+}
+
+// completed are the contents to which each Rollout goes without steps, by name.
+func (s State) completed() map[string][]string {
+	all := map[string][]string{}
+	for name, t := range s.Rollouts {
+		all[name] = t.Completed
 	}
 	return all
 }

@@ -39,14 +39,20 @@ func failed(t *testing.T) (w *rolloutWorld, d *daemon, first, second string) {
 // and its end is the new one.
 func TestRetryIsToldOfTheCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, d, first, second := failed(t)
+		w, d, _, second := failed(t)
 		defer d.end(t)
 		say(t, d, "api", reconciler.Retry)
 		after(3 * time.Second)
 		w.stands(second, "canary", sources.Pending, "10 %")
 		w.stands(second, "applied", sources.Pending, "10 %")
-		w.stands(second, "health", sources.Failure, "diverged: shop/api is at "+first[:7])
+		w.stands(second, "health", sources.Pending, "shop/api is tried again")
 		after(4 * time.Minute)
+		w.forge.mu.Lock()
+		got := w.forge.comments["100/rollback-"+second[:7]+"-outlived"]
+		w.forge.mu.Unlock()
+		if !strings.Contains(got, "**Not needed any more**: `shop/api` was tried again and is completed with "+second[:7]) {
+			t.Errorf("the pull request that takes it back is told %q", got)
+		}
 		w.serves("api v2=100, web v1=100, x=2")
 		w.stands(second, "canary", sources.Success, "completed")
 		w.stands(second, "applied", sources.Success, "proxies in")

@@ -110,6 +110,8 @@ type Publish struct {
 	Label string    // see [State.label]
 	When  time.Time // of the commit
 	Spec  *schema.Spec
+	// Beneath is the same but for the canaries of pull requests: what plans begin at.
+	Beneath Side
 }
 
 // specs are those that are kept, and those of the commits that were just loaded.

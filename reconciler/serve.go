@@ -132,6 +132,7 @@ func (s State) serving(published string) (commit, words string) {
 	for name, t := range s.Rollouts {
 		switch {
 		case !t.Run.live() && !t.Run.wentBack():
+		case t.At == s.Taken && t.Run.Mix(schema.RolloutSpec{}).Side == canary.AtTarget: // all is on its way
 		case t.Run.atBase():
 			but = append(but, name+" at its base "+report.Short(t.Run.Base))
 		default:

@@ -39,25 +39,40 @@ func (p *planner) stands(ctx context.Context, j Job) bool {
 	if was.Rollouts != is.Rollouts && j.Last != nil && slices.ContainsFunc(j.Last.Resources, ofRollout) {
 		return false
 	}
-	if was.Serving == is.Serving {
+	if was.label() == is.label() {
 		return true
 	}
-	from, to := p.spec(was.Serving), p.spec(is.Serving)
+	from, to := p.spec(was.label()), p.spec(is.label())
 	if from == nil || to == nil || !reflect.DeepEqual(from.Settings, to.Settings) {
 		return false
 	}
+	moved := schema.Diff(from, to)
 	if j.Last == nil { // its check failed, or it has no plan: whatever has changed may matter
-		return len(schema.Diff(from, to)) == 0
+		return len(moved) == 0
 	}
-	return !j.Last.Stale(from, to)
+	// What the head's files have may have been served, and so be in no plan.
+	inFiles := func(c schema.Change) bool { return was.has(from, c.Ref) || was.has(to, c.Ref) }
+	return !slices.ContainsFunc(moved, inFiles) && !j.Last.Stale(from, to)
+}
+
+// has reports whether a spec has a resource in one of the files that the head
+// changes, or may have.
+func (b Basis) has(spec *schema.Spec, ref schema.Ref) bool {
+	r := spec.Find(ref)
+	if r == nil {
+		return false
+	}
+	file := schema.MetaOf(r).Pos.File
+	isCUE := func(file string) bool { return path.Ext(file) == ".cue" }
+	return b.More || slices.Contains(b.Files, file) || isCUE(file) && slices.ContainsFunc(b.Files, isCUE)
 }
 
 // spec is one that was served lately; nil when it is not known any more.
-func (p *planner) spec(commit string) *schema.Spec {
+func (p *planner) spec(label string) *schema.Spec {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.specs {
-		if s.Commit == commit {
+		if s.Label == label {
 			return s.Spec
 		}
 	}

@@ -125,7 +125,11 @@ type Landed struct {
 type Basis struct {
 	Base    string `json:"base"`    // tip of the branch
 	Serving string `json:"serving"` // commit that proxies should have
-	Labels  string `json:"labels"`  // of its pull requests, by commas
+	// Label is that of what is served but for the canaries of pull requests, and
+	// Serves says of it for people what it is, where it is not all of Serving.
+	Label  string `json:"label,omitempty"`
+	Serves string `json:"serves,omitempty"`
+	Labels string `json:"labels"` // of its pull requests, by commas
 	// Rollouts is a digest of where those stand by which something is on its way.
 	Rollouts string `json:"rollouts,omitempty"`
 	// Files are what the head changes below the specs' folder, the first of them.
@@ -177,6 +181,7 @@ type Revert struct {
 	Rollout string `json:"rollout"` // that failed
 	To      string `json:"to"`      // commit
 	Reason  string `json:"reason"`
+	Pull    int    `json:"pull,omitempty"` // that was opened; 0: none was yet
 	Slot    Slot   `json:"slot"`
 }
 

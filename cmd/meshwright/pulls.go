@@ -20,6 +20,9 @@ func preview(served, to reconciler.Side) (was, is *translate.Snapshot) {
 	if was == nil {
 		was = translate.New(translate.Inputs{Commit: served.Commit, Spec: served.Spec}, nil)
 	}
+	if was.Spec() != served.Spec { // with the canaries of pull requests
+		was = was.With(served.Commit, served.Spec)
+	}
 	return was, was.With(to.Commit, to.Spec)
 }
 

@@ -150,5 +150,8 @@ type Observed struct {
 	Traffic map[schema.Ref]xds.Traffic
 	// Rollouts are those by which something is on its way, or has failed.
 	Rollouts []Standing
-	Now      time.Time // of the wall's clock; zero: it is not known
+	// Completed are the contents (see [canary.Content]) that were completed lately, by
+	// the name of the Rollout: a change that leads to one of them takes no steps.
+	Completed map[string][]string
+	Now       time.Time // of the wall's clock; zero: it is not known
 }

@@ -22,6 +22,9 @@ type Rollout struct {
 	Steps []string `json:"steps"`
 	// Waits are what is served only then.
 	Waits []canary.Wait `json:"waits"`
+	// Skips: none of the steps is taken, for it leads where a commit did that was
+	// completed lately.
+	Skips bool `json:"skips,omitempty"`
 }
 
 // rollouts are those of the changed side that would have something to do. The
@@ -44,6 +47,9 @@ func (c *change) rollouts() []Rollout {
 		}
 		for i := range policy.Steps {
 			r.Steps = append(r.Steps, stepOf(policy, i))
+		}
+		if done := c.seen.Completed[r.Ref.Namespace+"/"+r.Ref.Name]; r.Start == schema.StartMerge {
+			r.Skips = slices.Contains(done, canary.Content(c.to.Spec, ends.Governed))
 		}
 		if r.Waits == nil {
 			r.Waits = []canary.Wait{}
@@ -81,6 +87,14 @@ func stepOf(policy schema.RolloutSpec, i int) string {
 	return text
 }
 
+// How says which steps are taken, and when.
+func (r Rollout) How() string {
+	if r.Skips {
+		return "at once, without steps: it leads where a commit did that was completed"
+	}
+	return strings.Join(r.Steps, " → ") + ", then all, " + r.When()
+}
+
 // When says when the steps are taken.
 func (r Rollout) When() string {
 	if r.Start == schema.StartPullRequest {
@@ -92,7 +106,7 @@ func (r Rollout) When() string {
 // lines are a rollout as people read it in a terminal.
 func (r Rollout) lines() []string {
 	rows := []string{
-		fmt.Sprintf("%s: %s, then all, %s", r.Ref, strings.Join(r.Steps, " → "), r.When()),
+		fmt.Sprintf("%s: %s", r.Ref, r.How()),
 		"    moves " + listed(r.Moves),
 	}
 	for _, w := range r.Waits {

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,9 @@ func (p *Plan) Summary() string {
 		}
 	}
 	s := what + ", " + whom
+	if slices.ContainsFunc(p.Rollouts, func(r Rollout) bool { return r.Skips }) {
+		s += ", at once without steps"
+	}
 	if high := p.HighRisks(); high > 0 {
 		s += ", " + schema.Count(high, "high risk")
 	}

@@ -19,7 +19,9 @@ type Pull struct {
 	Head        string `json:"head"`              // its commit
 	Base        string `json:"base"`              // tip of the branch that it was merged with to check it
 	Serving     string `json:"serving,omitempty"` // commit that the plan starts from; empty: nothing is served yet
-	Version     string `json:"version,omitempty"` // of the daemon
+	// Serves says what is served where that is not all of Serving; empty: it is.
+	Serves  string `json:"serves,omitempty"`
+	Version string `json:"version,omitempty"` // of the daemon
 
 	Check      sources.Status `json:"check"`
 	PlanStatus sources.Status `json:"planStatus"`
@@ -103,6 +105,8 @@ func footer(p Pull) string {
 	case p.Head == "":
 	case p.Serving == "":
 		parts = append(parts, "Head "+commit(p.Head)+"; nothing is served yet")
+	case p.Serves != "":
+		parts = append(parts, "Head "+commit(p.Head)+" merged with "+commit(p.Base)+", compared with what was served then: "+prose(p.Serves))
 	default:
 		parts = append(parts, "Head "+commit(p.Head)+" merged with "+commit(p.Base)+", compared with "+commit(p.Serving)+", which is served")
 	}

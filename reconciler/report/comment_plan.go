@@ -66,7 +66,7 @@ func steps(p *plan.Plan) section {
 			waits = append(waits, code(w.String()))
 		}
 		cells = append(cells, []string{
-			code(r.Ref.Name), strings.Join(moves, "<br>"), prose(strings.Join(r.Steps, " → ") + ", then all, " + r.When()), strings.Join(waits, "<br>"),
+			code(r.Ref.Name), strings.Join(moves, "<br>"), prose(r.How()), strings.Join(waits, "<br>"),
 		})
 	}
 	return section{title: "Steps", where: seePlan}.table([]string{"Rollout", "Moves", "Steps", "Waits until then"}, cells)

@@ -43,6 +43,10 @@ func TestVerdict(t *testing.T) {
 			"Merged as abc1234: superseded by 1234567"},
 		{report.Pull{After: &report.After{Commit: "abc1234def", Applied: status(sources.Success, "1/1 proxies in 2 ms"), Health: status(sources.Failure, "99 % to 80 %")}},
 			"Merged as abc1234, and traffic got worse: applied, 1/1 proxies in 2 ms; health: 99 % to 80 %"},
+		{report.Pull{After: &report.After{Commit: "abc1234def", Applied: status(sources.Failure, "waits · the same failed in #11"), Health: report.Diverged("shop/api is at 1234567")}},
+			"Merged as abc1234, but not applied: waits · the same failed in #11; health: diverged: shop/api is at 1234567"},
+		{report.Pull{After: &report.After{Commit: "abc1234def", Applied: status(sources.Success, "1/1 proxies in 2 ms"), Health: report.Diverged("shop/api is at 1234567")}},
+			"Merged as abc1234, and proxies have something else: applied, 1/1 proxies in 2 ms; health: diverged: shop/api is at 1234567"},
 	}
 	for _, c := range cases {
 		c.pull.Head = "abc1234def"

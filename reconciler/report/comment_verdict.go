@@ -76,7 +76,11 @@ func merged(a After) verdict {
 	case "", sources.Pending:
 		v.rest = strings.TrimSuffix("being applied, "+v.rest, ", ")
 	}
-	if a.Health.State == sources.Failure {
+	switch divergence := strings.HasPrefix(a.Health.Description, diverged); {
+	case a.Health.State != sources.Failure, divergence && a.Applied.State == sources.Failure:
+	case divergence:
+		v.strong += ", and proxies have something else"
+	default:
 		v.strong += ", and traffic got worse"
 	}
 	if d := a.Health.Description; d != "" {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler/plan"
@@ -67,9 +68,23 @@ func Plan(p *plan.Plan) sources.Status {
 	return sources.Status{State: sources.Success, Description: Clamp(p.Summary())}
 }
 
+// diverged begins the health of what proxies do not have.
+const diverged = "diverged: "
+
 // Diverged is the health of a commit while proxies have something else, and why.
 func Diverged(why string) sources.Status {
-	return sources.Status{State: sources.Failure, Description: Clamp("diverged: " + why)}
+	return sources.Status{State: sources.Failure, Description: Clamp(diverged + why)}
+}
+
+// IsDiverged reports whether a health is [Diverged] on account of a rollout.
+func IsDiverged(health sources.Status, rollout string) bool {
+	return health.State == sources.Failure && strings.HasPrefix(health.Description, diverged+rollout+" ")
+}
+
+// Converging is the health of a commit that has diverged while what failed of it is
+// tried again.
+func Converging(rollout string) sources.Status {
+	return sources.Status{State: sources.Pending, Description: Clamp(rollout + " is tried again: see its rollout")}
 }
 
 // Converged is the health of a commit that has diverged and does no more.

@@ -40,6 +40,18 @@ func Revert(r sources.Revert, f Failed) sources.Revert {
 	return r
 }
 
+// Outlived is the comment on the pull request that takes a merge back whose canary
+// has been completed since, as a commit.
+func Outlived(environment, rollout, target string) string {
+	var b strings.Builder
+	if environment != "" {
+		fmt.Fprintf(&b, "%s: ", code(environment))
+	}
+	fmt.Fprintf(&b, "**Not needed any more**: %s was tried again and is completed with %s, so that git and what is served are one. "+
+		"Merged now, this takes that back, at once and without steps: close it, unless that is what you want.\n", code(rollout), commit(target))
+	return b.String()
+}
+
 // RevertByHand is the comment on the merge's pull request where the daemon could
 // not open one of its own, and why.
 func RevertByHand(r sources.Revert, f Failed, why error) string {

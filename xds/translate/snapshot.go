@@ -145,6 +145,9 @@ func (s *Snapshot) again(profile xds.Profile, old *proxy, kept bool) *proxy {
 	}}
 }
 
+// Spec is the spec of the inputs.
+func (s *Snapshot) Spec() *schema.Spec { return s.in.Spec }
+
 // Commit is the commit of the inputs.
 func (s *Snapshot) Commit() string { return s.in.Commit }
 
