@@ -36,11 +36,31 @@ func (x *rolling) tell() {
 			x.apply(rec, st, a.Progress, x.now.Wall) // it has gone back while another follows
 		}
 	}
+	x.merged(runs, live)
 	for i := range s.Records {
 		if rec := &s.Records[i]; rec.Canary != nil && rec.Canary.State == sources.Pending && !live[rec.Commit] {
 			st := report.Superseded(s.Taken)
 			rec.Canary = &st
 			x.want(rec, report.KindCanary, st)
+		}
+	}
+}
+
+// merged has heads of pull requests that were merged before all steps had passed
+// say how these have ended, once all have.
+func (x *rolling) merged(runs []*Run, live map[string]bool) {
+	about, as := map[string][]canary.State{}, map[string]string{}
+	for _, run := range runs {
+		if run.Head != "" {
+			about[run.Head], as[run.Head] = append(about[run.Head], run.State), run.Target
+			live[run.Head] = live[run.Head] || run.live()
+		}
+	}
+	for _, head := range slices.Sorted(maps.Keys(about)) {
+		if rec := x.s.find(head); rec != nil && !live[head] && rec.Canary != nil && rec.Canary.State == sources.Pending {
+			st := canaries(about[head])
+			st.Description = report.Clamp("went on as " + report.Short(as[head]) + ": " + st.Description)
+			x.conclude(head, st)
 		}
 	}
 }

@@ -47,6 +47,9 @@ type Run struct {
 	Retries []string `json:"retries,omitempty"`
 	// Gone is since when a pull request is known to be merged; zero: it is not.
 	Gone time.Time `json:"gone,omitzero"`
+	// Head is that of the pull request which was merged before all steps had passed,
+	// and is told how it ends.
+	Head string `json:"head,omitempty"`
 }
 
 // keepCompleted is how many contents are known to be good.

@@ -390,6 +390,9 @@ func TestGates(t *testing.T) {
 		after(10 * time.Minute)
 		w.serves("api v1=90 v2=10, web v1=100, x=2")
 		w.stands(second, "canary", sources.Pending, "waits for ci/smoke")
+		if err := d.Say("api", canary.Approve, "ann"); err == nil || err.Error() != "the rollout shop/api has no gate that waits for an approval at its step 1/2" {
+			t.Errorf("approved: %v", err)
+		}
 		w.forge.set(func(f *fakeForge) { f.others[second+" ci/smoke"] = sources.Success })
 		after(time.Minute)
 		w.serves("api v1=50 v2=50, web v1=100, x=2")

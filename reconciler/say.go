@@ -127,6 +127,10 @@ func unmoved(v RolloutView, verb canary.Verb) string {
 		return "waits at its base, for the same failed as " + report.Short(v.Failed) + ": retry it first"
 	case verb == canary.Resume && v.PausedBy == "" && v.Failed == "" && v.Phase != canary.Held:
 		return "is not paused"
+	case verb == canary.Approve && !v.Approvable && v.Step > 0:
+		return fmt.Sprintf("has no gate that waits for an approval at its step %d/%d", v.Step, v.Steps)
+	case verb == canary.Approve && !v.Approvable:
+		return "has not begun: there is nothing to approve yet"
 	case verb == canary.Pause && v.PausedBy != "":
 		return "is paused already, by " + v.PausedBy
 	}

@@ -270,6 +270,10 @@ const keepClosed = 7 * 24 * time.Hour
 // that are open and what has letters outstanding stay.
 func (s *State) trim(now time.Time) {
 	branch, pulls, total := 0, 0, 0
+	awaited := map[string]bool{} // ends of what was merged
+	for _, run := range s.runs() {
+		awaited[run.Head] = true
+	}
 	s.Records = slices.DeleteFunc(s.Records, func(r Record) bool {
 		kind := &pulls
 		if r.Branch {
@@ -277,7 +281,7 @@ func (s *State) trim(now time.Time) {
 		}
 		*kind, total = *kind+1, total+1
 		switch {
-		case r.Commit == s.Good || r.Commit == s.Taken || r.Commit == s.Head || r.open():
+		case r.Commit == s.Good || r.Commit == s.Taken || r.Commit == s.Head || r.open() || awaited[r.Commit]:
 			return false
 		case *kind <= keepRecords:
 			return false

@@ -118,6 +118,38 @@ func TestPullRequestIsTheCanary(t *testing.T) {
 	})
 }
 
+// A pull request that is merged before all steps have passed has one end, which is
+// that of its steps.
+func TestMergedTooSoon(t *testing.T) {
+	for _, bad := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w, d := beginTrials(t)
+			defer func() { d.end(t) }()
+			head := w.opened(5, "good api=v2 web=v1 x=2 pr")
+			w.forge.say(5, "ann", "/canary")
+			d.Poke()
+			after(90 * time.Second)
+			w.serves("api v1=50 v2=50, web v1=100, x=1")
+			merge := w.branch.push("good api=v2 web=v1 x=2 pr")
+			w.closed(5, merge)
+			d.Poke()
+			after(20 * time.Second)
+			w.serves("api v1=50 v2=50, web v1=100, x=2")
+			w.stands(head, "canary", sources.Pending, "merged as "+merge[:7]+" before all steps had passed: they go on there")
+			d.end(t)
+			d = w.start()
+			state, says := sources.Success, "completed"
+			if bad {
+				state, says = sources.Failure, "rolled back"
+				w.set(func() { w.rotten["api-v2"] = true })
+			}
+			after(10 * time.Minute)
+			w.stands(merge, "canary", state, says)
+			w.stands(head, "canary", state, "went on as "+merge[:7]+": "+says)
+		})
+	}
+}
+
 func TestPullRequestLeavesTheCanary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, d := beginTrials(t)

@@ -38,10 +38,12 @@ type RolloutView struct {
 
 	// Unfit is why what the rollout begins at has no spec, so that nothing is served;
 	// empty: it has one.
-	Unfit    string    `json:"unfit,omitempty"`
-	PausedBy string    `json:"pausedBy,omitempty"`
-	Failed   string    `json:"failed,omitempty"` // a commit that led to the same, and was rolled back
-	Began    time.Time `json:"began,omitzero"`
+	Unfit string `json:"unfit,omitempty"`
+	// Approvable: its step has a gate that a person has yet to open.
+	Approvable bool      `json:"approvable,omitempty"`
+	PausedBy   string    `json:"pausedBy,omitempty"`
+	Failed     string    `json:"failed,omitempty"` // a commit that led to the same, and was rolled back
+	Began      time.Time `json:"began,omitzero"`
 	// History has the transitions, oldest first; Timeline and Chart are the same as
 	// lines of text.
 	History  []RolloutEvent `json:"history,omitempty"`
@@ -95,12 +97,25 @@ func rolloutViews(s State, now time.Time) []RolloutView {
 	return views
 }
 
-// stepOf is a step as people count them: from 1, and 0 before the first.
-func stepOf(phase canary.Phase, step, steps int) int {
-	if phase == canary.Waiting {
-		return 0
+// counted are the steps of a history, and the one that it led to, as people count
+// them: from 1, and 0 before the first. What ends while it waits has had none.
+func counted(c canary.State) (steps []int, now int) {
+	began := false
+	count := func(phase canary.Phase, step int) int {
+		switch phase {
+		case canary.Waiting, canary.RollingBack, canary.RolledBack, canary.Superseded, canary.Withdrawn:
+		default:
+			began = true
+		}
+		if !began || phase == canary.Waiting {
+			return 0
+		}
+		return min(step+1, c.Steps)
 	}
-	return min(step+1, steps)
+	for _, e := range c.History {
+		steps = append(steps, count(e.Phase, e.Step))
+	}
+	return steps, count(c.Phase, c.Step)
 }
 
 // weightOf is the canary's part of the requests as they are served, in percent.
@@ -113,14 +128,15 @@ func weightOf(c canary.State) float64 {
 
 func rolloutView(c canary.State, now time.Time) RolloutView {
 	status := c.Status()
+	steps, step := counted(c)
 	v := RolloutView{
 		Name: nameOf(c.Rollout), Start: c.Start, Governed: c.Governed, Base: c.Base, Target: c.Target, Pull: c.Pull, By: c.By,
 		Phase: c.Phase, Ended: c.Phase.Ended(), State: status.State, Line: status.Description, Reason: c.Reason,
-		Step: stepOf(c.Phase, c.Step, c.Steps), Steps: c.Steps, Weight: weightOf(c), PausedBy: c.PausedBy, Failed: c.Failed, Began: c.Began,
+		Step: step, Steps: c.Steps, Weight: weightOf(c), PausedBy: c.PausedBy, Failed: c.Failed, Approvable: c.Approvable, Began: c.Began,
 		Timeline: canary.Timeline(c), Chart: canary.Chart(c, now),
 	}
-	for _, e := range c.History {
-		v.History = append(v.History, RolloutEvent{e.At, e.Phase, stepOf(e.Phase, e.Step, c.Steps), 100 * e.Weight.Fraction(), e.Reason, e.Evidence})
+	for i, e := range c.History {
+		v.History = append(v.History, RolloutEvent{e.At, e.Phase, steps[i], 100 * e.Weight.Fraction(), e.Reason, e.Evidence})
 		if e.Evidence != nil {
 			v.Evidence = e.Evidence
 		}

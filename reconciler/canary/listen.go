@@ -27,14 +27,21 @@ func (m *machine) listen(said Saying) {
 		s.PromotedBy, s.PausedBy, s.Failure = said.By, "", ""
 		m.heard("promoted by " + said.By)
 	case Approve:
-		if s.ApprovedBy != "" || s.Phase == Waiting || s.Step >= len(m.policy.Steps) {
-			return
-		}
-		if g := m.policy.Steps[s.Step].Gate; g != nil && g.Approval {
+		if m.approvable() {
 			s.ApprovedBy = said.By
 			m.heard("approved by " + said.By)
 		}
 	}
+}
+
+// approvable reports whether the step has a gate that a person has yet to open.
+func (m *machine) approvable() bool {
+	s := &m.s
+	if s.ApprovedBy != "" || s.Phase != Moving && s.Phase != Watching && s.Phase != Paused || s.Step >= len(m.policy.Steps) {
+		return false
+	}
+	g := m.policy.Steps[s.Step].Gate
+	return g != nil && g.Approval
 }
 
 // resume takes back a pause, and tries again what has failed.

@@ -38,6 +38,7 @@ type State struct {
 	PausedBy   string `json:"pausedBy,omitempty"`
 	PromotedBy string `json:"promotedBy,omitempty"`
 	ApprovedBy string `json:"approvedBy,omitempty"` // of the step's gate
+	Approvable bool   `json:"approvable,omitempty"` // its gate waits for an approval
 	Failing    uint32 `json:"failing,omitempty"`    // intervals of the step
 	Erring     uint32 `json:"erring,omitempty"`     // measurements in a row that could not be had
 	Failure    string `json:"failure,omitempty"`    // why it failed; what stands in the comment

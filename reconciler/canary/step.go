@@ -42,6 +42,7 @@ func Step(s State, policy schema.RolloutSpec, seen Observation, now Now) (State,
 		m.proceed(fresh)
 	}
 	m.s.Live.Last = now.Mono
+	m.s.Approvable = m.approvable()
 	m.tell()
 	return m.s, m.out
 }
