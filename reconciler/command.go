@@ -99,6 +99,9 @@ func newCommand(line string, words []string) (Command, error) {
 			names = append(names, v.name)
 			continue
 		}
+		if len(c.Args) == 0 && v.args == "NAME" {
+			return Command{}, lacksName{usage(v.name, v.args)}
+		}
 		if n := len(c.Args); n < v.least || n > v.most {
 			return Command{}, fmt.Errorf("write %s", usage(v.name, v.args))
 		}
@@ -109,6 +112,11 @@ func newCommand(line string, words []string) (Command, error) {
 	}
 	return Command{}, fmt.Errorf("no such command; write one of %s after /meshwright", strings.Join(names, ", "))
 }
+
+// lacksName is the error of a command that names no rollout.
+type lacksName struct{ usage string }
+
+func (e lacksName) Error() string { return "write " + e.usage }
 
 // explain holds the last args of explain to be a path and, before it, a method.
 func explain(c Command, usage string) (Command, error) {

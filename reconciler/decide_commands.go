@@ -1,7 +1,9 @@
 package reconciler
 
 import (
+	"cmp"
 	"errors"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -130,6 +132,9 @@ func (r rules) order(s *State, o Order, open *Open, now time.Time) (words []said
 // comment will tell, the answer. rec is the pull request's head; nil: it is not
 // open.
 func (r rules) carryOut(s *State, o Order, p *Pull, rec *Record, now time.Time) (reaction, answer string) {
+	if _, lacking := errors.AsType[lacksName](o.Err); lacking {
+		return confusing, named(rolloutViews(*s, now)) + ": " + o.Err.Error()
+	}
 	if o.Err != nil {
 		return confusing, o.Err.Error()
 	}
@@ -158,6 +163,43 @@ func (r rules) carryOut(s *State, o Order, p *Pull, rec *Record, now time.Time) 
 		return confusing, err.Error()
 	}
 	return spoken, ""
+}
+
+// retries says, of a pull request that is merged, what starts anew which rollout of
+// its commit that went back, or waits since the same has failed; empty: there is none.
+func (s State) retries(pull int) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(s.Rollouts)) {
+		run := s.Rollouts[name].Run
+		if run == nil || run.Phase != canary.RolledBack && !run.parked() {
+			continue
+		}
+		if rec := s.find(run.Target); run.Pull == pull || rec != nil && rec.Brought == pull {
+			all = append(all, Command{Verb: string(Retry), Args: []string{name}}.String())
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return ", for it is merged; to start anew what went back, write " + strings.Join(all, ", or write ")
+}
+
+// refusal is why a command that was just carried out was refused; empty: it was not.
+func (s State) refusal(o Order) string {
+	why := ""
+	if o.Err != nil {
+		why = o.Err.Error()
+	}
+	p := s.Pulls[o.Pull]
+	if p == nil || o.ID == 0 || !slices.Contains(s.Reactions, Reaction{o.ID, confusing}) {
+		return why
+	}
+	for _, a := range p.Report.Answers {
+		if a.Who == o.Author && a.Command == o.text() && a.Asked.Equal(o.Created) {
+			return a.Text
+		}
+	}
+	return cmp.Or(why, "see its answer")
 }
 
 // text is the command as people are shown it.

@@ -86,6 +86,8 @@ func unproven(run *Run) string {
 	switch {
 	case run.Failure != "":
 		return "failed: " + run.Failure
+	case run.Failed == run.Target:
+		return "waited, for it had failed"
 	case run.Failed != "":
 		return "waited, for the same failed as " + report.Short(run.Failed)
 	case run.live():

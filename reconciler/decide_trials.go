@@ -59,7 +59,7 @@ func (s State) tried() (pulls []int) {
 // why it may not; empty: it may, or is already.
 func (r rules) ask(s *State, o Order, pr *sources.PullRequest) string {
 	if pr == nil {
-		return "this pull request is not open"
+		return "this pull request is not open" + s.retries(o.Pull)
 	}
 	name := strings.Join(o.Args, "")
 	starts := schema.StartMerge

@@ -122,7 +122,7 @@ func (r *Reconciler) loop(ctx context.Context) error {
 		r.tell(r.state, next)
 		r.tellRollouts(r.state, next, do.Moved)
 		r.metrics.rollouts.count(r.state, next, do.Moved)
-		r.tellOrders(seen.Orders)
+		r.tellOrders(seen.Orders, next)
 		r.state = next
 		first := r.label == "" && do.Publish != nil
 		r.keep(seen, do)

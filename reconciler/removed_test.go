@@ -93,6 +93,30 @@ func TestRolloutIsRemovedAfterAFailure(t *testing.T) {
 	})
 }
 
+// Without a git host the view tells of what was served at once.
+func TestRemovedRolloutIsToldWithoutAHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		w.hostless = true
+		w.rotten["api-v2"] = true
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		w.branch.push("good api=v2 web=v1 x=1")
+		d.ring()
+		after(2 * time.Minute)
+		third := w.branch.push("good api=v2 web=v1 x=1 nogov")
+		d.ring()
+		after(20 * time.Second)
+		for _, c := range d.View().Commits {
+			if got := c.Caveat(); strings.HasPrefix(got, "not judged, and served at once: it removes the Rollout shop/api") != (c.Commit == third) {
+				t.Errorf("%.7s: %q", c.Commit, got)
+			}
+		}
+	})
+}
+
 // What leads back to the base with its Rollout is nobody's news.
 func TestRolloutIsRemovedWithItsChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

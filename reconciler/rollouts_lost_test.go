@@ -242,7 +242,7 @@ func TestStateIsLostAfterAFailure(t *testing.T) {
 		d = w.start()
 		after(5 * time.Minute)
 		w.serves("api v1=100, web v1=100, x=2")
-		w.stands(second, "canary", sources.Failure, "the same failed as "+second[:7])
+		w.stands(second, "canary", sources.Failure, "it failed before the state was lost")
 		d.end(t)
 
 		third := w.branch.push("good api=v2 web=v1 x=3")
@@ -267,5 +267,22 @@ func TestStateIsLostAfterAFailure(t *testing.T) {
 			t.Errorf("it begins at %.7s, want %.7s", got.Base, first)
 		}
 		w.serves("api v1=90 v3=10, web v1=100, x=3")
+	})
+}
+
+// With the state lost and nobody to ask, the newest is served, and the log warns.
+func TestStateIsLostWithoutAHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRolloutWorld(t)
+		log := &logged{}
+		w.hostless, w.log = true, log
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		w.serves("api v1=100, web v1=100, x=1")
+		if got := log.String(); !strings.Contains(got, "level=WARN msg=\"no state, and no git host") {
+			t.Errorf("the log:\n%s", got)
+		}
 	})
 }

@@ -185,6 +185,38 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
+// Who asks for the wrong thing, or for less than all of it, after a merge that went
+// back is told what there is to ask for; the log knows that nothing was done.
+func TestCommandsAfterARollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, log := newRolloutWorld(t), &logged{}
+		w.log = log
+		w.forge.writers = []string{"ann"}
+		w.rotten["api-v2"] = true
+		w.branch.push("good api=v1 web=v1 x=1")
+		d := w.start()
+		defer d.end(t)
+		after(time.Minute)
+		w.opened(5, "good api=v2 web=v1 x=1")
+		d.Poke()
+		after(time.Minute)
+		second := w.branch.push("good api=v2 web=v1 x=1")
+		w.forge.set(func(f *fakeForge) { f.merged[second] = 5 })
+		w.closed(5, second)
+		d.Poke()
+		after(2 * time.Minute)
+		for _, text := range []string{"/canary", "/meshwright retry", "/meshwright pause api"} {
+			w.forge.say(5, "ann", text)
+			d.Poke()
+			after(10 * time.Second)
+		}
+		w.comments(t, "5", "to start anew what went back, write `/meshwright retry shop/api`", "NAME is one of `shop/api`, `shop/web`: write `/meshwright retry NAME`", "but not applied**: rolled back")
+		if got := log.String(); strings.Count(got, "command refused") != 3 || strings.Contains(got, "command taken") {
+			t.Errorf("the log:\n%s", got)
+		}
+	})
+}
+
 // The log tells of each run's end, and does not blame proxies for what they took.
 func TestRolloutsAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

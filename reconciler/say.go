@@ -77,6 +77,25 @@ func sayable(views []RolloutView, name string, verb canary.Verb) error {
 	return fmt.Errorf("the rollout %s %s", found[0].Name, why)
 }
 
+// named says which rollouts there are to name.
+func named(views []RolloutView) string {
+	var names []string
+	for _, v := range views {
+		if !v.Past && !slices.Contains(names, v.Name) {
+			names = append(names, v.Name)
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "what is served has no Rollout"
+	case len(names) == 1:
+		return "NAME is " + names[0]
+	case len(names) > 5:
+		return fmt.Sprintf("NAME is one of %s and %d more", strings.Join(names[:5], ", "), len(names)-5)
+	}
+	return "NAME is one of " + strings.Join(names, ", ")
+}
+
 // Instead says, after a rollout's name that there is not, which one may be meant
 // or which there are.
 func Instead(views []RolloutView, name string) string {
@@ -124,6 +143,9 @@ func unmoved(v RolloutView, verb canary.Verb) string {
 	case v.Phase == canary.RollingBack:
 		return "is going back already"
 	case v.Failed != "" && verb != canary.Resume:
+		if v.Failed == v.Target {
+			return "waits at its base, for it failed before the state was lost: retry it first"
+		}
 		return "waits at its base, for the same failed as " + report.Short(v.Failed) + ": retry it first"
 	case verb == canary.Resume && v.PausedBy == "" && v.Failed == "" && v.Phase != canary.Held:
 		return "is not paused"

@@ -75,12 +75,14 @@ func (r *Reconciler) tellVerdict(rec *Record) {
 	r.metrics.verdicts.WithLabelValues(string(a.Status.State)).Inc()
 }
 
-func (r *Reconciler) tellOrders(orders []Order) {
+// tellOrders logs and counts commands: taken are those that were not answered with a
+// refusal.
+func (r *Reconciler) tellOrders(orders []Order, is State) {
 	for _, o := range orders {
 		log := r.cfg.Logger.With("pr", o.Pull, "type", o.Verb)
-		if o.Err != nil {
+		if why := is.refusal(o); why != "" {
 			r.metrics.orders.WithLabelValues("refused").Inc()
-			log.Info("command refused", "err", o.Err)
+			log.Info("command refused", "err", why)
 			continue
 		}
 		r.metrics.orders.WithLabelValues("taken").Inc()

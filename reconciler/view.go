@@ -87,8 +87,19 @@ type CommitView struct {
 	// Health is how a commit of the branch does since; missing while nothing is
 	// known.
 	Health *sources.Status `json:"health,omitempty"`
+	// Canary is where its rollouts stand, or how they ended; missing where it has none.
+	Canary *sources.Status `json:"canary,omitempty"`
 	// Statuses are empty without a forge.
 	Statuses []StatusView `json:"statuses,omitempty"`
+}
+
+// Caveat is what there is to say of a commit that all proxies have: it was served at
+// once, and no steps have judged it. Empty: nothing.
+func (v CommitView) Caveat() string {
+	if v.Canary == nil || v.Canary.State != sources.Errored || v.Applied == nil || v.Applied.State != sources.Success {
+		return ""
+	}
+	return v.Canary.Description
 }
 
 // AppliedView is how far a commit has come on the proxies.
@@ -133,7 +144,7 @@ func view(environment string, s State, seen Seen, resources []ResourceView, now 
 		c := CommitView{
 			Commit: r.Commit, Title: r.Title, Author: r.Author, When: r.When, Branch: r.Branch, Pulls: r.Pulls, Group: r.Group,
 			Serving: r.Commit == v.Serving, Result: cmp.Or(r.Result, Awaited), Errors: r.Errors, Warnings: r.Warnings,
-			Documents: r.Documents, Diagnostics: r.Diagnostics, Health: r.Health,
+			Documents: r.Documents, Diagnostics: r.Diagnostics, Health: r.Health, Canary: r.Canary,
 		}
 		if a := r.Applied; a != nil {
 			c.Applied = &AppliedView{State: a.Status.State, Description: a.Status.Description, Progress: a.Progress}

@@ -169,6 +169,9 @@ func (w *watcher) look(ctx context.Context) error {
 		}
 		clear(w.ended.known) // what comes next may end otherwise
 	}
+	if w.cold && w.forge == nil && l.Spec != nil && len(l.Spec.Rollouts) > 0 {
+		w.log.Warn("no state, and no git host that says what was completed before: the newest commit is served as it is, without steps", "commit", rev.Commit)
+	}
 	w.cold = w.cold && (l.Spec == nil || l.Unproven) // a refused commit says nothing of the past
 	w.head = rev.Commit
 	w.deliver(l)

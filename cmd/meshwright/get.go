@@ -182,6 +182,9 @@ func commitsTable(w io.Writer, body []byte) error {
 		}
 		if v.Applied != nil {
 			applied = v.Applied.Description
+			if caveat := v.Caveat(); caveat != "" {
+				applied += "; " + caveat
+			}
 		}
 		if v.Health != nil {
 			health = v.Health.Description

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -117,7 +118,7 @@ func (cmd rolloutCmd) effect(ctx context.Context, before []byte) (rows []byte, o
 		}
 		open = cmd.open(was, is)
 		if open == "" || !time.Now().Before(patience) {
-			rows, err = json.Marshal(is)
+			rows, err = json.Marshal(follows(was, is))
 			return rows, open, err
 		}
 		select {
@@ -126,6 +127,21 @@ func (cmd rolloutCmd) effect(ctx context.Context, before []byte) (rows []byte, o
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// follows are the rows that a verb has moved; where none shows it yet, those that may
+// still do.
+func follows(was, is []reconciler.RolloutView) []reconciler.RolloutView {
+	still := func(v reconciler.RolloutView) bool {
+		return slices.ContainsFunc(was, func(old reconciler.RolloutView) bool {
+			return old.Name == v.Name && old.Pull == v.Pull && old.Began.Equal(v.Began) && len(old.History) == len(v.History)
+		})
+	}
+	past := func(v reconciler.RolloutView) bool { return v.Past }
+	if moved := slices.DeleteFunc(slices.Clone(is), still); len(moved) > 0 {
+		return moved
+	}
+	return slices.DeleteFunc(slices.Clone(is), past)
 }
 
 // open is what there is to wait for.

@@ -146,3 +146,27 @@ func TestOpenTokens(t *testing.T) {
 		}
 	}
 }
+
+// TestFollows: of several runs of one name, those that a verb has moved are printed.
+func TestFollows(t *testing.T) {
+	row := func(target string, events int, past bool) reconciler.RolloutView {
+		return reconciler.RolloutView{Name: "yelb/ui", Target: target, Began: time.Unix(int64(len(target)), 0), Past: past, History: make([]reconciler.RolloutEvent, events)}
+	}
+	was := []reconciler.RolloutView{row("old", 4, true), row("newest", 2, false)}
+	for name, c := range map[string]struct {
+		is   []reconciler.RolloutView
+		want string
+	}{
+		"moved":     {[]reconciler.RolloutView{row("old", 4, true), row("newest", 3, false)}, "newest"},
+		"anew":      {[]reconciler.RolloutView{row("old", 4, true), row("newest", 2, false), row("another", 1, false)}, "another"},
+		"not_heard": {was, "newest"},
+	} {
+		var got []string
+		for _, v := range follows(was, c.is) {
+			got = append(got, v.Target)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %q, want %s", name, got, c.want)
+		}
+	}
+}

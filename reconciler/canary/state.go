@@ -83,6 +83,9 @@ func (s State) same() string {
 	if s.FailedIn != 0 {
 		return fmt.Sprintf("the same failed in #%d, as %s", s.FailedIn, short(s.Failed))
 	}
+	if s.Failed == s.Target {
+		return "it failed before the state was lost"
+	}
 	return "the same failed as " + short(s.Failed)
 }
 
