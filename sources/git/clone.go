@@ -43,8 +43,10 @@ func (r *Repo) adopt(s *store, tip, known plumbing.Hash) (*sources.Revision, err
 	return rev, err
 }
 
-// cloneAgain clones after the connection was used for something else.
-func (r *Repo) cloneAgain(ctx context.Context) (*sources.Revision, error) {
+// cloneAgain clones, over another connection, because the store cannot be gone on
+// with.
+func (r *Repo) cloneAgain(ctx context.Context, why error) (*sources.Revision, error) {
+	r.cfg.Logger.Warn("git store cannot be gone on with, cloned anew", "err", why)
 	c, err := r.remote.connect(ctx)
 	if err != nil {
 		return nil, err

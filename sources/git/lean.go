@@ -53,8 +53,14 @@ type need struct {
 
 // lacking finds what a commit needs and a lean store has not; what known, a tree
 // that is complete, has at the same place is not looked for. It ends when it has
-// found enough: the folders of a pull request can name millions of files.
-func (s *store) lacking(ctx context.Context, commit, known plumbing.Hash, enough int) (need, error) {
+// found enough: the folders of a pull request can name millions of files. That the
+// store cannot tell means that it is broken.
+func (s *store) lacking(ctx context.Context, commit, known plumbing.Hash, enough int) (_ need, err error) {
+	defer func() {
+		if _, hostile := errors.AsType[*sources.Permanent](err); err != nil && !hostile && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errBroken, err)
+		}
+	}()
 	c, err := s.commit(commit)
 	if err != nil {
 		return need{}, err

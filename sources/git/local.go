@@ -49,13 +49,23 @@ func (c *localConn) Close() error {
 func (c *localConn) lean() bool { return true }
 
 // fetch copies what the store lacks. An object that the store has is not
-// followed: the store got all it needs of that with it.
-func (c *localConn) fetch(ctx context.Context, into *store, want plumbing.Hash, _ point, most int64) error {
+// followed: the store got all it needs of that with it. Only what a folder above
+// the spec path holds, a lean store has not; it may stand below that path now.
+func (c *localConn) fetch(ctx context.Context, into *store, want plumbing.Hash, have point, most int64) error {
 	hashes, err := c.missing(ctx, into, want)
-	if err != nil || len(hashes) == 0 {
-		return err
+	if err == nil && len(hashes) > 0 {
+		err = into.pipePack(c.objects, hashes, most)
 	}
-	return into.pipePack(c.objects, hashes, most)
+	for err == nil && into.lean() {
+		rest, err := into.lacking(ctx, want, have.tree, maxWants)
+		if err != nil || len(rest.objects) == 0 {
+			return err
+		}
+		if err := into.pipePack(c.objects, rest.objects, most); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // shallow returns the commits at which a shallow repository ends.

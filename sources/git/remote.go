@@ -94,7 +94,7 @@ func advertise(ctx context.Context, s session) (conn, error) {
 	adv, err := s.AdvertisedReferencesContext(ctx)
 	switch {
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
-		return &smartConn{session: s}, nil
+		return &smartConn{session: s, caps: capability.NewList()}, nil
 	case err != nil:
 		return nil, err
 	}
@@ -148,13 +148,13 @@ func (c *smartConn) fetch(ctx context.Context, into *store, want plumbing.Hash, 
 }
 
 // request makes a request for objects and what they reach, as far as the filter
-// lets it through; the empty one lets all.
+// lets it through; the empty one, or a server without filters, lets all.
 func (c *smartConn) request(filter packp.Filter, wants ...plumbing.Hash) (*packp.UploadPackRequest, error) {
 	req := packp.NewUploadPackRequestFromCapabilities(c.caps)
-	req.Wants, req.Filter = wants, filter
+	req.Wants = wants
 	var err error
-	if filter != "" {
-		err = req.Capabilities.Set(capability.Filter)
+	if filter != "" && c.caps.Supports(capability.Filter) {
+		req.Filter, err = filter, req.Capabilities.Set(capability.Filter)
 	}
 	if c.caps.Supports(capability.NoProgress) {
 		err = cmp.Or(err, req.Capabilities.Set(capability.NoProgress))

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/meshwright/meshwright/sources"
 )
@@ -219,8 +218,7 @@ func (r *Repo) fetch(ctx context.Context) (*sources.Revision, error) {
 	if last == nil {
 		rev, err = r.clone(ctx, c, tip)
 	} else if rev, err = r.advance(ctx, c, tip, last); (errors.Is(err, errBroken) || errors.Is(err, errRefused)) && ctx.Err() == nil {
-		r.cfg.Logger.Warn("git store cannot be gone on with, cloned anew", "err", err)
-		rev, err = r.cloneAgain(ctx)
+		rev, err = r.cloneAgain(ctx, err)
 	}
 	if err != nil && !errors.Is(err, sources.ErrNoPath) {
 		return nil, err
@@ -243,154 +241,4 @@ func (r *Repo) compact() {
 	if err := r.store.compact(); err != nil {
 		r.cfg.Logger.Warn("git store not compacted", "err", err)
 	}
-}
-
-// Commit returns a commit that is in the store with its files: one that was the
-// branch's tip, or that FetchCommit brought.
-func (r *Repo) Commit(hash string) (*sources.Revision, error) {
-	h, err := parseHash(hash)
-	if err != nil {
-		return nil, err
-	}
-	return r.revision(r.store, h, r.known())
-}
-
-// FetchCommit returns a commit from the store or, when it is not there, from
-// the remote: the head of a pull request, which ref names ("refs/pull/7/head"),
-// or of a group in a merge queue ("refs/heads/gh-readonly-queue/main/pr-7-…");
-// "" is no reference, such as for a commit of the branch that was never its tip
-// when we looked. Its history comes with it, so that it can be merged. The
-// watched branch stays as it is.
-//
-// When ref has moved on and the server gives out only what its references name,
-// that is an error: look at the pull request again. A [sources.Permanent] error
-// is for its author: it brings too much, or folders without end.
-func (r *Repo) FetchCommit(ctx context.Context, hash, ref string) (*sources.Revision, error) {
-	h, err := parseHash(hash)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.obtain(ctx, h, plumbing.ReferenceName(ref)); err != nil {
-		return nil, err
-	}
-	return r.revision(r.store, h, r.known())
-}
-
-// obtain brings a commit, if it is not in the store with all that it needs; then
-// it waits for nobody.
-func (r *Repo) obtain(ctx context.Context, h plumbing.Hash, ref plumbing.ReferenceName) error {
-	last, _ := r.Last()
-	if last == nil {
-		return r.failed(ctx, "fetch "+h.String(), errors.New("the branch was not fetched yet"))
-	}
-	if ok, err := r.store.holds(ctx, h, plumbing.NewHash(last.Tree)); err == nil && ok {
-		return nil
-	}
-	ctx, done, err := r.begin(ctx)
-	if err != nil {
-		return r.failed(ctx, "fetch "+h.String(), err)
-	}
-	defer done()
-	if err := r.fetchCommit(ctx, h, ref, at(last)); err != nil {
-		return r.failed(ctx, "fetch "+h.String(), err)
-	}
-	return nil
-}
-
-func (r *Repo) fetchCommit(ctx context.Context, h plumbing.Hash, ref plumbing.ReferenceName, have point) error {
-	c, err := r.remote.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	var now plumbing.Hash
-	ok := false
-	if ref != "" {
-		if now, ok, err = c.tip(ref); err != nil {
-			return err
-		}
-	}
-	if err := r.bring(ctx, c, r.store, h, have, r.cfg.MaxPull); err != nil {
-		switch {
-		case !ok && ref != "":
-			return fmt.Errorf("%w (there is no %s)", err, ref)
-		case ok && now != h:
-			return fmt.Errorf("%w (%s has moved on to %s)", err, ref, now)
-		}
-		return err
-	}
-	r.compact()
-	return nil
-}
-
-// at is where a revision is.
-func at(rev *sources.Revision) point {
-	return point{plumbing.NewHash(rev.Commit), plumbing.NewHash(rev.Tree)}
-}
-
-// known is the newest tree that was checked.
-func (r *Repo) known() plumbing.Hash {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.last == nil {
-		return plumbing.ZeroHash
-	}
-	return plumbing.NewHash(r.last.Tree)
-}
-
-// revision makes a revision of a commit in a store, after reading what its
-// spec path has and known has not.
-func (r *Repo) revision(s *store, h, known plumbing.Hash) (*sources.Revision, error) {
-	rev, err := newRevision(s.objects, h, r.cfg.Path)
-	if err != nil {
-		return rev, err
-	}
-	if err := s.verify(plumbing.NewHash(rev.Tree), known); err != nil {
-		return nil, fmt.Errorf("commit %s: %w", h, err)
-	}
-	return rev, nil
-}
-
-// newRevision makes a revision of a commit and the folder at path in it. With
-// [sources.ErrNoPath] it has no files.
-func newRevision(o *objects, h plumbing.Hash, path string) (*sources.Revision, error) {
-	c, err := o.commit(h)
-	if err != nil {
-		return nil, err
-	}
-	rev := describe(c)
-	tree, ok, err := o.subtree(c.TreeHash, path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !ok:
-		return rev, noPath(h.String(), path)
-	}
-	rev.Tree, rev.Files = tree.String(), newTreeFS(o, tree, rev.When)
-	return rev, nil
-}
-
-// describe makes a revision of a commit, without its files.
-func describe(c *object.Commit) *sources.Revision {
-	title, _, _ := strings.Cut(strings.TrimSpace(c.Message), "\n")
-	return &sources.Revision{Commit: c.Hash.String(), Author: c.Author.Name, Title: strings.TrimSpace(title), When: c.Committer.When}
-}
-
-// missingPath is the error that goes with a revision without files.
-func (r *Repo) missingPath(rev *sources.Revision) error {
-	if rev == nil || rev.Files != nil {
-		return nil
-	}
-	return noPath(rev.Commit, r.cfg.Path)
-}
-
-func noPath(commit, path string) error {
-	return fmt.Errorf("commit %.7s has no folder %q: %w", commit, path, sources.ErrNoPath)
-}
-
-func parseHash(s string) (plumbing.Hash, error) {
-	if !plumbing.IsHash(s) {
-		return plumbing.ZeroHash, fmt.Errorf("%q is not the full hash of a commit", s)
-	}
-	return plumbing.NewHash(s), nil
 }
