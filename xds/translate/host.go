@@ -75,10 +75,11 @@ func distinct(hosts []host) []host {
 	return slices.DeleteFunc(hosts, func(h host) bool { return len(h.domains()) == 0 })
 }
 
-// inputs appends all that the host's message is made from, but for its name.
+// inputs appends all that the host's message is made from, but for its name. What
+// a service is called is not in the digest of its content.
 func (h *host) inputs(to []byte) []byte {
 	to = append(to, h.leads.digest...)
-	return fmt.Appendf(to, " %q %q %q\n", h.names, h.called.ports, h.others)
+	return fmt.Appendf(to, " %q %q %q %q\n", h.link.Service.AWSName, h.names, h.called.ports, h.others)
 }
 
 // domains are those that it answers to.

@@ -201,3 +201,37 @@ spec:
         - {virtualNodeRef: {name: api}, weight: WEIGHT}
         - {virtualNodeRef: {name: db}, weight: 1}
 `
+
+// Services of one content, whose names are all that differs, do not get each
+// other's routes, where the address alone says which is called.
+func TestServicesAlike(t *testing.T) {
+	const pair = `
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualService
+metadata: {name: NAME, namespace: shop}
+spec: {provider: {virtualNode: {virtualNodeRef: {name: api}}}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualNode
+metadata: {name: calls-NAME, namespace: shop}
+spec:
+  backends: [{virtualService: {virtualServiceRef: {name: NAME}}}]
+`
+	text := sharedMesh
+	for _, name := range []string{"red", "blue"} {
+		text += strings.ReplaceAll(pair, "NAME", name)
+	}
+	s := translate.New(translate.Inputs{Spec: load(t, fstest.MapFS{"mesh.yaml": {Data: []byte(strings.ReplaceAll(text, "WEIGHT", "10"))}})}, nil)
+	for _, parts := range []bool{true, false} {
+		for _, name := range []string{"red", "blue"} {
+			id := xds.Identity{Mesh: "shop", Kind: schema.KindVirtualNode, Name: "calls-" + name + "_shop"}
+			res := resourcesOf(t, s, xds.Profile{Identity: id, Capture: xds.Capture{Explicit: true}, VirtualHosts: parts})
+			if routes := slices.Concat(res[xds.Route], res[xds.VirtualHost]); !slices.ContainsFunc(routes, func(r *xds.Resource) bool {
+				return strings.Contains(string(r.Body.Value), name+".shop")
+			}) {
+				t.Errorf("of %s with virtual hosts one by one %t, %v speak of another service", id, parts, routes)
+			}
+		}
+	}
+}
