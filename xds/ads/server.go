@@ -143,8 +143,7 @@ func (s *Server) Run(ctx context.Context) error {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxConcurrentStreams(s.config.MaxStreams),
-		// Nearly all connections are idle nearly always, and say little.
-		grpc.SharedWriteBuffer(true), grpc.ReadBufferSize(4 << 10),
+		grpc.ReadBufferSize(4 << 10), // nearly all connections are idle nearly always, and say little
 		// A proxy that has gone without a word is noticed within a minute; one
 		// that pings more often than every ten seconds is asked to stop.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
