@@ -116,7 +116,7 @@ func TestNeverAnswers(t *testing.T) {
 // TestSilentHoldsUpOnce: a proxy that callers have waited for in vain keeps no
 // later change until it answers.
 func TestSilentHoldsUpOnce(t *testing.T) {
-	x := newPair(t, 300*time.Millisecond)
+	x := newPair(t, time.Second)
 	x.publish("c2", a2, "TLS", "plain")
 	late := <-x.server.got // and no answer
 	x.caller.receive("+a", "")
