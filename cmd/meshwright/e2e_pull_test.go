@@ -80,7 +80,7 @@ func TestE2EPullRequest(t *testing.T) {
 			}
 			return fmt.Errorf("%+v", all)
 		}))
-		w.comment(number, `\*\*Merged as `+report.Short(w.serving)+`\*\*: applied, 1/1 proxies in .*; health: (100|p99)`)
+		w.comment(number, `\*\*Merged as `+report.Short(w.serving)+`(\*\*: applied, 1/1 proxies in .*; health: 100|, and traffic got worse\*\*: applied, .*; health: p99)`)
 	})
 	t.Run("everything_has_ended", func(t *testing.T) {
 		w.enter(t)
