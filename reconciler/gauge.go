@@ -11,7 +11,8 @@ import (
 // Meter adds up what proxies report of requests to virtual nodes since a moment,
 // until it is stopped.
 type Meter interface {
-	// Traffic is all of it by now, of the nodes of the state that is served.
+	// Traffic is all of it by now, of the nodes of the state that is served; its
+	// window is the time that the reports are about.
 	Traffic(served xds.State) map[schema.Ref]xds.Traffic
 	Stop()
 }
@@ -45,7 +46,8 @@ func (r *Reconciler) measure(key string, run *Run, now time.Time, ago time.Durat
 	got := g.meter.Traffic(r.current)
 	g.shown = sides{over(got, run.CanaryNodes), over(got, run.BaseNodes)}
 	canary, base = g.shown.canary.Since(g.taken.canary), g.shown.base.Since(g.taken.base)
-	canary.Window, base.Window = ago, ago
+	canary.Window = max(0, g.shown.canary.Window-g.taken.canary.Window)
+	base.Window = max(0, g.shown.base.Window-g.taken.base.Window)
 	return canary, base
 }
 

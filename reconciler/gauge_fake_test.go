@@ -11,13 +11,14 @@ import (
 
 // rolloutMeter adds up the traffic of a world from each look to the next.
 type rolloutMeter struct {
-	w    *rolloutWorld
-	last time.Time
-	sum  map[schema.Ref]xds.Traffic
+	w     *rolloutWorld
+	since time.Time
+	last  time.Time
+	sum   map[schema.Ref]xds.Traffic
 }
 
 func (w *rolloutWorld) meter(since time.Time, _ []xds.Identity) reconciler.Meter {
-	return &rolloutMeter{w, since, map[schema.Ref]xds.Traffic{}}
+	return &rolloutMeter{w, since, since, map[schema.Ref]xds.Traffic{}}
 }
 
 func (m *rolloutMeter) Traffic(served xds.State) map[schema.Ref]xds.Traffic {
@@ -26,6 +27,7 @@ func (m *rolloutMeter) Traffic(served xds.State) map[schema.Ref]xds.Traffic {
 	for node, t := range got {
 		sum := m.sum[node]
 		sum.Add(t)
+		sum.Window = now.Sub(m.since)
 		m.sum[node] = sum
 	}
 	m.last = now

@@ -19,7 +19,7 @@ type counting struct {
 }
 
 func (c *counting) Traffic(xds.State) map[schema.Ref]xds.Traffic {
-	return map[schema.Ref]xds.Traffic{{Key: schema.Key{Name: "v2"}}: {Requests: uint64(c.requests)}, {Key: schema.Key{Name: "v1"}}: {Requests: uint64(10 * c.requests)}}
+	return map[schema.Ref]xds.Traffic{{Key: schema.Key{Name: "v2"}}: {Requests: uint64(c.requests), Window: time.Duration(c.requests) * time.Second}, {Key: schema.Key{Name: "v1"}}: {Requests: uint64(10 * c.requests)}}
 }
 
 func (c *counting) Stop() { *c.running-- }
@@ -43,6 +43,9 @@ func TestGauge(t *testing.T) {
 		r.stopGauges(map[string]*Run{"shop/web": run})
 		mono := time.Duration(second) * time.Second
 		c, b := r.measure("shop/web", run, begin.Add(mono), mono-run.Live.Read)
+		if c.Window != time.Duration(c.Requests)*time.Second {
+			t.Errorf("%d requests in %s", c.Requests, c.Window)
+		}
 		return [2]uint64{c.Requests, b.Requests}
 	}
 	run.Live = canary.Live{Began: 10 * time.Second, Read: 10 * time.Second}

@@ -49,9 +49,7 @@ func (l *ledger) add(began, now time.Time, from xds.Identity, cluster string, t 
 	s.by[cluster].Add(t)
 	for m := range l.meters {
 		if !began.Before(m.since) && slices.Contains(m.from, from) {
-			sum := m.sum[cluster]
-			sum.Add(t)
-			m.sum[cluster] = sum
+			m.add(began, now, cluster, t)
 		}
 	}
 }

@@ -77,7 +77,8 @@ func TestMeter(t *testing.T) {
 	first := m.Traffic()
 	add(8, 13, 4)
 	add(13, 18, 8)
-	if got := m.Traffic()["a"]; got.Requests != 14 || got.Latency.Counts[0] != 14 || first["a"].Requests != 2 || first["a"].Latency.Counts[0] != 2 {
+	if got := m.Traffic()["a"]; got.Requests != 14 || got.Latency.Counts[0] != 14 || first["a"].Requests != 2 || first["a"].Latency.Counts[0] != 2 ||
+		got.Window != 15*time.Second || first["a"].Window != 5*time.Second {
 		t.Errorf("%+v, before %+v", got, first)
 	}
 	if got := other.Traffic()["a"].Requests; got != 8 {

@@ -13,7 +13,10 @@ type Meter struct {
 	ledger *ledger
 	since  time.Time
 	from   []xds.Identity
-	sum    map[string]xds.Traffic // by cluster; the ledger's mutex guards it
+	// The ledger's mutex guards what follows: by cluster, what was reported, and
+	// from when to when.
+	sum         map[string]xds.Traffic
+	first, last time.Time
 }
 
 // Meter starts a meter of what the proxies of some nodes and gateways report, which
@@ -31,17 +34,30 @@ func (s *Server) Meter(since time.Time, from []xds.Identity) *Meter {
 	return m
 }
 
-// Traffic returns what the meter has added up by now, by cluster. Windows are
-// left to the reader.
+// Traffic returns what the meter has added up by now, by cluster. The window is of
+// all of them: the time that the reports are about.
 func (m *Meter) Traffic() map[string]xds.Traffic {
 	m.ledger.mu.Lock()
 	defer m.ledger.mu.Unlock()
 	out := make(map[string]xds.Traffic, len(m.sum))
 	for cluster, t := range m.sum {
-		t.Latency = t.Latency.Clone()
+		t.Latency, t.Window = t.Latency.Clone(), m.last.Sub(m.first)
 		out[cluster] = t
 	}
 	return out
+}
+
+// add takes in a report about the time from began until now.
+func (m *Meter) add(began, now time.Time, cluster string, t xds.Traffic) {
+	sum := m.sum[cluster]
+	sum.Add(t)
+	m.sum[cluster] = sum
+	if m.first.IsZero() || began.Before(m.first) {
+		m.first = began
+	}
+	if now.After(m.last) {
+		m.last = now
+	}
 }
 
 // Stop ends the meter; its sum stays.
