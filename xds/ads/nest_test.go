@@ -127,6 +127,22 @@ func TestVirtualHosts(t *testing.T) {
 		x.s.stage = calling
 		x.sends("virtualHosts#5 +r/x -r/y").ack(xds.VirtualHost, "5").sends("").applied("c2")
 	})
+	t.Run("what_they_lead_to_waits_until_they_have_gone", func(t *testing.T) {
+		x := upNested(t).publish("c2", a1, inL, listener("in2", 2, "r"), rN, xA, yA).sends("listeners#5 +in2").ack(xds.Listener, "5").sends("")
+		x.s.stage = calling
+		x.publish("c3", a1, inL, rN, yA)
+		for _, step := range []func(){
+			func() { x.sends("listeners#6 -in2") },
+			func() { x.ack(xds.Listener, "6").sends("virtualHosts#7 -r/x") },
+		} {
+			if step(); x.s.through() {
+				t.Error("it is through, and x still leads to a")
+			}
+		}
+		if x.ack(xds.VirtualHost, "7").sends(""); !x.s.through() {
+			t.Error("it is not through")
+		}
+	})
 }
 
 // TestEnvoyVirtualHosts: a real Envoy waits for its virtual hosts before it

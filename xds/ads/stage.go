@@ -94,6 +94,9 @@ func (s *stream) through() bool {
 	if !s.planned || s.starting() {
 		return false
 	}
+	if s.stage != serving && len(s.watches[xds.VirtualHost].todo.gone) > 0 {
+		return false // what it leads to is still called
+	}
 	for t := range s.watches {
 		w := &s.watches[t]
 		if len(w.todo.fresh) > 0 || len(w.refused) > 0 || slices.ContainsFunc(w.flight, func(f sent) bool { return f.makes }) ||
