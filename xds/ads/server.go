@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -118,18 +116,6 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// heldBack counts the connections with a note.
-func (s *Server) heldBack() (n int) {
-	for _, c := range s.connections() {
-		c.mu.Lock()
-		if c.note != "" {
-			n++
-		}
-		c.mu.Unlock()
-	}
-	return n
-}
-
 // Run serves until ctx ends, then lets changes under way end and returns nil.
 // It is called once.
 func (s *Server) Run(ctx context.Context) error {
@@ -179,86 +165,6 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// Publish makes a state the desired one. Streams whose resources it changes
-// are woken; for the others only the commit moves on. What it costs follows
-// the distinct profiles that are connected, and those the state has to
-// translate for; it waits for no proxy. A state of the same commit as before
-// (other endpoints or certificates) is no new change: Progress goes on.
-func (s *Server) Publish(state xds.State) {
-	s.publishing.Lock()
-	defer s.publishing.Unlock()
-	now := s.now()
-	offers := s.askAll(state)
-	translated := s.now()
-	defer func() { s.metrics.publish.Observe(s.now().Sub(translated).Seconds()) }()
-	for _, c := range s.handOver(state, offers, now) { // who woke earlier would wait for the order
-		c.poke()
-	}
-	s.news.tell()
-}
-
-// handOver gives a state to all connections, finds the order of the change over
-// them, and returns those for which it is one.
-func (s *Server) handOver(state xds.State, offers map[*audience]offer, now time.Time) (touched []*conn) {
-	differ := differences{}
-	s.ordering.Lock()
-	defer s.ordering.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	again := s.state != nil && s.state.Commit() == state.Commit()
-	s.state = state
-	if !again {
-		s.published = now
-		s.age()
-	}
-	s.states++
-	for _, a := range s.audiences {
-		o, asked := offers[a]
-		if !asked && len(a.conns) > 0 { // connected meanwhile
-			o = ask(state, a.profile)
-		}
-		for c := range a.conns {
-			if s.give(c, label(state.Commit()), o, now, again, differ) {
-				touched = append(touched, c)
-			}
-		}
-	}
-	s.begin()
-	return touched
-}
-
-// give sets what a connection should have. A proxy that the state cannot serve
-// keeps what it has: an Envoy with traffic is never wiped because of a spec
-// that forgot it. It reports whether that is another than before.
-func (s *Server) give(c *conn, commit label, o offer, now time.Time, again bool, differ differences) (changed bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	fell := c.fell != nil
-	c.fell = nil
-	if o.err != nil {
-		note := o.err.Error()
-		if c.stream.want != nil {
-			note += fmt.Sprintf("; keeps what it has of commit %.7s", c.stream.commit.commit())
-		}
-		if c.note == "" {
-			c.log.Warn("proxy held back", "commit", commit, "reason", note)
-		}
-		c.note, c.touched = note, false
-		return false
-	}
-	c.note = ""
-	difference := differ.between(c.stream.want, o.resources)
-	changed = c.stream.want == nil || difference != nil
-	// A proxy that is not yet where the state before wanted it counts for this
-	// one too: the new commit is not applied before it is.
-	if !again || fell {
-		c.touched = changed || c.stream.want != nil && c.stream.making()
-		c.since, c.done = now, time.Time{}
-	}
-	c.stream.target(commit, o.resources, difference)
-	return changed
-}
-
 // enter registers a connection and gives it the newest state.
 func (s *Server) enter(c *conn) {
 	s.metrics.streams.WithLabelValues(c.protocol).Inc()
@@ -305,80 +211,3 @@ func (s *Server) leave(c *conn) {
 	c.log.Info("proxy disconnected")
 	s.news.tell()
 }
-
-// Proxies returns the connected proxies, sorted by identity, ID and age.
-func (s *Server) Proxies() []xds.Proxy {
-	list := []xds.Proxy{}
-	now := s.now()
-	for _, c := range s.connections() {
-		p := c.proxy()
-		c.reports.fill(&p, now)
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b xds.Proxy) int {
-		return cmp.Or(a.Identity.Compare(b.Identity), strings.Compare(a.ID, b.ID), a.Connected.Compare(b.Connected))
-	})
-	return list
-}
-
-// Connected returns how many proxies are connected.
-func (s *Server) Connected() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.conns)
-}
-
-// Progress returns how far the newest state is: of the proxies connected now,
-// those that it changes something for, whether they were connected when it was
-// published or came back since with something older. A proxy without any
-// configuration that comes later is not waited for.
-func (s *Server) Progress() xds.Progress {
-	var p xds.Progress
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state != nil {
-		p.Commit = s.state.Commit()
-	}
-	for c := range s.conns {
-		c.mu.Lock()
-		if c.touched {
-			p.Touched++
-			if !c.done.IsZero() {
-				p.Applied++
-				p.Took = max(p.Took, c.done.Sub(s.published))
-			}
-			for t := range c.stream.watches {
-				if n := c.stream.watches[t].status.NACK; n != nil && c.stream.watches[t].making() {
-					p.Rejected = append(p.Rejected, xds.Rejection{Proxy: c.id, Type: xds.Type(t), NACK: *n})
-				}
-			}
-		}
-		if c.fell != nil {
-			p.Touched++
-			p.Rejected = append(p.Rejected, *c.fell)
-		}
-		if c.note != "" && c.fell == nil {
-			p.HeldBack++
-		}
-		c.mu.Unlock()
-	}
-	slices.SortFunc(p.Rejected, func(a, b xds.Rejection) int {
-		return cmp.Or(strings.Compare(a.Proxy, b.Proxy), cmp.Compare(a.Type, b.Type))
-	})
-	return p
-}
-
-func (s *Server) connections() []*conn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		list = append(list, c)
-	}
-	return list
-}
-
-// Changed receives after anything in Proxies or Progress has changed: at once, or
-// where much does, 40 times a second. It has room for one: whoever receives reads
-// the whole state.
-func (s *Server) Changed() <-chan struct{} { return s.news.heard }
