@@ -191,6 +191,22 @@ func TestEnvoyVirtualHosts(t *testing.T) {
 	is(port, "two")
 	publish("passes back", all("r", "one"))
 	is(port, "one")
+	// The routes themselves change, and their virtual hosts stay.
+	wide := resource(xds.Route, "r", &routev3.RouteConfiguration{
+		Name: "r", Vhds: &routev3.Vhds{ConfigSource: fromADS()}, ValidateClusters: wrapperspb.Bool(false),
+		VirtualHosts: []*routev3.VirtualHost{{Name: "else", Domains: []string{"else"}}},
+	})
+	narrow := base
+	for i := range 5 {
+		base = append(narrow[:len(narrow)-1:len(narrow)-1], wide)
+		publish(fmt.Sprint("wide-", i), all("r", "one"))
+		is(port, "one")
+		publish(fmt.Sprint("wide-two-", i), all("r", "two"))
+		is(port, "two")
+		base = narrow
+		publish(fmt.Sprint("narrow-", i), all("r", "one"))
+		is(port, "one")
+	}
 	if n, errs := end(); len(errs) > 0 {
 		t.Errorf("%d of %d requests failed: %v", len(errs), n, errs[0])
 	}
