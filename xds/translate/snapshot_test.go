@@ -308,6 +308,11 @@ func TestHistories(t *testing.T) {
 	}
 }
 
+// policy is a document of one of our own kinds.
+func policy(kind, spec string, args ...any) *fstest.MapFile {
+	return &fstest.MapFile{Data: fmt.Appendf(nil, "{apiVersion: meshwright.dev/v1alpha1, kind: %s, metadata: {name: p, namespace: shop}, spec: {%s}}\n", kind, fmt.Sprintf(spec, args...))}
+}
+
 // edit changes a repository of ring at random.
 func edit(rnd *rand.Rand, n int, files fstest.MapFS) {
 	i := rnd.IntN(n)
@@ -317,7 +322,7 @@ func edit(rnd *rand.Rand, n int, files fstest.MapFS) {
 		}
 	}
 	node := fmt.Sprintf("node%d.yaml", i)
-	switch rnd.IntN(11) {
+	switch rnd.IntN(14) {
 	case 0, 1:
 		files[fmt.Sprintf("router%d.yaml", i)] = router(n, i, rnd.IntN(100), 1+rnd.IntN(100))
 	case 2:
@@ -339,6 +344,12 @@ func edit(rnd *rand.Rand, n int, files fstest.MapFS) {
 		}
 	case 10:
 		files["endpoints.yaml"] = &fstest.MapFile{Data: []byte(fmt.Sprintf("{apiVersion: meshwright.dev/v1alpha1, kind: Endpoints, metadata: {name: e, namespace: shop}, spec: {virtualNodeRef: {name: n%d}, endpoints: [{address: 10.1.0.%d}]}}\n", i, rnd.IntN(4)))}
+	case 11:
+		files["routes.yaml"] = policy("RoutePolicy", "targets: [{kind: VirtualRouter, name: r%d}], mirror: {virtualNodeRef: {name: n%d}}, timeout: {perRequest: {unit: s, value: %d}}", i, (i+5)%n, 1+rnd.IntN(4))
+	case 12:
+		files["listeners.yaml"] = policy("ListenerPolicy", "targets: [{kind: VirtualNode, name: n%d}], externalAuthorization: {virtualServiceRef: {name: s%d}, path: /check}, loadBalancing: {algorithm: RING_HASH, hashOn: [{header: x-%d}]}", i, (i+3)%n, rnd.IntN(3))
+	case 13:
+		delete(files, []string{"routes.yaml", "listeners.yaml", "group.yaml", "endpoints.yaml"}[rnd.IntN(4)])
 	case 8:
 		replace(node, "{name: n"+fmt.Sprint(i)+", namespace: shop}", "{name: n"+fmt.Sprint(i)+", namespace: shop, labels: {a: b}}")
 	}
