@@ -132,6 +132,39 @@ func TestE2ECanary(t *testing.T) {
 		w.split(map[string]float64{"v2": 1})
 		w.flowed(0)
 	})
+	t.Run("what_turns_bad_after_the_last_whole_interval_does_not_pass", func(t *testing.T) {
+		w.enter(t)
+		bug := w.lab.Fault(lab.YelbV3.Name)
+		for name, text := range demo.Rollout("merge") {
+			head, _, ok := strings.Cut(text, "  steps:")
+			if !ok {
+				t.Fatalf("no steps in:\n%s", text)
+			}
+			must(t, w.clone.Write(map[string]string{name: head + "  steps: [{weight: 50, hold: 8s}]\n  analysis: {interval: 4s, minRequests: 10, successRate: {min: 95}}\n"}))
+		}
+		w.write(w.v3)
+		w.serving = w.push("all to v3, which is well")
+		w.awaitRollout("watched", func(r lab.Rollout) bool { return r.Phase == "watching" })
+		time.Sleep(5 * time.Second) // one interval has passed
+		bug.Set(1)
+		defer bug.Set(0)
+		r := w.awaitRollout("ended", func(r lab.Rollout) bool { return r.Ended })
+		for _, row := range r.Timeline {
+			t.Log(row)
+		}
+		if r.Phase != "rolled-back" {
+			t.Fatalf("%s: %s", r.Phase, r.Line)
+		}
+		errors, _ := bug.Errors()
+		bug.Set(0)
+		must(t, w.clone.Write(demo.Rollout("merge")))
+		w.write(w.router(demo.Plain(demo.All)))
+		w.serving = w.push("back to v2, and to its steps")
+		_, err := w.daemon.Await(t.Context(), w.serving, "served", func(c lab.Commit) bool { return c.Serving && c.Applied != nil && c.Applied.State == "success" })
+		must(t, err)
+		w.split(map[string]float64{"v2": 1})
+		w.flowed(errors)
+	})
 	t.Run("a_proxy_that_stands_still_holds_the_step", func(t *testing.T) {
 		w.enter(t)
 		ui := w.yelb.Envoys[0]
