@@ -11,19 +11,22 @@ import (
 	"github.com/meshwright/meshwright/xds"
 )
 
+// issued reports whether a rule's certificates come from an authority.
+func issued(r xds.Rule) bool { return strings.HasPrefix(r.Source, authoritySource("")) }
+
 // wanted returns which certificates a spec asks of authorities, and the names
 // that each is to hold beside the identity of its holder: those under which
 // others know it.
 func wanted(spec *schema.Spec, m *xds.Mapping) map[xds.Holder][]string {
 	want := map[xds.Holder][]string{}
-	if m == nil {
-		return want
+	if m == nil || !slices.ContainsFunc(m.Certificates, issued) {
+		return want // no walk over a mesh that asks for nothing
 	}
 	services := sync.OnceValue(func() map[*schema.VirtualNode][]string { return servicesOf(spec) }) // most specs ask for nothing
 	add := func(id xds.Identity, used []xds.SecretName, names func() []string) {
 		for _, name := range used {
 			rule := m.Certificate(name)
-			if rule == nil || !strings.HasPrefix(rule.Source, authoritySource("")) {
+			if rule == nil || !issued(*rule) {
 				continue
 			}
 			if h := (xds.Holder{Source: rule.Source, Identity: id}); want[h] == nil {
