@@ -41,9 +41,6 @@ func NewSpec() *Spec {
 	return s
 }
 
-// put adds a resource.
-func (s *Spec) put(r Resource) { rowOf(r.meta().Ref.Kind).put(s, r) }
-
 // Find returns the resource of a ref, nil if there is none.
 func (s *Spec) Find(ref Ref) Resource {
 	if row := rowOf(ref.Kind); row != nil {
