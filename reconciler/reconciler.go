@@ -30,16 +30,16 @@ type Reconciler struct {
 
 	// Of the loop.
 	state     State
-	label     string            // of what is published; see [State.label]
-	labels    []given           // that were published, newest first
-	spec      *schema.Spec      // that is published
-	current   xds.State         // made from it; nil at first
-	beneath   Side              // what plans begin at
-	specs     specs             // of the commits that the state needs
-	heads     specs             // and of the heads of pull requests
-	gauges    map[string]*gauge // of the runs whose steps are watched
-	resources []ResourceView
-	around    map[xds.Identity]int // see [Seen]
+	label     string                // of what is published; see [State.label]
+	labels    []given               // that were published, newest first
+	spec      *schema.Spec          // that is published
+	current   xds.State             // made from it; nil at first
+	beneath   Side                  // what plans begin at
+	specs     specs                 // of the commits that the state needs
+	heads     specs                 // and of the heads of pull requests
+	gauges    map[string]*gauge     // of the runs whose steps are watched
+	resources func() []ResourceView // of what is served; worked out when somebody asks
+	around    map[xds.Identity]int  // see [Seen]
 	counted   time.Time
 	recount   time.Time // when to count anew; zero: nobody has come or gone
 
@@ -67,7 +67,7 @@ func New(cfg Config) (*Reconciler, error) {
 		wake:      newBell(),
 		poked:     newBell(),
 		ready:     make(chan struct{}),
-		resources: []ResourceView{},
+		resources: func() []ResourceView { return []ResourceView{} },
 		gauges:    map[string]*gauge{},
 	}
 	r.shown.Store(view(cfg.Environment, State{}, Seen{}, r.resources, cfg.Now()))
@@ -90,6 +90,7 @@ func New(cfg Config) (*Reconciler, error) {
 func (r *Reconciler) View() *View {
 	v := *r.shown.Load()
 	v.Source = r.watcher.condition()
+	v.Resources = v.resources()
 	v.Proxies = proxyViews(r.cfg.Proxies.Proxies(), v.labels)
 	return &v
 }
@@ -252,7 +253,7 @@ func (r *Reconciler) act(do Actions) {
 		r.metrics.serving.Set(float64(p.When.Unix()))
 		r.metrics.ready.Set(1)
 		r.cfg.Logger.Info("commit published", "commit", commitOf(r.label), "took", took)
-		r.resources = resourceViews(p.Spec, r.cfg.Path)
+		r.resources = sync.OnceValue(func() []ResourceView { return resourceViews(p.Spec, r.cfg.Path) })
 		r.wake.ring() // its progress is news
 	}
 	r.gather.sync(do.Wishes)

@@ -39,7 +39,8 @@ type View struct {
 	Rollouts  []RolloutView  `json:"rollouts"`  // by name, those of pull requests after the branch's
 	Resources []ResourceView `json:"resources"` // of the served spec, by ref
 
-	labels []given // that proxies may have, newest first
+	labels    []given               // that proxies may have, newest first
+	resources func() []ResourceView // which Resources are made of
 }
 
 // SourceView is the condition of the git repository.
@@ -131,11 +132,11 @@ type ResourceView struct {
 	Digest  string     `json:"digest"`
 }
 
-// view shows a state. Proxies and Source are added when somebody asks.
-func view(environment string, s State, seen Seen, resources []ResourceView, now time.Time) *View {
+// view shows a state. Proxies, Resources and Source are added when somebody asks.
+func view(environment string, s State, seen Seen, resources func() []ResourceView, now time.Time) *View {
 	v := &View{
 		Environment: environment, Ready: seen.Published != "", Serving: seen.Published, Head: s.Head,
-		Commits: make([]CommitView, 0, len(s.Records)), Pulls: pullViews(environment, s, seen.Open), Rollouts: rolloutViews(s, now), Resources: resources,
+		Commits: make([]CommitView, 0, len(s.Records)), Pulls: pullViews(environment, s, seen.Open), Rollouts: rolloutViews(s, now), resources: resources,
 	}
 	if seen.Published != "" {
 		v.Serving, v.Serves = s.serving(seen.Published)
