@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/meshwright/meshwright/reconciler/canary"
@@ -14,14 +13,6 @@ import (
 )
 
 // A trial is the run of a pull request that is canaried while it is open.
-
-// Ask is a person's wish that a pull request's head be the canary, until its
-// spec is there.
-type Ask struct {
-	Head string `json:"head"`
-	By   string `json:"by"`
-	Name string `json:"name,omitempty"` // of the rollout; empty: all that it moves
-}
 
 // parting is how long a pull request that was merged may wait for its commit, which
 // the branch may never have: somebody may have set it elsewhere since.
@@ -53,36 +44,6 @@ func (s State) tried() (pulls []int) {
 	}
 	slices.Sort(pulls)
 	return slices.Compact(pulls)
-}
-
-// ask takes in that somebody wants a pull request to be the canary, and returns
-// why it may not; empty: it may, or is already.
-func (r rules) ask(s *State, o Order, pr *sources.PullRequest) string {
-	if pr == nil {
-		return "this pull request is not open" + s.retries(o.Pull)
-	}
-	name := strings.Join(o.Args, "")
-	starts := schema.StartMerge
-	for n, t := range s.Rollouts {
-		if t.Start == schema.StartPullRequest && (name == "" || sameName(n, name)) {
-			starts = schema.StartPullRequest
-		}
-	}
-	why := canary.Ask{By: o.Author, MayWrite: true, Fork: pr.Fork, Commit: o.Head, Head: pr.Head, Start: starts}.Refusal()
-	if why != "" {
-		return why
-	}
-	for _, t := range s.Trials {
-		if t.Target == pr.Head && t.Pull == pr.Number && o.ID == 0 { // a label stays where it is
-			return ""
-		}
-	}
-	s.Asks = maps.Clone(s.Asks)
-	if s.Asks == nil {
-		s.Asks = map[int]Ask{}
-	}
-	s.Asks[pr.Number] = Ask{Head: pr.Head, By: o.Author, Name: name}
-	return ""
 }
 
 // trials has pull requests begin as canaries whose specs are there, and takes
@@ -325,14 +286,4 @@ func (x *rolling) end(head string, merged *Run) {
 	case rec.Canary.State == sources.Success:
 		x.conclude(head, sources.Status{State: sources.Success, Description: "passed: " + as})
 	}
-}
-
-// unasked forgets what was asked of heads that are none any more.
-func (rules) unasked(s *State, seen Seen) {
-	if seen.Open == nil {
-		return
-	}
-	maps.DeleteFunc(s.Asks, func(pull int, a Ask) bool {
-		return !slices.ContainsFunc(seen.Open.Pulls, func(p sources.PullRequest) bool { return p.Number == pull && p.Head == a.Head })
-	})
 }
