@@ -22,8 +22,9 @@ import (
 // commit. Daemons are killed between any save and what follows it, and between a
 // write and its record.
 func TestModel(t *testing.T) {
-	for seed := range histories(200, 30) {
+	for seed := range histories(100, 30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				h := &history{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 1)), w: newWorld(), spec: map[string]string{}, pulls: map[string]bool{}}
 				h.play(80)

@@ -21,8 +21,9 @@ import (
 // all is quiet the branch's own weights are served; a commit's canary has one
 // end, but for a person's word or a branch that was set back to it.
 func TestRolloutModel(t *testing.T) {
-	for seed := range histories(150, 25) {
+	for seed := range histories(80, 25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				h := &merges{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 7)), w: newRolloutWorld(t), lines: map[string]string{}, again: map[string]bool{}}
 				if seed%2 == 1 {

@@ -22,8 +22,9 @@ import (
 // parts of a step; when all is quiet the branch's own weights are served, no
 // status is pending, and the canaries are over.
 func TestTrialModel(t *testing.T) {
-	for seed := range histories(60, 20) {
+	for seed := range histories(40, 20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				h := merges{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 11)), w: newRolloutWorld(t), lines: map[string]string{}, again: map[string]bool{}}
 				h.w.forge.writers = []string{"ann"}

@@ -47,6 +47,7 @@ func TestExplainAgreesWithEnvoy(t *testing.T) {
 // which are rewritten as Explain says; and the routes behind the gateway route
 // are those that the rewritten request takes inside the mesh.
 func TestExplainGatewayAgreesWithEnvoy(t *testing.T) {
+	t.Parallel()
 	r := dice{rand.New(rand.NewPCG(5, 6))}
 	state := translate.New(translate.Inputs{Spec: load(t, r.mesh(20))}, nil)
 	client := xds.Identity{Mesh: "m", Kind: schema.KindVirtualNode, Name: "client_ns"}

@@ -23,6 +23,7 @@ import (
 // changes a golden section of the case beside it; where nothing is sent of the
 // field, what loading tells; and one that has no effect is warned of.
 func TestFields(t *testing.T) {
+	t.Parallel()
 	fields := ourLeaves(t)
 	_, places := corpus(t, "specs/translate_*.txtar", "specs/load_*.txtar", "specs/diagnostics_*.txtar")
 	_, traffic := corpus(t, "traffic/*.txtar")

@@ -57,6 +57,7 @@ func first(class *unicode.RangeTable) (rune, bool) {
 // Every field of every kind, with a value of every wrong type and with texts
 // and numbers at the edges, gets a diagnostic or is translated to what holds.
 func TestHostileValues(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}

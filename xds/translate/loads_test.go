@@ -26,6 +26,7 @@ var odd = []string{"", "a\nb", "\x01", "\u007f", "a b", "ä→", "%", "*", "/", 
 // Whatever loads translates to messages that Envoy takes: each value of each
 // field is replaced by odd ones, once in all cases together.
 func TestWhatLoadsTranslates(t *testing.T) {
+	t.Parallel()
 	loaded, done := 0, map[string]bool{}
 	for _, c := range fixtures.Archives(t, "specs/translate_*.txtar") {
 		tree, l := texts(t, c.Files), schema.NewLoader(schema.Config{})

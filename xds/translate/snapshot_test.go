@@ -253,6 +253,7 @@ func twins(n int) *fstest.MapFile {
 // After any history of edits a snapshot holds what one made from nothing
 // would, and takes over every proxy that did not change.
 func TestHistories(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))

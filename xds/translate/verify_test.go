@@ -41,6 +41,7 @@ func TestVerify(t *testing.T) {
 // of it is new; for no others, but where what cannot be made is a backend that
 // gives way to another on its port.
 func TestVerifyParts(t *testing.T) {
+	t.Parallel()
 	refused, taken := 0, 0
 	for _, c := range fixtures.Archives(t, "specs/translate_*.txtar") {
 		good, bad := load(t, c.Files), load(t, c.Files)
