@@ -71,7 +71,9 @@ bench-load: build ## measure rows of load (ROWS="few all start") into bin/load.j
 e2e: tools ## the end-to-end tests alone, with real Envoys and a real git host
 	REQUIRE_REAL=1 ROTATE=30s go test -race -count 1 -v -run '^TestE2E' -timeout 10m ./cmd/meshwright
 
-demo: envoy build ## watch App Mesh's Yelb walk from v1 to v2 by git push, with real Envoys
+# Without a Gitea there are no pull requests to show, and all else is.
+demo: envoy build ## watch App Mesh's Yelb walk from v1 to v2 by git push and pull request, with real Envoys and a Gitea
+	@$(MAKE) --no-print-directory gitea || echo "demo: Gitea could not be built; going on without pull requests"
 	bin/meshwright demo
 
 # A database that cannot be reached says nothing about the code: it is told, and
@@ -130,6 +132,7 @@ $(NODE_DIR)/bin/npm:
 # broken build is done again.
 $(GITEA_DIR)/gitea:
 	@mkdir -p $(GITEA_DIR)
+	@echo "building Gitea, once: some minutes"
 	cd .ci/tools/gitea && go build -tags 'sqlite sqlite_unlock_notify' -o $(GITEA_DIR)/gitea.new code.gitea.io/gitea
 	@from=$$(cd .ci/tools/gitea && go list -m -f '{{.Dir}}' code.gitea.io/gitea) && \
 	  for d in templates options public; do cp -R "$$from/$$d" $(GITEA_DIR)/ && chmod -R u+w $(GITEA_DIR)/$$d || exit 1; done
