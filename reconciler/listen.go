@@ -32,6 +32,13 @@ func (p *pulls) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var orders []Order
+	read := 0
+	defer func() {
+		if read > 0 { // all at once: an abort goes before what was asked with it
+			p.tell(func(n *news) { n.heard, n.orders = p.heard, append(n.orders, orders...) })
+		}
+	}()
 	for _, c := range list {
 		if p.heard.has(c.ID, c.Created) {
 			continue
@@ -59,12 +66,10 @@ func (p *pulls) listen(ctx context.Context) error {
 			}
 		}
 		p.heard = p.heard.with(c.ID, c.Created)
-		p.tell(func(n *news) {
-			n.heard = p.heard
-			if ours {
-				n.orders = append(n.orders, o)
-			}
-		})
+		read++
+		if ours {
+			orders = append(orders, o)
+		}
 	}
 	return nil
 }
