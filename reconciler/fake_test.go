@@ -109,6 +109,14 @@ func run(t *testing.T, cfg reconciler.Config, wake chan struct{}) *daemon {
 	return d
 }
 
+// lands makes a commit the newest of the branch, and gives a daemon a while.
+func (w *world) lands(d *daemon, text string, while time.Duration) string {
+	commit := w.branch.push(text)
+	d.ring()
+	after(while)
+	return commit
+}
+
 // ring wakes the daemon as the schedule does.
 func (d *daemon) ring() {
 	select {

@@ -91,9 +91,7 @@ func TestDiverged(t *testing.T) {
 		w.proxies.set(func(p *fakeProxies) { p.refused = ""; p.answer() })
 		after(5 * time.Minute)
 		w.stands(t, good, "health", "success: converged: 3/3 proxies in 140 ms")
-		bad := w.branch.push("bad two")
-		d.ring()
-		after(5 * time.Minute)
+		bad := w.lands(d, "bad two", 5*time.Minute)
 		w.stands(t, bad, "health", "failure: diverged: serving "+good[:7])
 	})
 }

@@ -37,9 +37,7 @@ func TestPlansFollowRollouts(t *testing.T) {
 		d := w.start()
 		defer d.end(t)
 		after(time.Minute)
-		second := w.branch.push("good api=v2 web=v1 x=2")
-		d.ring()
-		after(2 * time.Minute)
+		second := w.lands(d, "good api=v2 web=v1 x=2", 2*time.Minute)
 		w.set(func() { w.rotten["api-v2"] = false })
 		w.open(9, map[string]string{"mesh.txt": "good api=v1 web=v1 x=1", "a.yaml": "x"}) // where the resources are
 		w.open(8, map[string]string{"mesh.txt": "good api=v2 web=v2 x=2"})

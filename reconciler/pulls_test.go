@@ -774,9 +774,7 @@ func TestDeployments(t *testing.T) {
 			d := run(t, cfg, wake)
 			defer d.end(t)
 			for _, text := range []string{"good one", "good nack", "bad two", "good three"} {
-				commit := w.branch.push(text)
-				d.ring()
-				after(time.Minute)
+				commit := w.lands(d, text, time.Minute)
 				switch text {
 				case "good one", "good three":
 					want = append(want, commit+" "+name+" success: 3/3 proxies in 140 ms")

@@ -48,9 +48,7 @@ func TestGoodThenBadThenFixed(t *testing.T) {
 			"c000001 meshwright/check success: 1 resource, 1 warning",
 			"c000001 meshwright/applied success: 3/3 proxies in 140 ms")
 
-		bad := w.branch.push("bad weight is 101")
-		d.ring()
-		after(time.Minute)
+		bad := w.lands(d, "bad weight is 101", time.Minute)
 		serving(t, w, first)
 		expect(t, "statuses", w.forge.take(),
 			"c000002 meshwright/check failure: mesh.txt:1: error: weight is 101",
@@ -64,9 +62,7 @@ func TestGoodThenBadThenFixed(t *testing.T) {
 			t.Errorf("the view does not tell: %+v", v)
 		}
 
-		fixed := w.branch.push("good three")
-		d.ring()
-		after(time.Minute)
+		fixed := w.lands(d, "good three", time.Minute)
 		serving(t, w, fixed)
 		expect(t, "statuses", w.forge.take(),
 			"c000003 meshwright/check success: 1 resource",
@@ -84,9 +80,7 @@ func TestAppliedBeforeTheNext(t *testing.T) {
 		d := w.start(t)
 		defer d.end(t)
 		after(time.Second) // of the five that proxies have to come back
-		w.branch.push("good two")
-		d.ring()
-		after(time.Minute)
+		w.lands(d, "good two", time.Minute)
 		for _, want := range []string{
 			"c000001 meshwright/applied success: 3/3 proxies in 140 ms",
 			"c000002 meshwright/applied success: 3/3 proxies in 140 ms",
@@ -108,13 +102,9 @@ func TestEmptied(t *testing.T) {
 		defer d.end(t)
 		after(time.Minute)
 		serving(t, w, nothing)
-		good := w.branch.push("good one")
-		d.ring()
-		after(time.Minute)
+		good := w.lands(d, "good one", time.Minute)
 		w.forge.take()
-		w.branch.push("empty again")
-		d.ring()
-		after(time.Minute)
+		w.lands(d, "empty again", time.Minute)
 		serving(t, w, good)
 		expect(t, "statuses", w.forge.take(),
 			"c000003 meshwright/check failure: .: error: this commit has no resource any more, of 1 resource before; bring them back, or give the daemon another --path",
@@ -138,9 +128,7 @@ func TestMoved(t *testing.T) {
 		w.forge.take()
 		moved <- struct{}{}
 		after(time.Minute)
-		w.branch.push("bad weight is 101")
-		d.ring()
-		after(time.Minute)
+		w.lands(d, "bad weight is 101", time.Minute)
 		w.forge.take()
 		moved <- struct{}{}
 		after(time.Minute)
@@ -158,9 +146,7 @@ func TestSameTreeIsNotLoadedAgain(t *testing.T) {
 		defer d.end(t)
 		after(time.Minute)
 		w.forge.take()
-		same := w.branch.push("good one")
-		d.ring()
-		after(time.Minute)
+		same := w.lands(d, "good one", time.Minute)
 		serving(t, w, same)
 		expect(t, "loads", w.loads, "good one")
 		expect(t, "statuses", w.forge.take(),
@@ -175,9 +161,7 @@ func TestRestartServesTheSameWithoutNetwork(t *testing.T) {
 		good := w.branch.push("good one")
 		d := w.start(t)
 		after(time.Minute)
-		w.branch.push("bad two")
-		d.ring()
-		after(time.Minute)
+		w.lands(d, "bad two", time.Minute)
 		d.end(t)
 		w.forge.take()
 
@@ -211,9 +195,7 @@ func TestRestartWithBrokenClone(t *testing.T) {
 		good := w.branch.push("good one")
 		d := w.start(t)
 		after(time.Minute)
-		w.branch.push("bad two")
-		d.ring()
-		after(time.Minute)
+		w.lands(d, "bad two", time.Minute)
 		d.end(t)
 		w.branch.broken = errors.New("object not found")
 		d = w.start(t)
@@ -242,9 +224,7 @@ func TestRestartOfAStricterVersion(t *testing.T) {
 		expect(t, "statuses", w.forge.take(),
 			"c000001 meshwright/check failure: mesh.txt:1: error: one, says the new version",
 			"c000001 meshwright/applied failure: refused: see meshwright/check; serving nothing yet")
-		fixed := w.branch.push("good two")
-		d.ring()
-		after(time.Minute)
+		fixed := w.lands(d, "good two", time.Minute)
 		serving(t, w, fixed)
 		d.end(t)
 	})
@@ -356,9 +336,7 @@ func TestSlowProxiesAndSupersededCommits(t *testing.T) {
 		if a := d.View().Commits[0].Applied; a.State != sources.Pending || a.Description != "2/3 proxies" {
 			t.Errorf("the view does not tell: %+v", a)
 		}
-		w.branch.push("good two")
-		d.ring()
-		after(time.Second)
+		w.lands(d, "good two", time.Second)
 		w.proxies.set(func(p *fakeProxies) { p.answer() })
 		after(time.Minute)
 		w.branch.push("bad three") // changes nothing for the one before
@@ -384,9 +362,7 @@ func TestForcePushBack(t *testing.T) {
 		d := w.start(t)
 		defer d.end(t)
 		after(time.Minute)
-		second := w.branch.push("good two")
-		d.ring()
-		after(time.Minute)
+		second := w.lands(d, "good two", time.Minute)
 		w.forge.take()
 		w.branch.reset(first)
 		d.ring()
@@ -621,9 +597,7 @@ func TestWithoutForge(t *testing.T) {
 		if len(c.Statuses) != 0 || c.Applied.State != sources.Success || c.Applied.Description != "3/3 proxies in 140 ms" {
 			t.Errorf("the view does not tell: %+v %+v", c, c.Applied)
 		}
-		w.branch.push("bad two")
-		d.ring()
-		after(time.Minute)
+		w.lands(d, "bad two", time.Minute)
 		if h := d.View().Commits[0].Health; h == nil || h.Description != "diverged: serving c000001" {
 			t.Errorf("the view does not tell of health: %+v", h)
 		}

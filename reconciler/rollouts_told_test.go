@@ -27,9 +27,7 @@ func failed(t *testing.T) (w *rolloutWorld, d *daemon, first, second string) {
 	first = w.branch.push("good api=v1 web=v1 x=1")
 	d = w.start()
 	after(time.Minute)
-	second = w.branch.push("good api=v2 web=v1 x=2")
-	d.ring()
-	after(2 * time.Minute)
+	second = w.lands(d, "good api=v2 web=v1 x=2", 2*time.Minute)
 	w.serves("api v1=100, web v1=100, x=1")
 	w.set(func() { w.rotten["api-v2"] = false })
 	return w, d, first, second
@@ -71,9 +69,7 @@ func TestPromoteOfWhatFailed(t *testing.T) {
 				t.Errorf("%s: %v", verb, err)
 			}
 		}
-		third := w.branch.push("good api=v2 web=v1 x=3")
-		d.ring()
-		after(time.Minute)
+		third := w.lands(d, "good api=v2 web=v1 x=3", time.Minute)
 		for _, verb := range []canary.Verb{canary.Promote, canary.Pause, canary.Abort, canary.Approve} {
 			if err := d.Say("api", verb, "ann"); err == nil || !strings.HasSuffix(err.Error(), "for the same failed as "+second[:7]+": retry it first") {
 				t.Errorf("%s: %v", verb, err)
@@ -127,15 +123,11 @@ func TestServingIsTold(t *testing.T) {
 			}
 		}
 		told(first, first[:7], first, "proxies in")
-		second := w.branch.push("good api=v2 web=v1 x=2")
-		d.ring()
-		after(15 * time.Second)
+		second := w.lands(d, "good api=v2 web=v1 x=2", 15*time.Second)
 		told(second, second[:7]+", but shop/api 10 % from "+first[:7], second, "10 % · 67 % of 100 requests")
 		after(time.Minute)
 		told(first, first[:7]+", the base: "+second[:7]+" is rolled back", second, "rolled back from 10 %")
-		third := w.branch.push("good api=v2 web=v1 x=3")
-		d.ring()
-		after(time.Minute)
+		third := w.lands(d, "good api=v2 web=v1 x=3", time.Minute)
 		told(third, third[:7]+", but shop/api at its base "+first[:7], third, "the same failed as "+second[:7])
 		told(third, third[:7]+", but shop/api at its base "+first[:7], second, "rolled back from 10 %")
 	})
@@ -150,15 +142,11 @@ func TestRollbackIsOvertaken(t *testing.T) {
 		d := w.start()
 		defer d.end(t)
 		after(time.Minute)
-		second := w.branch.push("good api=v2 web=v1 x=2")
-		d.ring()
-		after(10 * time.Second)
+		second := w.lands(d, "good api=v2 web=v1 x=2", 10*time.Second)
 		w.proxies.set(func(p *fakeProxies) { p.slow = true })
 		after(time.Minute)
 		w.stands(second, "applied", sources.Failure, "rolling back from 10 %")
-		third := w.branch.push("good api=v3 web=v1 x=2")
-		d.ring()
-		after(10 * time.Second)
+		third := w.lands(d, "good api=v3 web=v1 x=2", 10*time.Second)
 		w.proxies.set(func(p *fakeProxies) { p.slow = false; p.answer() })
 		after(10 * time.Minute)
 		w.stands(second, "canary", sources.Failure, "rolled back from 10 %")
@@ -227,12 +215,8 @@ func TestRolloutsAreLogged(t *testing.T) {
 		d := w.start()
 		defer d.end(t)
 		after(time.Minute)
-		second := w.branch.push("good api=v2 web=v1 x=1")
-		d.ring()
-		after(10 * time.Second)
-		third := w.branch.push("good api=v3 web=v1 x=1")
-		d.ring()
-		after(time.Minute)
+		second := w.lands(d, "good api=v2 web=v1 x=1", 10*time.Second)
+		third := w.lands(d, "good api=v3 web=v1 x=1", time.Minute)
 		for want, times := range map[string]int{
 			`msg="rollout superseded" resource=shop/api commit=` + second + ` verdict="10 %" reason="superseded by ` + third[:7] + ` at 10 %"`: 1,
 			`msg="rollout rolling-back" resource=shop/api commit=` + third:                                                                     1,
@@ -244,9 +228,7 @@ func TestRolloutsAreLogged(t *testing.T) {
 				t.Errorf("%s: %d times, want %d, in\n%s", want, got, times, log)
 			}
 		}
-		w.branch.push("good api=v4 web=v1 x=1 nogov")
-		d.ring()
-		after(time.Minute)
+		w.lands(d, "good api=v4 web=v1 x=1 nogov", time.Minute)
 		if got := log.String(); !strings.Contains(got, "commit refused by a proxy") {
 			t.Errorf("the refusal is not told:\n%s", got)
 		}
