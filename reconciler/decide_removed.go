@@ -27,10 +27,11 @@ func (x *rolling) remove(name string) {
 	s.moot(run.Target, run.Failed)
 	s.bygone(run)
 	rec, spec := s.find(s.Taken), x.all[s.Taken]
-	if why != "" && !x.regoverned(run) {
-		x.agreed(name)
+	if why == "" || x.regoverned(run) {
+		return
 	}
-	if rec == nil || why == "" || canary.Content(spec, run.Governed) != run.Content || x.regoverned(run) {
+	x.agreed(name)
+	if rec == nil || canary.Content(spec, run.Governed) != run.Content {
 		return
 	}
 	x.conclude(s.Taken, sources.Status{State: sources.Errored, Description: report.Clamp("not judged, and served at once: it removes the Rollout " + name + ", by which " + report.Short(run.Target) + " " + why)})
@@ -44,11 +45,7 @@ func (x *rolling) drop(name string, run *Run) {
 		return
 	}
 	spec, base := x.all[x.s.Taken], x.all[run.Base]
-	var governed []schema.Ref
-	for _, rollout := range spec.Rollouts {
-		governed = append(governed, targetsOf(spec, rollout.Ref)...)
-	}
-	lost := slices.DeleteFunc(slices.Clone(run.Governed), func(ref schema.Ref) bool { return slices.Contains(governed, ref) || spec.Find(ref) == nil })
+	lost := slices.DeleteFunc(slices.Clone(run.Governed), func(ref schema.Ref) bool { return spec.RolloutOf(ref) != nil || spec.Find(ref) == nil })
 	rec, why := x.s.find(x.s.Taken), unproven(run)
 	if len(lost) == 0 || rec == nil || why == "" || base == nil || canary.Content(spec, lost) == canary.Content(base, lost) {
 		return
@@ -99,10 +96,5 @@ func unproven(run *Run) string {
 // regoverned reports whether another Rollout has taken a run's routes over.
 func (x *rolling) regoverned(run *Run) bool {
 	spec := x.all[x.s.Taken]
-	for _, rollout := range spec.Rollouts {
-		if run.governs(targetsOf(spec, rollout.Ref)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(run.Governed, func(ref schema.Ref) bool { return spec.RolloutOf(ref) != nil })
 }
