@@ -76,8 +76,7 @@ func (r rules) doubt(s *State, rec *Record, spec *schema.Spec, now time.Time) {
 	}
 	slices.SortFunc(s.Doubt.Rollouts, schema.Ref.Compare)
 	st := sources.Status{State: sources.Pending, Description: inDoubt}
-	rec.Canary = &st
-	r.want(rec, report.KindCanary, st)
+	r.canaried(rec, st)
 	r.apply(rec, st, nil, now)
 }
 
@@ -116,9 +115,7 @@ func (r rules) stranded(s *State) {
 			continue
 		}
 		if rec := s.find(t.Run.Target); rec != nil {
-			st := sources.Status{State: sources.Pending, Description: unfitLine(t.Run.Base, s.Unfit[t.Run.Base])}
-			rec.Canary = &st
-			r.want(rec, report.KindCanary, st)
+			r.canaried(rec, sources.Status{State: sources.Pending, Description: unfitLine(t.Run.Base, s.Unfit[t.Run.Base])})
 		}
 	}
 }

@@ -29,9 +29,8 @@ func (x *rolling) tell() {
 		if rec == nil || rec.Canary != nil && rec.Canary.State != sources.Pending && rec.Canary.State != st.State && rec.Branch && rec.Commit != s.Taken {
 			continue // what is not wanted any more keeps its end
 		}
-		rec.Canary = &st
+		x.canaried(rec, st)
 		x.timelines(s, rec, x.now.Wall)
-		x.want(rec, report.KindCanary, st)
 		if a := rec.Applied; a != nil && rec.Commit != s.Taken && a.Status.State == sources.Failure && st.State == sources.Failure {
 			x.apply(rec, st, a.Progress, x.now.Wall) // it has gone back while another follows
 		}
@@ -39,11 +38,15 @@ func (x *rolling) tell() {
 	x.merged(runs, live)
 	for i := range s.Records {
 		if rec := &s.Records[i]; rec.Canary != nil && rec.Canary.State == sources.Pending && !live[rec.Commit] {
-			st := report.Superseded(s.Taken)
-			rec.Canary = &st
-			x.want(rec, report.KindCanary, st)
+			x.canaried(rec, report.Superseded(s.Taken))
 		}
 	}
+}
+
+// canaried puts down what has become of a commit's rollouts.
+func (r rules) canaried(rec *Record, st sources.Status) {
+	rec.Canary = &st
+	r.want(rec, report.KindCanary, st)
 }
 
 // merged has heads of pull requests that were merged before all steps had passed

@@ -158,8 +158,7 @@ func (x *rolling) unfit(head string) bool {
 // conclude says of a head what there is to say of its canary.
 func (x *rolling) conclude(head string, st sources.Status) {
 	if rec := x.s.find(head); rec != nil {
-		rec.Canary = &st
-		x.want(rec, report.KindCanary, st)
+		x.canaried(rec, st)
 	}
 }
 
